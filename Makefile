@@ -1,0 +1,99 @@
+# Every task of this repository. Each target does its own set-up: the first run makes .venv from the
+# lock file (network needed), later runs touch nothing and work offline.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet
+PACKAGES := $(wildcard ledger ingest query loadtest) tests tools
+PART ?= tests
+
+.PHONY: help
+help: ## Shows this list.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# --- what a person runs ----------------------------------------------------------------------------
+
+.PHONY: demo
+demo: ready ## Scanners stream, the server is killed, nothing is lost: from nothing, in about a minute.
+	@$(BIN)/parcel-ledger demo
+
+.PHONY: test
+test: ## Everything: lint, all tests, and the wheel in an empty environment.
+	@started=$$(date +%s); $(MAKE) ready compiler; $(BIN)/python tools/run_tests.py --started $$started
+
+.PHONY: test-fast
+test-fast: ready compiler ## The tests that are not marked slow: less than a minute.
+	@$(BIN)/python -m pytest -m "not slow"
+
+.PHONY: soak
+soak: ready compiler ## The same tests with far larger numbers; PART=tests/test_x.py takes one file.
+	@$(BIN)/python -m pytest --soak --timeout=7200 $(PART)
+
+.PHONY: bench
+bench: ready ## Measures the whole way: scans per second, latency, losses and doubles.
+	@$(BIN)/python -m loadtest.bench
+
+# --- what an author runs ---------------------------------------------------------------------------
+
+.PHONY: lint
+lint: ready ## Style, types, imports, the wire's rules, spelling, and whether generated code is fresh.
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --quiet --check .
+	@$(BIN)/typos
+	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/buf lint proto
+	@$(BIN)/buf format --diff --exit-code proto
+	@if [ -e proto/released.binpb ]; then $(BIN)/buf breaking proto --against proto/released.binpb; fi
+	@$(BIN)/python tools/gen.py --check
+	@$(BIN)/mypy $(PACKAGES)
+
+.PHONY: fmt
+fmt: ready ## Formats Python and proto files, and mends what can be mended.
+	@$(BIN)/ruff check --fix-only --quiet .
+	@$(BIN)/ruff format .
+	@$(BIN)/buf format --write proto
+
+.PHONY: gen
+gen: ready ## Makes ledger/v1 from the proto files.
+	@$(BIN)/python tools/gen.py
+
+.PHONY: lock
+lock: ready ## Writes the lock files anew; UPGRADE=--upgrade takes the newest versions.
+	@$(LOCK) --extra bench --group dev --output-file requirements/dev.txt
+	@$(LOCK) --constraint requirements/dev.txt --output-file requirements/run.txt
+
+.PHONY: released
+released: ready ## At a release: keeps the wire's image, against which later changes are checked.
+	@$(BIN)/buf build proto --exclude-source-info --output proto/released.binpb
+
+# --- set-up ----------------------------------------------------------------------------------------
+
+# No index, no host and no path enters a lock file: it must work behind any mirror.
+LOCK = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 $(UPGRADE) \
+	--generate-hashes --no-header --no-emit-index-url --custom-compile-command "make lock"
+
+.PHONY: ready
+ready: $(VENV)/ready
+
+.PHONY: compiler
+compiler: # The power-cut test compiles a small library that forgets what was not synced.
+	@tools/prepare.sh gcc
+
+# The editable install needs no network: hatchling is in the lock.
+$(VENV)/ready: $(VENV)/locked pyproject.toml
+	@$(PIP) install --no-deps --no-index --no-build-isolation --editable .
+	@touch $@
+
+# The runtime's wheels are kept as well, so that the test of our own wheel works offline.
+$(VENV)/locked: requirements/dev.txt requirements/run.txt
+	@tools/prepare.sh venv $(VENV)
+	@echo "set-up: installing the locked dependencies into $(VENV)"
+	@$(PIP) install --require-hashes --only-binary :all: --requirement requirements/dev.txt
+	@$(PIP) download --require-hashes --only-binary :all: --requirement requirements/run.txt --dest $(VENV)/wheels
+	@touch $@

@@ -1,0 +1,1 @@
+"""Seeded traffic and measurements: a client like any other, that knows only the wire."""

@@ -1,0 +1,1 @@
+"""The tests: one file per module, one suite per port, and the promises of the README."""

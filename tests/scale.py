@@ -1,0 +1,22 @@
+"""How large a test is: modest in `make test`, as large as patience allows in `make soak`.
+
+Read at import time too (for parametrize and Hypothesis), so the choice lies in the
+environment; `pytest --soak` sets it before any test file is read.
+"""
+
+import os
+from typing import TypeVar
+
+SOAK_VARIABLE = "PARCEL_LEDGER_SOAK"
+
+T = TypeVar("T")
+
+
+def is_soak() -> bool:
+    """Whether this is `make soak`."""
+    return os.environ.get(SOAK_VARIABLE) == "1"
+
+
+def scaled(normal: T, *, soak: T) -> T:
+    """The number for this run: `scaled(200, soak=20_000)`."""
+    return soak if is_soak() else normal
