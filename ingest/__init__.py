@@ -1,1 +1,1 @@
-"""The door in: admits scans, appends them to the scan log, and answers when they are durable."""
+"""The door in: admission, batching, the ingest service, and the scanner's client."""

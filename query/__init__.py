@@ -1,1 +1,1 @@
-"""The door out: reads trails from the trail store, and says how far the readable ledger is."""
+"""The door out: trails read, ordered, marked, paged and watched."""

@@ -1,0 +1,144 @@
+"""Log records and rows as bytes: the only place that knows both.
+
+A log record is made once, by ingest. Its bytes are the log's value, the row's value and, later, the
+leaf of the evidence tree; nobody writes them anew. They are written here by hand, because a batch
+shares most of its envelope: 1.1 µs a record instead of 4 µs by the generated message.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING, Final
+
+from google.protobuf.message import DecodeError
+
+from ledger.errors import Diverged
+from ledger.event import EVENT_BYTES_MAX, EVENT_ID_BYTES, order_key
+from ledger.trail_store import Row
+from ledger.v1.log_record_pb2 import LogRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+KEY_FORM_FIELD: Final = b"\x20"
+"""Tag of `key_form`: field 4, varint."""
+
+_EVENT = b"\x0a"  # field 1, bytes
+_KEY = b"\x1a"  # field 3, bytes
+_TIME_AND_ID = struct.Struct("<BqBB16s")  # fields 5 (sfixed64) and 6 (bytes)
+_SEQUENCE = struct.Struct("<BQ")  # field 9, fixed64
+_TIMES = struct.Struct("<BqBq")  # fields 10 and 11, sfixed64
+_VARINT_MAX = 1 << 14
+
+
+def _varint(number: int) -> bytes:
+    out = bytearray()
+    while number > 0x7F:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    out.append(number)
+    return bytes(out)
+
+
+_VARINTS: Final = [_varint(number) for number in range(_VARINT_MAX)]
+"""Every length that can occur, encoded: a look-up costs a tenth of the loop."""
+
+
+def _bytes_field(tag: bytes, value: bytes) -> bytes:
+    return tag + _VARINTS[len(value)] + value if value else b""
+
+
+def containment_suffix(container_key: bytes, key_form: int, direction: int) -> bytes:
+    """Encode the end of a record whose event has containment; an empty key and form 0 for an
+    emptied container.
+    """
+    out = _bytes_field(b"\x6a", container_key)  # field 13
+    if key_form:
+        out += b"\x70" + _VARINTS[key_form]  # field 14
+    if direction:
+        out += b"\x78" + _varint(
+            direction
+        )  # field 15; an unknown direction may be any positive number
+    return out
+
+
+def record_maker(
+    *,
+    source_id: str,
+    spool_id: bytes,
+    key_form: int,
+    send_time_ns: int,
+    record_time_ns: int,
+    principal: str,
+) -> Callable[[bytes, bytes, int, bytes, int, bytes], bytes]:
+    """Return a function that makes the log records of one batch.
+
+    It takes the event's bytes, tracking key, scan time in ns, event id, sequence (0 is unnumbered)
+    and the containment suffix (empty without), and returns the encoded `LogRecord`, its fields in
+    the order of their numbers.
+    """
+    if not 0 < key_form <= 0x7F:
+        raise ValueError(f"key form {key_form} is not in 1..127")
+    form = KEY_FORM_FIELD + _VARINTS[key_form]
+    origin = _bytes_field(b"\x3a", source_id.encode()) + _bytes_field(
+        b"\x42", spool_id
+    )  # fields 7, 8
+    tail = _times(send_time_ns, record_time_ns) + _bytes_field(
+        b"\x62", principal.encode()
+    )  # field 12
+    varints, time_and_id, pack_sequence = _VARINTS, _TIME_AND_ID.pack, _SEQUENCE.pack
+    join = b"".join
+
+    def make(  # noqa: PLR0917 - called once per scan; keywords would cost 0.1 µs each.
+        event: bytes, key: bytes, scan_time_ns: int, event_id: bytes, sequence: int, suffix: bytes
+    ) -> bytes:
+        return join((
+            _EVENT, varints[len(event)], event,
+            _KEY, varints[len(key)], key,
+            form,
+            time_and_id(0x29, scan_time_ns, 0x32, EVENT_ID_BYTES, event_id) if scan_time_ns
+            else _bytes_field(b"\x32", event_id),
+            origin,
+            pack_sequence(0x49, sequence) if sequence else b"",
+            tail,
+            suffix,
+        ))  # fmt: skip
+
+    return make
+
+
+def _times(send_time_ns: int, record_time_ns: int) -> bytes:
+    """Encode fields 10 and 11; a zero is absent, as everywhere in the wire format."""
+    if send_time_ns and record_time_ns:
+        return _TIMES.pack(0x51, send_time_ns, 0x59, record_time_ns)
+    return LogRecord(send_time_ns=send_time_ns, record_time_ns=record_time_ns).SerializeToString()
+
+
+def read_record(value: bytes) -> LogRecord:
+    """Parse a log record. Raises Diverged for bytes that are none."""
+    try:
+        record = LogRecord.FromString(value)
+    except DecodeError as error:
+        raise Diverged(
+            f"A log record of {len(value)} bytes cannot be read: {error}.",
+            reason="RECORD_UNREADABLE",
+        ) from error
+    if not record.tracking_key or len(record.event_id) != EVENT_ID_BYTES:
+        raise Diverged(
+            f"A log record of {len(value)} bytes has no tracking key or no event id.",
+            reason="RECORD_UNREADABLE",
+        )
+    return record
+
+
+def row_of(record: LogRecord, value: bytes, position: int) -> Row:
+    """Give the row of a record (`value` are its bytes) at a position (as one number)."""
+    return Row(
+        record.tracking_key,
+        order_key(record.scan_time_ns, record.event_id, position),
+        value,
+        record.record_time_ns // 1_000,
+    )
+
+
+assert EVENT_BYTES_MAX < _VARINT_MAX

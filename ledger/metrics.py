@@ -1,0 +1,79 @@
+"""Every metric of every role: name, unit, meaning, labels. Nothing else in the house makes one.
+
+Roles take the objects from here. Labels are looked up once, outside of the hot path.
+"""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+REGISTRY = CollectorRegistry(auto_describe=True)
+"""All metrics of this process."""
+
+_LATENCY_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+
+INGEST_DURABLE = Counter(
+    "ledger_ingest_durable_scans", "Scans acknowledged as durable.", registry=REGISTRY
+)
+INGEST_REFUSED = Counter(
+    "ledger_ingest_refused_scans", "Scans refused, by reason.", ["reason"], registry=REGISTRY
+)
+INGEST_RESEND = Counter(
+    "ledger_ingest_resend_scans",
+    "Scans answered with: send again, by reason.",
+    ["reason"],
+    registry=REGISTRY,
+)
+INGEST_BATCHES = Counter("ledger_ingest_batches", "Batches answered.", registry=REGISTRY)
+INGEST_STREAMS = Gauge("ledger_ingest_streams", "Streams open now.", registry=REGISTRY)
+INGEST_PENDING_BYTES = Gauge(
+    "ledger_ingest_pending_bytes", "Bytes admitted and not yet durable.", registry=REGISTRY
+)
+INGEST_ACK_SECONDS = Histogram(
+    "ledger_ingest_ack_seconds",
+    "Seconds from a batch's arrival to its result.",
+    buckets=_LATENCY_BUCKETS_S,
+    registry=REGISTRY,
+)
+LOG_APPENDED = Counter(
+    "ledger_log_appended_records", "Records appended to the log.", registry=REGISTRY
+)
+LOG_COMMIT_SECONDS = Histogram(
+    "ledger_log_commit_seconds",
+    "Seconds of one synced group commit (embedded engine).",
+    buckets=_LATENCY_BUCKETS_S,
+    registry=REGISTRY,
+)
+WRITER_ROWS = Counter(
+    "ledger_writer_rows", "Rows kept in the trail store, repeats included.", registry=REGISTRY
+)
+WRITER_READABLE_INDEX = Gauge(
+    "ledger_writer_readable_index", "Next index that trails show.", ["partition"], registry=REGISTRY
+)
+WRITER_SETTLED_INDEX = Gauge(
+    "ledger_writer_settled_index", "Next index that is settled.", ["partition"], registry=REGISTRY
+)
+WRITER_LAG_SECONDS = Gauge(
+    "ledger_writer_lag_seconds",
+    "Seconds from the record time of the last kept record to when it was readable.",
+    registry=REGISTRY,
+)
+WRITER_RETRIES = Counter(
+    "ledger_writer_retries",
+    "Puts repeated because the store was busy or unsure, by kind.",
+    ["kind"],
+    registry=REGISTRY,
+)
+PROGRESS_ENTRIES = Counter(
+    "ledger_progress_entries",
+    "Entries of the progress history decided by this process.",
+    registry=REGISTRY,
+)
+QUERY_REQUESTS = Counter(
+    "ledger_query_requests",
+    "Requests answered, by method and status.",
+    ["method", "status"],
+    registry=REGISTRY,
+)
+QUERY_ENTRIES = Counter("ledger_query_entries", "Trail entries sent.", registry=REGISTRY)
+QUERY_WATCHES = Gauge("ledger_query_watches", "Watches open now.", registry=REGISTRY)

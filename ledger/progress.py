@@ -1,0 +1,78 @@
+"""The progress history: what was settled when, so that a past answer never changes.
+
+Entry n holds a time later than that of entry n-1, and the settled next index of every partition.
+Any number of processes may try to append; the store decides each number once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from ledger import metrics
+from ledger.errors import Busy, Uncertain
+from ledger.marks import TRAIL_READER
+from ledger.trail_store import MarkKind, ProgressCell
+from ledger.v1.progress_pb2 import ProgressEntry, SettledIndex
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ledger.trail_store import TrailStore
+
+logger = logging.getLogger(__name__)
+
+TICK_S = 1.0
+"""How often an entry is tried while anything moves: the grain of `as of`."""
+
+QUIET_S = 60.0
+"""How often an entry is made while nothing moves, so that `as of` a minute ago is always
+answered.
+"""
+
+
+async def keep_history(store: TrailStore, *, now_ns: Callable[[], int]) -> None:
+    """Append entries until cancelled. `now_ns` gives nanoseconds since 1970-01-01T00:00:00Z."""
+    while True:
+        try:
+            await append_entry(store, now_ns=now_ns)
+        except (Busy, Uncertain) as error:
+            # Nothing is lost: the next tick tries the same number, or the one after it.
+            logger.warning("no progress entry", extra={"error": str(error)})
+        await asyncio.sleep(TICK_S)
+
+
+async def append_entry(store: TrailStore, *, now_ns: Callable[[], int]) -> bool:
+    """Append one entry where something moved or a minute has passed; say whether this call made
+    it.
+    """
+    # The last entry is read before the marks, and marks only grow: so an entry never says less
+    # than the one before.
+    last = await store.progress_at()
+    settled = [
+        SettledIndex(
+            log=cell.log,
+            generation=cell.generation,
+            partition=cell.partition,
+            next_index=cell.next_index,
+        )
+        for cell in sorted(
+            await store.marks(TRAIL_READER), key=lambda c: (c.log, c.generation, c.partition)
+        )
+        if cell.kind is MarkKind.SETTLED
+    ]
+    time_ns = now_ns()
+    if last is not None:
+        quiet = time_ns - last.time_ns < QUIET_S * 1e9
+        unmoved = list(ProgressEntry.FromString(last.entry).settled) == settled
+        if time_ns <= last.time_ns or (quiet and unmoved):
+            return False
+    number = last.number + 1 if last else 1
+    entry = ProgressEntry(number=number, time_ns=time_ns, settled=settled)
+    decided = await store.decide_progress(
+        ProgressCell(number, time_ns, entry.SerializeToString(deterministic=True))
+    )
+    if decided:
+        metrics.PROGRESS_ENTRIES.inc()
+    return decided
