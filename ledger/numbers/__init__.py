@@ -1,0 +1,36 @@
+"""Tracking numbers: the key an item is filed under, check digits, and composing numbers.
+
+Pure functions over text; nothing here reads a file, a clock or the network.
+"""
+
+from ledger.numbers.check_digits import (
+    gs1_check_digit,
+    is_digits,
+    passes_gs1,
+    passes_s10,
+    s10_check_digit,
+)
+from ledger.numbers.compose import compose_impb, compose_s10, compose_sscc
+from ledger.numbers.filing_key import (
+    KEY_FORM,
+    MAX_NUMBER_BYTES,
+    UnfilableNumber,
+    filing_key,
+    partition_of,
+)
+
+__all__ = [
+    "KEY_FORM",
+    "MAX_NUMBER_BYTES",
+    "UnfilableNumber",
+    "compose_impb",
+    "compose_s10",
+    "compose_sscc",
+    "filing_key",
+    "gs1_check_digit",
+    "is_digits",
+    "partition_of",
+    "passes_gs1",
+    "passes_s10",
+    "s10_check_digit",
+]
