@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-WHEELS = Path(sys.prefix) / "wheels"  # Kept there by the set-up, so that this test needs no network.
+WHEELS = Path(sys.prefix) / "wheels"  # Kept there by the set-up: no network is needed here.
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -27,7 +27,7 @@ def test_the_wheel_works_in_an_empty_environment(tmp_path: Path) -> None:
     (wheel,) = tmp_path.glob("*.whl")
     venv.create(tmp_path / "empty", with_pip=True)
     python = tmp_path / "empty" / "bin" / "python"
-    pip = (python, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps")
+    pip = (python, "-m", "pip", "install", "-q", "--no-compile", "--no-index", "--no-deps")
     lock = ROOT / "requirements" / "run.txt"
     run(*pip, "--require-hashes", "--find-links", WHEELS, "--requirement", lock, folder=tmp_path)
     run(*pip, wheel, folder=tmp_path)
