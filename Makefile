@@ -95,12 +95,13 @@ $(VENV)/ready: $(VENV)/locked pyproject.toml
 	@$(PIP) install --quiet --no-deps --no-index --no-build-isolation --editable .
 	@touch $@
 
-# uv takes a quarter of pip's time; pip is asked again where only pip has been told of a mirror.
+# uv takes a quarter of pip's time. pip does it where uv cannot: where there is no wheel of uv for the
+# machine, or where only pip has been told of a mirror.
 $(VENV)/locked: requirements/uv.txt requirements/dev.txt
 	@tools/prepare.sh venv $(VENV)
 	@echo "set-up: installing the locked dependencies into $(VENV)"
-	@$(PIP) install $(LOCKED) --requirement requirements/uv.txt
-	@$(BIN)/uv pip install --python $(BIN)/python $(LOCKED) --requirement requirements/dev.txt \
+	@$(PIP) install $(LOCKED) --requirement requirements/uv.txt \
+		&& $(BIN)/uv pip install --python $(BIN)/python $(LOCKED) --requirement requirements/dev.txt \
 		|| $(PIP) install $(LOCKED) --requirement requirements/dev.txt
 	@touch $@
 
