@@ -35,6 +35,11 @@ test-fast: ready compiler ## The tests that are not marked slow: less than a min
 soak: ready wheels compiler ## The same tests with far larger numbers; PART=tests/test_x.py takes one file.
 	@$(BIN)/python -m pytest --soak --timeout=7200 $(PART)
 
+.PHONY: coverage
+coverage: ready compiler ## Which lines and branches no fast test reaches.
+	@$(BIN)/coverage run -m pytest -m "not slow"
+	@$(BIN)/coverage report --show-missing --skip-covered
+
 .PHONY: bench
 bench: ready ## Measures the whole way: scans per second, latency, losses and doubles.
 	@$(BIN)/python -m loadtest.bench

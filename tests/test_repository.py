@@ -37,6 +37,20 @@ def test_a_lock_file_names_no_host(lock: str) -> None:
     assert not re.findall(r"(?m)://|^-|file:| @ ", text)
 
 
+def locked(lock: str) -> dict[str, str]:
+    """The versions in a lock file, by name."""
+    text = (ROOT / "requirements" / f"{lock}.txt").read_text()
+    return dict(re.findall(r"(?m)^([a-z0-9-]+)==(\S+)", text))
+
+
+def test_what_is_tested_is_what_is_installed() -> None:
+    """The runtime lock has every dependency, in the version that the tests run with."""
+    runtime = locked("run")
+
+    assert {spec.partition(">=")[0] for spec in project()["dependencies"]} <= runtime.keys()
+    assert runtime.items() <= locked("dev").items()
+
+
 def test_the_floors_are_those_of_the_generated_code() -> None:
     """The lowest allowed runtimes are not older than the code in ledger/v1 asks for."""
     floors = dict(spec.split(">=") for spec in project()["dependencies"])

@@ -23,6 +23,7 @@ def run(*command: str | Path, folder: Path) -> str:
 
 def test_the_wheel_works_in_an_empty_environment(tmp_path: Path) -> None:
     """The wheel and the runtime lock, and nothing else, give a program that runs."""
+    assert WHEELS.is_dir(), "run `make wheels` first"
     run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", tmp_path, folder=ROOT)
     (wheel,) = tmp_path.glob("*.whl")
     venv.create(tmp_path / "empty", with_pip=True)
