@@ -7,11 +7,11 @@ set -euo pipefail
 install() {
     local what=$1 package=$2
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-        echo "set-up: $what is missing, installing the package $package"
+        echo "set-up: missing: $what. Installing the package $package"
         apt-get update -qq </dev/null
         DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes --no-install-recommends "$package" </dev/null >/dev/null
     else
-        echo "set-up: $what is missing. Install it and run make again; on Debian and Ubuntu:" >&2
+        echo "set-up: missing: $what. Install it and run make again; on Debian and Ubuntu:" >&2
         echo "    sudo apt-get install $package" >&2
         exit 1
     fi
