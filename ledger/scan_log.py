@@ -52,21 +52,20 @@ class Run(NamedTuple):
 
 
 class Assignment(Protocol):
-    """What a reader does when partitions come and go. Both are awaited before anything else goes
-    on.
-    """
+    """What a reader does when partitions come and go. At any change all may pass through both."""
 
     async def taken(self, partitions: Sequence[int]) -> Mapping[int, int]:
         """Take these partitions; return the index to start from for each of them.
 
-        An error ends `Follower.next` with it.
+        Awaited inside `Follower.next`, before anything of these partitions is returned. An error
+        comes out of `next`.
         """
 
     async def given_up(self, partitions: Sequence[int]) -> None:
         """Finish and mark what is in flight for these partitions; another reader gets them then.
 
-        Not called where the partitions are already lost: then their work is repeated by the other
-        reader.
+        Also awaited when the follower is left. It may come too late, when another reader has them
+        already: so everything a reader does must be harmless when it is done twice.
         """
 
 
@@ -76,8 +75,9 @@ class Follower(Protocol):
     async def next(self, max_records: int) -> Sequence[Run]:
         """Wait until there is something; return runs of different partitions, in order within each.
 
-        Returns at most about `max_records` records in all, and never an empty run; what it returns
-        is not returned again by this follower. It may return nothing when partitions came or went.
+        Returns at most about `max_records` records in all, and never an empty run; no partition
+        waits for ever behind a busier one. What it returns is not returned again by this follower.
+        It may return nothing when partitions came or went.
         Raises Diverged when a record that should be there is not: the log is shorter than the
         start index, has a hole, or no longer holds it. Raises Busy or Uncertain when the log
         cannot be reached for long.
@@ -87,8 +87,8 @@ class Follower(Protocol):
 class ScanLog(Protocol):
     """One named log. All methods may be used from many tasks of one event loop at once.
 
-    A call that is cancelled may or may not have taken effect. Every method raises Closed after the
-    log was closed.
+    A call that is cancelled may have taken effect all the same. Every method raises Closed after
+    the log was closed.
     """
 
     @property
@@ -111,7 +111,8 @@ class ScanLog(Protocol):
     async def read(self, partition: int, index: int, max_records: int) -> Sequence[bytes]:
         """Return up to `max_records` (at least 1) values from `index` on.
 
-        Returns fewer where a megabyte is full or the log ends, but at least one.
+        Returns fewer where a megabyte is full or the log ends, but at least one. For one record an
+        engine may have to read a whole megabyte.
         Raises Diverged where `index` is not in the log: at or beyond its end, or before its first
         record.
         """

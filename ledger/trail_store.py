@@ -98,8 +98,8 @@ class TrailStore(Protocol):
 
     @property
     def settle_after_s(self) -> float:
-        """Seconds after which rows that were put are there for good, also after a power cut of all
-        nodes.
+        """Seconds after which what was put is there for good, whatever ends: a process by kill -9, or
+        all nodes by a power cut. Before that a store may forget it, rows and marks each on their own.
         """
 
     async def put(self, rows: Sequence[Row]) -> None:
@@ -120,8 +120,8 @@ class TrailStore(Protocol):
     ) -> Slice:
         """Return rows of one key with `start` <= order < `stop`, ascending or descending.
 
-        `start` and `stop` may be any prefix of an order key; no `stop` is no bound. Ends after
-        `max_rows` rows, or after the row with which the records together pass `max_bytes`. A key
+        `start` and `stop` are a scan time (8 bytes), an order key, or an order key and a NUL: just
+        behind it; an empty `start` and no `stop` are no bounds. Ends after `max_rows` rows, or after the row with which the records together pass `max_bytes`. A key
         without rows gives an empty slice. The caller owns what is returned.
         """
 
@@ -136,9 +136,8 @@ class TrailStore(Protocol):
     async def put_marks(self, reader: str, marks: Sequence[MarkCell]) -> None:
         """Keep marks of the reader of that name. On return `marks` shows them, or larger ones.
 
-        Only for records whose rows have been put. A mark may outlive its rows in a power cut of
-        the store's nodes where it is READABLE, never where it is SETTLED and was put
-        `settle_after_s` after the rows.
+        Only for records whose rows have been put; for SETTLED, `settle_after_s` before. Marks of
+        one place with the same index have the same bytes. A mark never goes back.
         """
 
     async def marks(self, reader: str) -> Sequence[MarkCell]:
@@ -149,10 +148,9 @@ class TrailStore(Protocol):
 
         True: this entry, or the same bytes, stands under its number. False: another entry does, or
         the entry before is missing, or is not earlier: read the last one and try the next number.
-        An entry that stands never changes.
+        An entry that stands never changes, and is there for good `settle_after_s` later: whoever
+        answers from an entry lets it grow that old.
         """
 
     async def progress_at(self, time_ns: int | None = None) -> ProgressCell | None:
-        """Return the last entry at or before a time, or the last of all; None where there is
-        none.
-        """
+        """Return the last entry at or before a time, or the last of all; None without any."""
