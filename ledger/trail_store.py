@@ -98,8 +98,9 @@ class TrailStore(Protocol):
 
     @property
     def settle_after_s(self) -> float:
-        """Seconds after which what was put is there for good, whatever ends: a process by kill -9, or
-        all nodes by a power cut. Before that a store may forget it, rows and marks each on their own.
+        """Seconds after which what was put is there for good, whatever ends: a process by kill -9,
+        or all nodes by a power cut. Before that a store may forget it, rows and marks each on
+        their own.
         """
 
     async def put(self, rows: Sequence[Row]) -> None:
@@ -121,8 +122,9 @@ class TrailStore(Protocol):
         """Return rows of one key with `start` <= order < `stop`, ascending or descending.
 
         `start` and `stop` are a scan time (8 bytes), an order key, or an order key and a NUL: just
-        behind it; an empty `start` and no `stop` are no bounds. Ends after `max_rows` rows, or after the row with which the records together pass `max_bytes`. A key
-        without rows gives an empty slice. The caller owns what is returned.
+        behind it; an empty `start` and no `stop` are no bounds. Ends after `max_rows` rows, or
+        after the row with which the records together pass `max_bytes`. A key without rows gives an
+        empty slice. The caller owns what is returned.
         """
 
     async def read_many(
