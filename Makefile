@@ -106,7 +106,7 @@ $(VENV)/locked: requirements/uv.txt requirements/dev.txt
 	@tools/prepare.sh venv $(VENV)
 	@echo "set-up: installing the locked dependencies into $(VENV)"
 	@$(PIP) install $(LOCKED) --requirement requirements/uv.txt \
-		&& $(BIN)/uv pip install --python $(BIN)/python $(LOCKED) --requirement requirements/dev.txt \
+		&& $(BIN)/uv pip install --python $(BIN)/python $(LOCKED) --requirement requirements/dev.txt 2>/dev/null \
 		|| $(PIP) install $(LOCKED) --requirement requirements/dev.txt
 	@touch $@
 
