@@ -10,7 +10,7 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
-PACKAGES := $(wildcard ledger ingest query loadtest) tests tools
+PACKAGES := ledger ingest query loadtest tests tools
 PART ?= tests
 
 .PHONY: help
