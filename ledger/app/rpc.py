@@ -8,11 +8,14 @@ an unexpected error becomes INTERNAL without a word of what happened inside.
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import aclosing
+from typing import Any, Final, NoReturn
 
 import grpc
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
@@ -20,21 +23,26 @@ from grpc_status import rpc_status
 
 from ledger import errors
 
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Sequence
-
-    from google.protobuf.message import Message
-
 logger = logging.getLogger(__name__)
 
 ERROR_DOMAIN: Final = "parcel-ledger"
 """Domain of the reasons in every ErrorInfo."""
 
 MESSAGE_BYTES_MAX: Final = 4 << 20
-"""Most bytes of one message in: four times the largest batch. gRPC answers more with RESOURCE_EXHAUSTED."""
+"""Most bytes of one message in: four times the largest batch. gRPC answers more with
+RESOURCE_EXHAUSTED.
+"""
 
 RESPONSE_BYTES_MAX: Final = 4 << 20
 """Most bytes of one message out: twice the largest page of a trail."""
+
+STATUS_BYTES_MAX: Final = 5 << 10
+"""Most bytes of an encoded status: base64 makes 7 KiB of it, and gRPC clients take 8 KiB of
+trailers. A larger one would reach them as another error.
+"""
+
+ERROR_TEXT_MAX: Final = 1_000
+"""Most characters of an error's message: it goes out twice or three times."""
 
 KEEPALIVE_MIN_MS: Final = 20_000
 """How often a client may ping: scanners behind mobile networks need it every 20 s or so."""
@@ -55,32 +63,63 @@ CODE_OF: Final[Sequence[tuple[type[errors.LedgerError], int]]] = (
 """The first class that fits decides."""
 
 
-def status_of(error: errors.LedgerError) -> status_pb2.Status:
-    """Say an error as a google.rpc.Status. Only Busy carries a RetryInfo."""
-    code = next(code for kind, code in CODE_OF if isinstance(error, kind))
-    details: list[Message] = [
-        error_details_pb2.ErrorInfo(
-            reason=error.reason, domain=ERROR_DOMAIN, metadata=dict(error.metadata)
+class RpcServer:
+    """One server with its services, health and reflection. `start` it once, then `stop` it once."""
+
+    def __init__(
+        self, handlers: Iterable[grpc.GenericRpcHandler], *, service_names: Sequence[str]
+    ) -> None:
+        """`service_names` are the full names of what the handlers serve."""
+        self._service_names = service_names
+        self._server = grpc.aio.server(
+            interceptors=[ErrorsToStatus()],
+            options=[
+                ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
+                ("grpc.max_send_message_length", RESPONSE_BYTES_MAX),
+                ("grpc.max_concurrent_streams", STREAMS_PER_CONNECTION_MAX),
+                # A client that pings as often as it may is no attacker.
+                ("grpc.http2.min_ping_interval_without_data_ms", KEEPALIVE_MIN_MS),
+                ("grpc.keepalive_permit_without_calls", 1),
+                # The embedded engine has one process; a second one on the port is a mistake.
+                ("grpc.so_reuseport", 0),
+            ],
         )
-    ]
-    if error.field:
-        violation = error_details_pb2.BadRequest.FieldViolation(
-            field=error.field, description=error.message
-        )
-        details.append(error_details_pb2.BadRequest(field_violations=[violation]))
-    if isinstance(error, errors.Busy):
-        delay = Duration()
-        delay.FromNanoseconds(int(error.retry_after_s * 1e9))
-        details.append(error_details_pb2.RetryInfo(retry_delay=delay))
-    packed = []
-    for detail in details:
-        wrapper = AnyMessage()
-        wrapper.Pack(detail)
-        packed.append(wrapper)
-    return status_pb2.Status(code=code, message=error.message, details=packed)
+        self._server.add_generic_rpc_handlers(tuple(handlers))
+        self._health = health.aio.HealthServicer()
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        served = (*service_names, health.SERVICE_NAME, reflection.SERVICE_NAME)
+        reflection.enable_server_reflection(served, self._server)
+
+    async def start(self, listen: str) -> int:
+        """Listen on an address, and say that all services serve. Returns the port.
+
+        Raises Refused where the address is not free or not this machine's.
+        """
+        try:
+            port = self._server.add_insecure_port(listen)
+        except RuntimeError as error:
+            raise errors.Refused(
+                f"Cannot listen on {listen}: another program holds the port, or the address is not "
+                f"this machine's. Choose another one with --listen.",
+                reason="ADDRESS_NOT_FREE",
+                metadata={"address": listen},
+            ) from error
+        await self._server.start()
+        for name in self._service_names:
+            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+        return port
+
+    async def say_draining(self) -> None:
+        """Tell balancers by health that the server is about to end."""
+        await self._health.enter_graceful_shutdown()
+
+    async def stop(self, grace_s: float) -> None:
+        """Take no further calls, and end those that run after `grace_s` seconds at the latest."""
+        await self._health.enter_graceful_shutdown()
+        await self._server.stop(grace_s)
 
 
-class ErrorsToStatus(grpc.aio.ServerInterceptor):  # type: ignore[misc] # Untyped base.
+class ErrorsToStatus(grpc.aio.ServerInterceptor):
     """Turns the errors of every method into status codes."""
 
     async def intercept_service(
@@ -94,27 +133,61 @@ class ErrorsToStatus(grpc.aio.ServerInterceptor):  # type: ignore[misc] # Untype
         handler = await continuation(handler_call_details)
         if handler is None:
             return None
-        kind = (
-            ("stream" if handler.request_streaming else "unary")
-            + "_"
-            + ("stream" if handler.response_streaming else "unary")
+        kind = "_".join(
+            "stream" if streams else "unary"
+            for streams in (handler.request_streaming, handler.response_streaming)
         )
-        inner = getattr(handler, kind)
         wrap = _wrap_stream if handler.response_streaming else _wrap_unary
         make = getattr(grpc, f"{kind}_rpc_method_handler")
         wrapped: grpc.RpcMethodHandler[Any, Any] = make(
-            wrap(inner),
+            wrap(getattr(handler, kind)),
             request_deserializer=handler.request_deserializer,
             response_serializer=handler.response_serializer,
         )
         return wrapped
 
 
+def status_of(error: errors.LedgerError) -> status_pb2.Status:
+    """Say an error as a google.rpc.Status. Only Busy carries a RetryInfo."""
+    code = next(code for kind, code in CODE_OF if isinstance(error, kind))
+    message = error.message
+    if len(message) > ERROR_TEXT_MAX:
+        message = message[:ERROR_TEXT_MAX] + "…"
+    info = error_details_pb2.ErrorInfo(
+        reason=error.reason, domain=ERROR_DOMAIN, metadata=dict(error.metadata)
+    )
+    details: list[Message] = [info]
+    if error.field:
+        violation = error_details_pb2.BadRequest.FieldViolation(
+            field=error.field, description=message
+        )
+        details.append(error_details_pb2.BadRequest(field_violations=[violation]))
+    if isinstance(error, errors.Busy):
+        delay = Duration()
+        delay.FromNanoseconds(int(error.retry_after_s * 1e9))
+        details.append(error_details_pb2.RetryInfo(retry_delay=delay))
+    status = _status(code, message, details)
+    if status.ByteSize() > STATUS_BYTES_MAX:
+        # What a program acts on (reason, field, wait) stays; the values can be read in the message.
+        info.metadata.clear()
+        status = _status(code, message, details)
+    return status
+
+
+def _status(code: int, message: str, details: Iterable[Message] = ()) -> status_pb2.Status:
+    status = status_pb2.Status(code=code, message=message)
+    for detail in details:
+        packed = AnyMessage()
+        packed.Pack(detail)
+        status.details.append(packed)
+    return status
+
+
 def _wrap_unary(inner: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
     async def call(request: Any, context: Any) -> Any:  # noqa: ANN401 - any method's messages.
         try:
             return await inner(request, context)
-        except Exception as error:  # noqa: BLE001 - the last place that can answer.
+        except Exception as error:
             await _abort(context, error)
 
     return call
@@ -125,52 +198,30 @@ def _wrap_stream(inner: Callable[..., Any]) -> Callable[..., Awaitable[None]]:
         try:
             answer = inner(request, context)
             if hasattr(answer, "__aiter__"):
-                async for response in answer:
-                    await context.write(response)
+                async with aclosing(answer) as responses:
+                    async for response in responses:
+                        await context.write(response)
             else:
                 await answer
-        except Exception as error:  # noqa: BLE001 - the last place that can answer.
+        except Exception as error:
             await _abort(context, error)
 
     return call
 
 
-async def _abort(context: Any, error: Exception) -> None:  # noqa: ANN401 - grpc's own context.
+async def _abort(context: Any, error: BaseException) -> NoReturn:  # noqa: ANN401 - grpc's own.
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
     if isinstance(error, grpc.aio.AbortError):
         raise error
-    if isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
-        await _abort(context, error.exceptions[0])
     if isinstance(error, errors.LedgerError):
-        await context.abort_with_status(rpc_status.to_status(status_of(error)))
-    logger.error("a method failed", exc_info=error)
-    internal = status_pb2.Status(
-        code=code_pb2.INTERNAL,
-        message="The server met an error of its own. Try again later; the operator finds it in the log.",
-    )
-    await context.abort_with_status(rpc_status.to_status(internal))
-
-
-def make_server(
-    handlers: Iterable[grpc.GenericRpcHandler], *, service_names: Sequence[str]
-) -> grpc.aio.Server:
-    """Make a server with health and reflection. The caller binds it, starts it and stops it."""
-    server = grpc.aio.server(
-        interceptors=[ErrorsToStatus()],
-        options=[
-            ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
-            ("grpc.max_send_message_length", RESPONSE_BYTES_MAX),
-            ("grpc.max_concurrent_streams", STREAMS_PER_CONNECTION_MAX),
-            # A client that pings as often as it may is no attacker.
-            ("grpc.http2.min_ping_interval_without_data_ms", KEEPALIVE_MIN_MS),
-            ("grpc.keepalive_permit_without_calls", 1),
-            # Several processes may share a port; two of different folders never should by accident.
-            ("grpc.so_reuseport", 0),
-        ],
-    )
-    server.add_generic_rpc_handlers(tuple(handlers))
-    servicer = health.aio.HealthServicer()
-    health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
-    server.health = servicer
-    names = (*service_names, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name)
-    reflection.enable_server_reflection((*names, reflection.SERVICE_NAME), server)
-    return server
+        status = status_of(error)
+    else:
+        logger.error("a method failed", exc_info=error)
+        status = _status(
+            code_pb2.INTERNAL,
+            "The server met an error of its own. Try again later; the operator finds it in the "
+            "server's log.",
+        )
+    await context.abort_with_status(rpc_status.to_status(status))
+    raise AssertionError("abort_with_status returned")
