@@ -1,0 +1,89 @@
+"""The postal network that the seeded traffic runs through: real facilities at their true places.
+
+An id of six letters is the IMPC code under which the world's posts know the place; any other id is
+the country and the postcode (or its district) of the building. Positions are good to about 1 km.
+"""
+
+import csv
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache
+from importlib.resources import files
+
+EARTH_RADIUS_KM = 6_371.0
+
+
+class Role(StrEnum):
+    """What a facility does for an item."""
+
+    POST_OFFICE = "POST_OFFICE"
+    SORTING_CENTRE = "SORTING_CENTRE"
+    OFFICE_OF_EXCHANGE = "OFFICE_OF_EXCHANGE"
+    DELIVERY_UNIT = "DELIVERY_UNIT"
+
+
+@dataclass(frozen=True, slots=True)
+class Facility:
+    """One building of the network.
+
+    Attributes:
+        id: the facility code that scan events carry.
+        name: city and building.
+        role: what it does.
+        country: ISO 3166-1 alpha-2.
+        latitude: degrees north, WGS 84.
+        longitude: degrees east, WGS 84.
+        zone: IANA time zone.
+    """
+
+    id: str
+    name: str
+    role: Role
+    country: str
+    latitude: float
+    longitude: float
+    zone: str
+
+
+@cache
+def facilities() -> tuple[Facility, ...]:
+    """All facilities, by id."""
+    text = files("loadtest").joinpath("network.csv").read_text(encoding="utf-8")
+    return tuple(
+        Facility(
+            id=row["id"],
+            name=row["name"],
+            role=Role(row["role"]),
+            country=row["country"],
+            latitude=float(row["latitude"]),
+            longitude=float(row["longitude"]),
+            zone=row["zone"],
+        )
+        for row in csv.DictReader(text.splitlines())
+    )
+
+
+@cache
+def facilities_of(role: Role, country: str | None = None) -> tuple[Facility, ...]:
+    """The facilities of one role, in one country or in all."""
+    return tuple(
+        f for f in facilities() if f.role is role and (country is None or f.country == country)
+    )
+
+
+def distance_km(one: Facility, other: Facility) -> float:
+    """The great-circle distance."""
+    north, other_north = math.radians(one.latitude), math.radians(other.latitude)
+    east = math.radians(other.longitude - one.longitude)
+    half_chord = (
+        math.sin((other_north - north) / 2) ** 2
+        + math.cos(north) * math.cos(other_north) * math.sin(east / 2) ** 2
+    )
+    return 2 * EARTH_RADIUS_KM * math.asin(math.sqrt(half_chord))
+
+
+def nearest(place: Facility, among: Iterable[Facility]) -> Facility:
+    """Which of `among` lies closest to `place`."""
+    return min(among, key=lambda facility: distance_km(place, facility))
