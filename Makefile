@@ -70,7 +70,7 @@ gen: ready ## Makes ledger/v1 from the proto files.
 
 .PHONY: lock
 lock: ready ## Writes the lock files anew; UPGRADE=--upgrade takes the newest versions.
-	@$(LOCK) pyproject.toml --extra bench --group dev --output-file requirements/dev.txt
+	@$(LOCK) pyproject.toml --group dev --output-file requirements/dev.txt
 	@$(LOCK) pyproject.toml --constraint requirements/dev.txt --output-file requirements/run.txt
 	@echo uv | $(LOCK) - --output-file requirements/uv.txt
 
