@@ -126,7 +126,7 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, content: bytes | 
     assert caught.value.reason == "CONFIG_UNREADABLE"
 
 
-@pytest.mark.parametrize("name", ["listen", "metrics_listen"])
+@pytest.mark.parametrize("name", ["listen", "metrics"])
 @pytest.mark.parametrize("address", ["0.0.0.0:50731", "192.0.2.7:1", "ledger.example:1", "[::]:1"])
 def test_listening_beyond_this_machine_must_be_said_aloud(name: str, address: str) -> None:
     """Without credentials nobody else is let in, unless the operator says so."""
@@ -141,7 +141,7 @@ def test_listening_beyond_this_machine_must_be_said_aloud(name: str, address: st
 
 def test_metrics_can_be_off() -> None:
     """An empty address is no address."""
-    assert not Settings(metrics_listen="").metrics_listen
+    assert not Settings(metrics="").metrics
 
 
 @pytest.mark.parametrize(

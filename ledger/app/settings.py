@@ -50,7 +50,7 @@ class Settings:
     listen: str = "127.0.0.1:50731"
     """Where `up` takes gRPC: host and port; port 0 takes a free one."""
 
-    metrics_listen: str = "127.0.0.1:50732"
+    metrics: str = "127.0.0.1:50732"
     """Where `up` shows Prometheus metrics (path /metrics): host and port; empty is off."""
 
     insecure: bool = False
@@ -74,9 +74,9 @@ class Settings:
     def __post_init__(self) -> None:
         """Check every value."""
         split_address("server", self.server)
-        for name in ("listen", "metrics_listen"):
+        for name in ("listen", "metrics"):
             address = getattr(self, name)
-            if name == "metrics_listen" and not address:
+            if name == "metrics" and not address:
                 continue
             host, _ = split_address(name, address)
             if not self.insecure and not is_loopback(host):
