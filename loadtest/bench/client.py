@@ -21,7 +21,7 @@ from ledger.v1.ingest_service_pb2 import (
 from loadtest.bench.traffic import STEPS, Wave, number_of, scans_of, varint, waves
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 METHOD = "/ledger.v1.IngestService/RecordScans"
 
@@ -66,7 +66,7 @@ class Stream:
         self._sequence = 1
         self._batches = 0
 
-    def batches(self, items_at_once: int) -> Any:
+    def batches(self, items_at_once: int) -> Iterator[tuple[Wave, bytes]]:
         """Encoded requests, without end, each with its wave."""
         for group in waves(self._number, self._streams, items_at_once):
             numbers = [
@@ -111,7 +111,8 @@ async def run_stream(
     Without `interval_s` at most IN_FLIGHT batches are on their way; with it a batch is due every
     `interval_s` seconds, whether or not results have come.
     """
-    call = channel.stream_stream(METHOD)()
+    method: grpc.aio.StreamStreamMultiCallable[bytes, bytes] = channel.stream_stream(METHOD)
+    call = method()
     opening = RecordScansRequest(open=Open(client="bench", version="1"))
     await call.write(opening.SerializeToString())
     flying: asyncio.Queue[_Batch | None] = asyncio.Queue()

@@ -41,7 +41,7 @@ async def latencies(target: str, items: Sequence[int], *, calls: int, at_once: i
     taken: list[float] = []
     choose = random.Random(1)
     async with grpc.aio.insecure_channel(target) as channel:
-        method = channel.unary_unary(LIST)
+        method: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(LIST)
 
         async def reader(count: int) -> None:
             for _ in range(count):

@@ -17,7 +17,7 @@ _ORDER = struct.Struct(">q16sq")
 
 
 def bare_rocksdb(seconds: float, value: bytes, folder: str) -> float:
-    """Rows a second that bare RocksDB keeps, synced, one row a scan, keys as a trail store has them."""
+    """Rows a second that bare RocksDB keeps, synced, a row a scan, keys as in a trail store."""
     options = Options(raw_mode=True)
     options.create_if_missing(True)
     synced = WriteOptions()

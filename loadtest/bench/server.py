@@ -64,7 +64,8 @@ def ledger(folder: Path) -> Iterator[Server]:
     port = free_port()
     command = [
         sys.executable, "-m", "ledger.app.cli", "up",
-        "--listen", f"127.0.0.1:{port}", "--data", str(folder), "--metrics", f"127.0.0.1:{free_port()}",
+        "--listen", f"127.0.0.1:{port}", "--data", str(folder),
+        "--metrics", f"127.0.0.1:{free_port()}",
     ]  # fmt: skip
     with _process(command, f"127.0.0.1:{port}") as server:
         yield server

@@ -71,7 +71,7 @@ def varint(number: int) -> bytes:
 
 def scans_of(wave: Wave, step: int, *, run: int, numbers: list[bytes], rests: list[bytes]) -> bytes:
     """Encode the scans of a wave's items at one step, as the field `scans` of a batch."""
-    parts = []
+    parts: list[bytes] = []
     add, pack, many = parts.append, _ID.pack, len(rests)
     for offset in range(wave.items):
         item = wave.first_item + offset

@@ -50,7 +50,7 @@ class Load(NamedTuple):
 
 
 class Report(NamedTuple):
-    """What came of it; `elapsed_s` until the last result, `readable_s` per batch that was read back."""
+    """What came of it; `elapsed_s` until the last result, `readable_s` per batch read back."""
 
     sent: Sent
     elapsed_s: float
@@ -105,5 +105,6 @@ async def _readable(
     request = ListScanEventsRequest(
         tracking_number=number_of(0), at_least=result.highest_positions, page_size=1
     )
-    await channel.unary_unary(LIST)(request.SerializeToString())
+    method: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(LIST)
+    await method(request.SerializeToString())
     readable_s.append(time.monotonic() - due_s)
