@@ -51,7 +51,7 @@ def machine() -> dict[str, str]:
     return {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": commit or "unknown",
-        "processor": f"{os.cpu_count()} × {model}",
+        "processor": f"{os.cpu_count()} x {model}",
         "python": platform.python_version(),
         **{name: importlib.metadata.version(name) for name in packages},
     }

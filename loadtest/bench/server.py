@@ -62,11 +62,9 @@ class Server:
 def ledger(folder: Path) -> Iterator[Server]:
     """Run `parcel-ledger up` on a folder; stop it at the end as an operator would."""
     port = free_port()
-    command = [
-        sys.executable, "-m", "ledger.app.cli", "up",
-        "--listen", f"127.0.0.1:{port}", "--data", str(folder),
-        "--metrics", f"127.0.0.1:{free_port()}",
-    ]  # fmt: skip
+    command = [sys.executable, "-m", "ledger.app.cli", "up"]
+    command += ["--listen", f"127.0.0.1:{port}", "--data", str(folder)]
+    command += ["--metrics", f"127.0.0.1:{free_port()}"]
     with _process(command, f"127.0.0.1:{port}") as server:
         yield server
 
