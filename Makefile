@@ -87,9 +87,11 @@ LOCKED := --quiet --require-hashes --only-binary :all:
 
 .PHONY: ready
 ready: $(VENV)/ready
+	@:
 
 .PHONY: wheels
 wheels: $(VENV)/wheels/complete
+	@:
 
 .PHONY: compiler
 compiler: # The power-cut test compiles a small library that forgets what was not synced.
