@@ -1,0 +1,118 @@
+"""Every limit of the door in: of fields, batches, streams and memory, each with its reason.
+
+The limits of fields are those that the proto files state; a test compares the two.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+FIELD_BYTES_MAX: Final = {
+    "ScanEvent.tracking_number": 128,
+    "ScanEvent.facility": 64,
+    "ScanEvent.device": 128,
+    "ScanEvent.operator": 128,
+    "ScanEvent.raw_barcode": 4096,
+    "ScanEvent.carrier": 64,
+    "ScanEvent.code_system": 64,
+    "ScanEvent.source_code": 64,
+    "ScanEvent.source_reason_code": 64,
+    "ScanEvent.source_action_code": 64,
+    "ScanEvent.source_event_id": 512,
+    "ScanEvent.source_text": 512,
+    "ScanEvent.next_facility": 64,
+    "Place.name": 128,
+    "Place.city": 128,
+    "Place.region": 128,
+    "Place.postal_code": 32,
+    "Place.country": 2,
+    "Containment.container_number": 128,
+    "Attachment.media_type": 128,
+    "AnnouncedFacts.service": 64,
+    "AnnouncedFacts.origin_country": 2,
+    "AnnouncedFacts.destination_country": 2,
+    "AnnouncedFacts.destination_postcode_area": 16,
+    "AnnouncedFacts.consignor_reference": 128,
+    "Correction.tracking_number": 128,
+    "Correction.source_id": 128,
+    "Attribute.name": 64,
+    "Attribute.value": 1024,
+    "Batch.source_id": 128,
+    "Open.client": 128,
+    "Open.version": 128,
+    "SourceProgress.source_id": 128,
+}
+"""Most bytes of a text (as UTF-8) or of bytes, by message and field."""
+
+FIELD_BYTES_EXACT: Final = {
+    "ScanEvent.event_id": 16,
+    "Attachment.sha256": 32,
+    "Correction.event_id": 16,
+    "Batch.spool_id": 16,
+    "SourceProgress.spool_id": 16,
+}
+"""The only length that bytes may have, by message and field."""
+
+FIELD_COUNT_MAX: Final = {
+    "ScanEvent.attachments": 8,
+    "ScanEvent.attributes": 16,
+    "Open.sources": 1_000,
+    "Heartbeat.sources": 1_000,
+}
+"""Most elements of a list, by message and field."""
+
+UTC_OFFSET_MINUTES_MAX: Final = 1_080
+"""Farthest local time from UTC, in minutes, either way: 18 hours, as in ISO 8601 libraries."""
+
+SEQUENCE_MAX: Final = (1 << 63) - 1
+"""Highest sequence of a spool: fits a signed 64-bit number, which is all that most stores have."""
+
+SOURCES_PER_STREAM_MAX: Final = 10_000
+"""Most sources on one stream: the scanners of a large facility behind one gateway. Some 300 bytes
+each.
+"""
+
+BATCHES_PER_STREAM_MAX: Final = 64
+"""Most batches of one stream without a result. Beyond it the stream is not read: it bounds what a
+sender that does not read its results can keep here.
+"""
+
+WINDOW_SCANS: Final = 20_000
+"""Scans that a stream may have on their way: ten of the largest batches, half a second of work."""
+
+WINDOW_BYTES: Final = 8 << 20
+"""Bytes that a stream may have on their way: eight of the largest batches."""
+
+PENDING_BYTES_MAX: Final = 64 << 20
+"""Bytes admitted and not yet durable, of all streams: a second of work at full speed. As Python
+objects they take about twice that, which leaves the process below 300 MB. Streams add at most one
+message each, which they had begun to send.
+"""
+
+LINGER_S: Final = 0.005
+"""Seconds that a scan may wait for others: about the time of one synced commit."""
+
+FLUSHES_IN_FLIGHT_MAX: Final = 4
+"""Most flushes on their way to the log: one is written, one is waiting, two are being made."""
+
+FLUSH_RECORDS_ENOUGH: Final = 2_000
+"""Records that are worth a flush without a wait: the cost of a commit is spread thin by then."""
+
+BUSY_RETRY_S: Final = 0.5
+"""Seconds after which a sender that was turned away may try again: half of what may be pending."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IngestLimits:
+    """What an operator may set; the rest are facts of the wire."""
+
+    pending_bytes_max: int = PENDING_BYTES_MAX
+    linger_s: float = LINGER_S
+    flushes_in_flight_max: int = FLUSHES_IN_FLIGHT_MAX
+    flush_records_enough: int = FLUSH_RECORDS_ENOUGH
+    window_scans: int = WINDOW_SCANS
+    window_bytes: int = WINDOW_BYTES
+    batches_per_stream_max: int = BATCHES_PER_STREAM_MAX
+    sources_per_stream_max: int = SOURCES_PER_STREAM_MAX
+    busy_retry_s: float = BUSY_RETRY_S

@@ -1,0 +1,181 @@
+"""Recognises the usual scan event in one pass over its bytes: no message is built, no field read.
+
+Nearly every event is short, ASCII, encoded in the order of the fields, and breaks no rule. One
+expression, made from the schema and the limits, finds these and cuts out what filing needs: 3 µs
+less than reading the fields. Whatever else arrives, also a field added later, goes the exact way.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from ingest.limits import FIELD_BYTES_MAX
+from ledger.codec import containment_suffix
+from ledger.event import EVENT_ID_BYTES, TIME_NS_END
+from ledger.numbers import KEY_FORM, UnfilableNumber, filing_key
+from ledger.v1.scan_event_pb2 import Containment, GeoPosition, ScanEvent
+
+if TYPE_CHECKING:
+    from google.protobuf.descriptor import Descriptor
+
+Filed: TypeAlias = tuple[bytes, int, bytes, bytes]
+"""What filing needs of an event: tracking key, scan time in ns, event id, containment suffix."""
+
+TEXT_BYTES_MAX: Final = 64
+"""Longest text of a usual event. Longer ones make the expression slower, and are rare."""
+
+TEXT: Final = b"[ -~]"
+"""Printable ASCII: every length in characters is the one in bytes, and there is no NUL."""
+
+ENUM: Final = b"[\x01-\x7f]"
+"""A stated value of an enum in one byte, so never a negative one."""
+
+# From -1080 to 1080 minutes as a zigzag varint: 1 to 2160.
+_OFFSET = rb"(?:[\x01-\x7f]|[\x80-\xff][\x01-\x0f]|[\x80-\xf0]\x10)"
+# CORRECTION (39) and UNMAPPED (40) have rules of their own.
+_TYPE = rb"[\x01-\x26\x29-\x7f]"
+# Five bytes of seconds: from 1978 to far beyond the range, which is checked afterwards.
+_SECONDS = rb"[\x80-\xff]{4}[\x01-\x7f]"
+
+
+def read_usual(event: bytes) -> Filed | None:
+    """Give what filing needs, or None where the event has to be judged the exact way."""
+    found = _match(event)
+    if found is None:
+        return None
+    event_id, number, time_bytes, position, containment = found.groups()
+    time = _read_time(time_bytes[1:])
+    nanos = time.nanos
+    scan_time_ns = time.seconds * 1_000_000_000 + nanos
+    if not 0 <= nanos < 1_000_000_000 or scan_time_ns >= TIME_NS_END:
+        return None
+    if position is not None and not _is_on_earth(position):
+        return None
+    try:
+        key = filing_key(number[1:].decode())
+        suffix = b"" if containment is None else _suffix(containment)
+    except UnfilableNumber:
+        return None
+    return key, scan_time_ns, event_id, suffix
+
+
+def _is_on_earth(position: bytes) -> bool:
+    """Judge an encoded position of 18 bytes, or 27 with its accuracy. NaN is on no side."""
+    _, latitude, _, longitude = _COORDINATES.unpack_from(position, 1)
+    (accuracy,) = _DOUBLE.unpack_from(position, 20) if len(position) > 20 else (0.0,)
+    return bool(-90 <= latitude <= 90 and -180 <= longitude <= 180 and 0 <= accuracy < float("inf"))
+
+
+def _suffix(containment: bytes) -> bytes:
+    """Encode the end of the record from: length, tag, direction, tag, length, container number."""
+    return containment_suffix(filing_key(containment[5:].decode()), KEY_FORM, containment[2])
+
+
+def _tag(message: Descriptor, name: str) -> bytes:
+    """Give the tag of a field as it stands on the wire, escaped."""
+    field = message.fields_by_name[name]
+    wire_type = {
+        FieldDescriptor.TYPE_STRING: 2,
+        FieldDescriptor.TYPE_BYTES: 2,
+        FieldDescriptor.TYPE_MESSAGE: 2,
+        FieldDescriptor.TYPE_DOUBLE: 1,
+    }.get(field.type, 0)
+    tag, out = field.number << 3 | wire_type, bytearray()
+    while tag > 0x7F:
+        out.append(tag & 0x7F | 0x80)
+        tag >>= 7
+    out.append(tag)
+    return re.escape(bytes(out))
+
+
+def _sized(content: bytes, longest: int, before: bytes = b"", extra: int = 0) -> bytes:
+    """Match a length from 1 on, and as many of `content`; `extra` bytes of `before` between."""
+    return b"(?:%s)" % b"|".join(
+        re.escape(bytes([size + extra]))
+        + (before + re.escape(bytes([size])) if before else b"")
+        + b"%s{%d}" % (content, size)
+        for size in range(1, longest + 1)
+    )
+
+
+def _optional(pattern: bytes) -> bytes:
+    """Match it or nothing. An empty branch takes half the time of a question mark."""
+    return b"(?:%s|)" % pattern
+
+
+def _field(name: str, content: bytes = b"") -> bytes:
+    """Match one field of a scan event, or nothing: text by its limit, or else as `content`."""
+    if not content:
+        content = _sized(TEXT, min(TEXT_BYTES_MAX, FIELD_BYTES_MAX[f"ScanEvent.{name}"]))
+    return _optional(_tag(ScanEvent.DESCRIPTOR, name) + content)
+
+
+def _time() -> bytes:
+    """Match an encoded Timestamp behind its length: seconds, and nanos of 1 to 5 bytes."""
+    seconds = _tag(Timestamp.DESCRIPTOR, "seconds") + _SECONDS
+    nanos = _tag(Timestamp.DESCRIPTOR, "nanos")
+    return rb"(?:\x06%s|%s)" % (
+        seconds,
+        b"|".join(
+            re.escape(bytes([7 + size]))
+            + seconds
+            + nanos
+            + rb"[\x80-\xff]{%d}[\x01-\x7f]" % (size - 1)
+            for size in range(1, 6)
+        ),
+    )
+
+
+def _position() -> bytes:
+    """Match an encoded GeoPosition with both coordinates, and the accuracy or not."""
+    latitude, longitude, accuracy = (
+        _tag(GeoPosition.DESCRIPTOR, name) + b".{8}"
+        for name in ("latitude", "longitude", "accuracy_meters")
+    )
+    return rb"(\x12%s%s|\x1b%s%s%s)" % (latitude, longitude, latitude, longitude, accuracy)
+
+
+def _containment() -> bytes:
+    """Match an encoded Containment, IN or OUT, with its container."""
+    before = (
+        _tag(Containment.DESCRIPTOR, "direction")
+        + rb"[\x01\x02]"
+        + _tag(Containment.DESCRIPTOR, "container_number")
+    )
+    return b"(%s)" % _sized(TEXT, TEXT_BYTES_MAX, before, extra=4)
+
+
+def _pattern() -> bytes:
+    """Match all fields of a usual event, in the order of their numbers."""
+    event = ScanEvent.DESCRIPTOR
+    return b"".join((
+        _tag(event, "event_id"), re.escape(bytes([EVENT_ID_BYTES])), b"(.{%d})" % EVENT_ID_BYTES,
+        _tag(event, "tracking_number"), b"(%s)" % _sized(TEXT, TEXT_BYTES_MAX),
+        _tag(event, "type"), _TYPE,
+        _tag(event, "scan_time"), b"(%s)" % _time(),
+        _field("utc_offset_minutes", _OFFSET),
+        _field("utc_offset_source", ENUM),
+        _field("facility"), _field("device"), _field("operator"),
+        _field("capture_method", ENUM),
+        _field("position", _position()),
+        _field("raw_barcode", _sized(b".", TEXT_BYTES_MAX)),
+        _field("symbology", ENUM),
+        _field("containment", _containment()),
+        _field("delivery_mode", ENUM),
+        _field("carrier"), _field("code_system"), _field("source_code"),
+        _field("source_reason_code"), _field("source_action_code"),
+        _field("source_event_id"), _field("source_text"),
+        _field("reason", ENUM), _field("action", ENUM), _field("customs_direction", ENUM),
+        _field("next_facility"),
+    ))  # fmt: skip
+
+
+_COORDINATES = struct.Struct("<BdBd")
+_DOUBLE = struct.Struct("<d")
+_match = re.compile(_pattern(), re.DOTALL).fullmatch
+_read_time = Timestamp.FromString
