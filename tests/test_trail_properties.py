@@ -17,6 +17,7 @@ from ledger.position import unpack_position
 from query.trail import (
     Entry,
     Pin,
+    Rank,
     arranged,
     below,
     between,
