@@ -75,5 +75,12 @@ QUERY_REQUESTS = Counter(
     ["method", "status"],
     registry=REGISTRY,
 )
+QUERY_SECONDS = Histogram(
+    "ledger_query_seconds",
+    "Seconds from a request's arrival to its answer, by method (streams have none).",
+    ["method"],
+    buckets=_LATENCY_BUCKETS_S,
+    registry=REGISTRY,
+)
 QUERY_ENTRIES = Counter("ledger_query_entries", "Trail entries sent.", registry=REGISTRY)
 QUERY_WATCHES = Gauge("ledger_query_watches", "Watches open now.", registry=REGISTRY)

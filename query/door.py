@@ -1,0 +1,53 @@
+"""The door out of one process: its services, and what runs beside them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from query.progress_service import PROGRESS_SERVICE, ProgressService
+from query.progress_view import ProgressView
+from query.service import TRAIL_SERVICE, TrailService
+from query.watches import Watches
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    import grpc
+
+    from ledger.trail_store import TrailStore
+
+SERVICE_NAMES = (TRAIL_SERVICE, PROGRESS_SERVICE)
+"""Full names of the services."""
+
+
+class QueryDoor:
+    """All that answers questions. Add `handlers` to a gRPC server, and keep `run` running."""
+
+    def __init__(
+        self,
+        store: TrailStore,
+        *,
+        generations: Mapping[int, int],
+        monotonic: Callable[[], float],
+    ) -> None:
+        """`generations` gives the number of partitions of each generation of the log `scans`;
+        `monotonic` gives seconds.
+        """
+        progress = ProgressView(store, generations=generations, monotonic=monotonic)
+        self._watches = Watches(progress)
+        self._services = (
+            TrailService(store, progress=progress, watches=self._watches, monotonic=monotonic),
+            ProgressService(progress=progress, watches=self._watches, monotonic=monotonic),
+        )
+
+    @property
+    def handlers(self) -> Sequence[grpc.GenericRpcHandler]:
+        """The services, in the order of SERVICE_NAMES."""
+        return [service.handler() for service in self._services]
+
+    async def run(self) -> None:
+        """Wake watches, until cancelled. Without it they say what is there, and nothing more.
+
+        Raises what the store raises when it is broken or closed.
+        """
+        await self._watches.run()

@@ -1,0 +1,177 @@
+"""One page of one trail: what is asked for, and how it is answered from the rows below the pins.
+
+Later pages begin behind the last entry that was shown, and are made from the same pins: so they
+are pages of one snapshot, whatever arrives meanwhile.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ledger.errors import NotPossibleNow
+from ledger.event import order_from_time
+from ledger.v1.trail_service_pb2 import LookupStatus
+from query.answers import fill
+from query.reading import KeyedRows, after
+from query.trail import (
+    GROUP_BYTES,
+    Place,
+    arranged,
+    between,
+    by_position,
+    by_record_time,
+    by_scan_time,
+    limits_of,
+    place_of,
+    trail_of,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from ledger.trail_store import Slice
+    from ledger.v1.raw_pb2 import RawBatchGetTrailsResponse, RawListScanEventsResponse
+    from query.reading import Stretch, TrailReader
+    from query.trail import Entry, Pin, Rank
+
+    Answer = RawListScanEventsResponse | RawBatchGetTrailsResponse
+
+STRETCH_SPARE_ROWS = 200
+"""Rows that are read beyond a page of a long trail: copies, which collapse, and rows that are not
+shown yet.
+"""
+
+STRETCHES_MAX = 8
+"""Most stretches read for one page. When none of them has anything to show the page is empty, and
+its token goes on.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked about one item."""
+
+    keys: Sequence[bytes]
+    recorded: bool
+    descending: bool
+    full: bool
+    most: int
+    """Most entries in the page."""
+    bytes_max: int
+    """Most bytes in the page."""
+    start_ns: int | None = None
+    end_ns: int | None = None
+
+    @property
+    def rank(self) -> Rank:
+        """The order that is asked for."""
+        if not self.recorded:
+            return by_scan_time
+        return by_position if len(self.keys) == 1 else by_record_time
+
+
+async def answer(
+    reader: TrailReader,
+    question: Question,
+    pins: Sequence[Pin],
+    out: Answer,
+    *,
+    last: Place | None = None,
+    begun: Mapping[bytes, Slice] | None = None,
+) -> Place | None:
+    """Write the page behind `last` into `out`. Returns its last place; None where it is the last
+    page.
+
+    `begun` holds the first rows of the keys, where they have been read already.
+    Raises NotPossibleNow for a trail that is too long for what is asked.
+    """
+    out.tracking_keys.extend(key.decode() for key in question.keys)
+    limits = limits_of(pins)
+    keyed_rows = await reader.whole(question.keys, limits, begun)
+    if keyed_rows is not None:
+        return _answer_whole(question, keyed_rows, out, last)
+    out.oversized = True
+    out.status = LookupStatus.LOOKUP_STATUS_FOUND
+    if question.recorded:
+        raise NotPossibleNow(
+            "This trail is too long to be shown as it was recorded. Ask for it by scan time.",
+            reason="TRAIL_OVERSIZED",
+            field="order",
+        )
+    return await _answer_long(reader, question, limits, out, last)
+
+
+def _answer_whole(
+    question: Question, keyed_rows: KeyedRows, out: Answer, last: Place | None
+) -> Place | None:
+    entries: Sequence[Entry] = trail_of(keyed_rows)
+    out.status = _FOUND if entries else _NOT_YET_SEEN
+    # Marks are those of the whole trail, so only now is anything left out.
+    entries = between(entries, question.start_ns, question.end_ns)
+    page = arranged(entries, question.rank, descending=question.descending, after=last)
+    count = _fill(question, page, out)
+    return place_of(page[count - 1]) if count < len(page) else None
+
+
+async def _answer_long(
+    reader: TrailReader,
+    question: Question,
+    limits: Mapping[int, int],
+    out: Answer,
+    last: Place | None,
+) -> Place | None:
+    shown = None if last is None else last.order
+    # Begin with the whole group of the last entry, so that its copies are known as such.
+    begin = None if shown is None else shown[:GROUP_BYTES]
+    for _ in range(STRETCHES_MAX):
+        stretch = await _next(reader, question, limits, begin)
+        if stretch.is_cut and begin is not None and len(begin) == GROUP_BYTES:
+            begin = shown  # A group longer than a stretch: reading it again would lead nowhere.
+            continue
+        begin = stretch.last
+        entries = _behind(trail_of(stretch.keyed_rows), shown, question)
+        if entries:
+            count = _fill(question, entries, out)
+            if count < len(entries):
+                return place_of(entries[count - 1])
+            break
+        if begin is None:
+            break
+    return None if begin is None else Place(begin, 0)
+
+
+async def _next(
+    reader: TrailReader,
+    question: Question,
+    limits: Mapping[int, int],
+    begin: bytes | None,
+) -> Stretch:
+    """Read the stretch behind `begin`, an order; from a group's first row on for its prefix."""
+    start = order_from_time(question.start_ns or 0)
+    stop = None if question.end_ns is None else order_from_time(question.end_ns)
+    if begin is not None and question.descending:
+        stop = after(begin) if len(begin) == GROUP_BYTES else begin
+    elif begin is not None:
+        start = begin if len(begin) == GROUP_BYTES else after(begin)
+    return await reader.stretch(
+        question.keys,
+        limits,
+        start=start,
+        stop=stop,
+        descending=question.descending,
+        rows=question.most + STRETCH_SPARE_ROWS,
+    )
+
+
+def _behind(entries: Sequence[Entry], shown: bytes | None, question: Question) -> Sequence[Entry]:
+    place = None if shown is None else Place(shown, 0)
+    return arranged(entries, by_scan_time, descending=question.descending, after=place)
+
+
+def _fill(question: Question, entries: Sequence[Entry], out: Answer) -> int:
+    return fill(out, entries, most=question.most, bytes_max=question.bytes_max, full=question.full)
+
+
+_FOUND = LookupStatus.LOOKUP_STATUS_FOUND
+_NOT_YET_SEEN = LookupStatus.LOOKUP_STATUS_NOT_YET_SEEN

@@ -1,0 +1,173 @@
+"""The service that answers what happened to an item: `TrailService` of the wire.
+
+It reads the trail store and knows nothing of the log. Nothing is shown before the writer's mark
+says that it is readable, so every answer is one state of the ledger.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+from ledger import metrics
+from ledger.v1.raw_pb2 import RawListScanEventsResponse, RawWatchTrailResponse
+from ledger.v1.trail_service_pb2 import (
+    BatchGetTrailsRequest,
+    ListScanEventsRequest,
+    WatchTrailRequest,
+)
+from query import requests
+from query.answers import PAGE_BYTES_MAX, PAGE_ENTRIES_MAX, fill
+from query.batch import BatchLookUp
+from query.listing import Question, answer
+from query.methods import generic_handler
+from query.progress_view import places_of
+from query.reading import TrailReader
+from query.tokens import (
+    page_digest,
+    read_cursor,
+    read_page_token,
+    watch_digest,
+    write_cursor,
+    write_page_token,
+)
+from query.watching import Sent, news
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable
+
+    import grpc
+
+    from ledger.trail_store import TrailStore
+    from query.progress_view import ProgressView, Shown
+    from query.watches import Watches
+
+TRAIL_SERVICE: Final = "ledger.v1.TrailService"
+"""Full name of the service."""
+
+WATCH_READS_MAX = 8
+"""Most watches that read at once: when thousands are woken together, other requests still find
+their turn.
+"""
+
+
+class TrailService:
+    """`ledger.v1.TrailService`: bytes of requests in, bytes of responses out."""
+
+    def __init__(
+        self,
+        store: TrailStore,
+        *,
+        progress: ProgressView,
+        watches: Watches,
+        monotonic: Callable[[], float],
+    ) -> None:
+        """`progress` and `watches` are those of the process; `monotonic` gives seconds."""
+        self._progress = progress
+        self._watches = watches
+        self._monotonic = monotonic
+        self._reader = TrailReader(store)
+        self._watch_reads = asyncio.Semaphore(WATCH_READS_MAX)
+
+    def handler(self) -> grpc.GenericRpcHandler:
+        """Give the service to a gRPC server."""
+        return generic_handler(
+            TRAIL_SERVICE,
+            unary={"ListScanEvents": self.ListScanEvents},
+            streams={"BatchGetTrails": self.BatchGetTrails, "WatchTrail": self.WatchTrail},
+            monotonic=self._monotonic,
+        )
+
+    async def ListScanEvents(self, data: bytes) -> bytes:
+        """Answer with one page of one trail."""
+        request = requests.parse(ListScanEventsRequest, data)
+        question = _question(request)
+        last = None
+        if request.page_token:
+            pins, last = read_page_token(request.page_token, page_digest(request))
+        else:
+            pins = (await self._shown(request)).pins(question.keys)
+        out = RawListScanEventsResponse()
+        more = await answer(self._reader, question, pins, out, last=last)
+        if more:
+            out.next_page_token = write_page_token(page_digest(request), pins, more)
+        metrics.QUERY_ENTRIES.inc(len(out.entries))
+        return out.SerializeToString()
+
+    async def BatchGetTrails(self, data: bytes) -> AsyncGenerator[bytes, None]:
+        """Answer with one message for each number, in the order of the numbers."""
+        request = requests.parse(BatchGetTrailsRequest, data)
+        requests.refuse_count(len(request.tracking_numbers))
+        look_up = BatchLookUp(self._reader, request)
+        if request.HasField("as_of_time"):
+            as_of_ns = requests.time_ns_of(request.as_of_time, "as_of_time")
+            shown = await self._progress.shown_at(as_of_ns)
+        else:
+            shown = await self._progress.shown_now()
+        async for response in look_up.answers(shown):
+            metrics.QUERY_ENTRIES.inc(len(response.entries))
+            yield response.SerializeToString()
+
+    async def WatchTrail(self, data: bytes) -> AsyncGenerator[bytes, None]:
+        """Answer with what is in a trail, and then with what comes."""
+        request = requests.parse(WatchTrailRequest, data)
+        requests.refuse_inherited(request.include_inherited)
+        keys = [requests.key_of(request.tracking_number)]
+        full = requests.is_full(request.view)
+        digest = watch_digest(request)
+        sent = Sent(read_cursor(request.resume_after, digest) if request.resume_after else ())
+        with self._watches.of_partitions(places_of(keys, self._progress.generations)) as moved:
+            first = True
+            while True:
+                pins = (await self._progress.shown_now()).pins(keys)
+                async with self._watch_reads:
+                    entries = await news(self._reader, keys, pins, sent)
+                out = RawWatchTrailResponse()
+                count = fill(
+                    out, entries, most=PAGE_ENTRIES_MAX, bytes_max=PAGE_BYTES_MAX, full=full
+                )
+                out.caught_up = count == len(entries)
+                sent.advance(pins, None if out.caught_up else entries[count - 1].position)
+                if count or first:
+                    out.cursor = write_cursor(digest, sent.pins)
+                    metrics.QUERY_ENTRIES.inc(count)
+                    yield out.SerializeToString()
+                    first = False
+                # Nothing is kept for a slow reader: what is left is read again.
+                if out.caught_up:
+                    del out, entries
+                    await moved.wait()
+
+    async def _shown(self, request: ListScanEventsRequest) -> Shown:
+        at_least = requests.positions_of(request.at_least, self._progress.generations)
+        timeout_s = requests.AT_LEAST_TIMEOUT_S
+        if request.HasField("at_least_timeout"):
+            timeout_s = requests.timeout_s_of(request.at_least_timeout)
+        if at_least:
+            await self._progress.wait_for(at_least, timeout_s)
+        if not request.HasField("as_of_time"):
+            return await self._progress.shown_now()
+        as_of_ns = requests.time_ns_of(request.as_of_time, "as_of_time")
+        return await self._progress.shown_at(as_of_ns)
+
+
+def _question(request: ListScanEventsRequest) -> Question:
+    requests.refuse_inherited(request.include_inherited)
+    return Question(
+        keys=[requests.key_of(request.tracking_number)],
+        recorded=requests.is_recorded(request.order),
+        descending=request.descending,
+        full=requests.is_full(request.view),
+        most=requests.page_size_of(request.page_size),
+        bytes_max=PAGE_BYTES_MAX,
+        start_ns=(
+            requests.time_ns_of(request.start_time, "start_time")
+            if request.HasField("start_time")
+            else None
+        ),
+        end_ns=(
+            requests.time_ns_of(request.end_time, "end_time")
+            if request.HasField("end_time")
+            else None
+        ),
+    )

@@ -1,0 +1,160 @@
+"""Page tokens and watch cursors: to everyone outside opaque, URL-safe text.
+
+A token belongs to one request (by digest), carries the snapshot of the first page, and names the
+last entry that was shown; any process can go on from it. Nothing in it is secret or gives a right:
+whoever makes one up sees no more than by asking without it.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+from google.protobuf.message import DecodeError
+
+from ledger.errors import Refused
+from ledger.event import EVENT_ID_BYTES, order_key, split_order
+from ledger.position import pack_position
+from ledger.v1.token_pb2 import PageToken, PinnedIndex, WatchCursor
+from query.trail import Pin, Place
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ledger.v1.trail_service_pb2 import ListScanEventsRequest, WatchTrailRequest
+
+TOKEN_BYTES_MAX = 4096
+"""Most bytes of a token: pins of some 200 partitions fit; one item has one in each generation."""
+
+_DIGEST_BYTES = 16
+
+_Message = TypeVar("_Message", PageToken, WatchCursor)
+
+
+class Bookmark(NamedTuple):
+    """What a page token says."""
+
+    pins: list[Pin]
+    last: Place
+
+
+def page_digest(request: ListScanEventsRequest) -> bytes:
+    """Give the digest to which the tokens of a listing are bound."""
+    bound = type(request)()
+    bound.CopyFrom(request)
+    bound.ClearField("page_size")
+    bound.ClearField("page_token")
+    return _digest(bound.SerializeToString(deterministic=True))
+
+
+def watch_digest(request: WatchTrailRequest) -> bytes:
+    """Give the digest to which the cursors of a watch are bound."""
+    bound = type(request)()
+    bound.CopyFrom(request)
+    bound.ClearField("resume_after")
+    return _digest(bound.SerializeToString(deterministic=True))
+
+
+def write_page_token(digest: bytes, pins: Iterable[Pin], last: Place) -> str:
+    """Make the token of the page behind `last`."""
+    order = split_order(last.order)
+    token = PageToken(
+        request_digest=digest,
+        pins=_pinned(pins),
+        last_scan_time_ns=order.scan_time_ns,
+        last_event_id=order.event_id,
+        last_position=order.position,
+        last_record_time_ns=last.record_time_ns,
+    )
+    return _text(token.SerializeToString(deterministic=True))
+
+
+def read_page_token(text: str, digest: bytes) -> Bookmark:
+    """Undo `write_page_token`. Raises Refused for what is no token, or another request's."""
+    token = _parsed(PageToken, text)
+    if token is None or len(token.last_event_id) != EVENT_ID_BYTES or token.last_scan_time_ns < 0:
+        raise _malformed("page_token", "PAGE_TOKEN_MALFORMED")
+    pins = _pins(token.pins)
+    if pins is None or token.last_position <= 0:
+        raise _malformed("page_token", "PAGE_TOKEN_MALFORMED")
+    if token.request_digest != digest:
+        raise _mismatch("page_token", "PAGE_TOKEN_MISMATCH", "`page_size` and `page_token`")
+    order = order_key(token.last_scan_time_ns, token.last_event_id, token.last_position)
+    return Bookmark(pins, Place(order, token.last_record_time_ns))
+
+
+def write_cursor(digest: bytes, sent: Iterable[Pin]) -> str:
+    """Make the cursor of a watch that has sent everything below these pins."""
+    cursor = WatchCursor(request_digest=digest, sent=_pinned(sent))
+    return _text(cursor.SerializeToString(deterministic=True))
+
+
+def read_cursor(text: str, digest: bytes) -> list[Pin]:
+    """Undo `write_cursor`. Raises Refused for what is no cursor, or another request's."""
+    cursor = _parsed(WatchCursor, text)
+    pins = None if cursor is None else _pins(cursor.sent)
+    if cursor is None or pins is None:
+        raise _malformed("resume_after", "CURSOR_MALFORMED")
+    if cursor.request_digest != digest:
+        raise _mismatch("resume_after", "CURSOR_MISMATCH", "`resume_after`")
+    return pins
+
+
+def _digest(request: bytes) -> bytes:
+    return hashlib.sha256(request).digest()[:_DIGEST_BYTES]
+
+
+def _text(token: bytes) -> str:
+    return base64.urlsafe_b64encode(token).decode().rstrip("=")
+
+
+def _parsed(kind: type[_Message], text: str) -> _Message | None:
+    """Read a token; None for all but exactly what `_text` makes of a message of this kind."""
+    if len(text) > TOKEN_BYTES_MAX or not text.isascii():
+        return None
+    try:
+        token = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+        message = kind.FromString(token)
+    except (binascii.Error, DecodeError):
+        return None
+    message.DiscardUnknownFields()
+    again = message.SerializeToString(deterministic=True)
+    exact = _text(again) == text and len(message.request_digest) == _DIGEST_BYTES
+    return message if exact else None
+
+
+def _pinned(pins: Iterable[Pin]) -> list[PinnedIndex]:
+    return [
+        PinnedIndex(generation=generation, partition=partition, next_index=next_index)
+        for generation, partition, next_index in pins
+    ]
+
+
+def _pins(pinned: Iterable[PinnedIndex]) -> list[Pin] | None:
+    pins = [Pin(cell.generation, cell.partition, cell.next_index) for cell in pinned]
+    places = {(generation, partition) for generation, partition, _ in pins}
+    try:
+        for generation, partition, next_index in pins:
+            pack_position(generation, partition, max(next_index - 1, 0))
+    except ValueError:
+        return None
+    return pins if len(places) == len(pins) else None
+
+
+def _malformed(field: str, reason: str) -> Refused:
+    return Refused(
+        f"`{field}` is not one that this service gave out. Ask again without it.",
+        reason=reason,
+        field=field,
+    )
+
+
+def _mismatch(field: str, reason: str, free: str) -> Refused:
+    return Refused(
+        f"`{field}` belongs to another request: all fields but {free} must be as they were there. "
+        f"Ask again without it.",
+        reason=reason,
+        field=field,
+    )
