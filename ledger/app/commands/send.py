@@ -1,0 +1,213 @@
+"""`parcel-ledger send FILE`: the scans of a file, each durable or refused with a reason.
+
+Lines have no numbers of their own, so they are sent unnumbered; an event id that is missing is made
+from the line, so sending a file twice changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final, Literal
+
+from cyclopts import Parameter
+
+from ledger.app.commands.options import Config, Server
+from ledger.app.exits import DONE, REFUSED, CommandFailed
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from ledger.app.lines import Line
+    from ledger.app.scan_file import RefusedFile, ScanFile
+    from ledger.app.sending import Item, Sender
+
+BATCH_LINES: Final = 500
+"""Lines in one batch: more gains little, and a result comes sooner."""
+
+BATCH_BYTES: Final = 512 << 10
+"""Bytes after which a batch is sent: half of what the ledger takes."""
+
+WAITING_LINES_MAX: Final = 20_000
+"""Most lines that wait for others of their source."""
+
+LINGER_S: Final = 0.5
+"""How long lines of a pipe wait for others."""
+
+
+def send(
+    file: Annotated[
+        str, Parameter(help="CSV or NDJSON; - is standard input.", allow_leading_hyphen=True)
+    ],
+    /,
+    *,
+    source: Annotated[
+        str | None,
+        Parameter(help="Who saw the scans, where no column `source` says it.", show_default=False),
+    ] = None,
+    file_format: Annotated[
+        Literal["csv", "ndjson"] | None,
+        Parameter(name="--format", help="Else the file's ending decides.", show_default=False),
+    ] = None,
+    refused: Annotated[
+        Path | None,
+        Parameter(
+            help="Where refused lines go, with their reasons. Else FILE.refused.csv.",
+            show_default=False,
+        ),
+    ] = None,
+    give_up_s: Annotated[
+        float, Parameter(help="Seconds after which a ledger that is silent is given up.")
+    ] = 60.0,
+    server: Server = None,
+    config: Config = None,
+) -> int:
+    """Send the scans of a CSV or NDJSON file.
+
+    Columns (CSV) or names (NDJSON) are the fields of a ScanEvent: at least tracking_number, type
+    and scan_time (RFC 3339 with its UTC offset), then facility, device, operator and so on, with
+    dots into inner messages (place.city). Short names: latitude, longitude, accuracy_meters,
+    place_name, city, region, postal_code, country, container_number, containment_direction.
+    `source` says who saw the scan; attribute.NAME takes what has no field. A value of an enum may
+    be in any case and without its prefix. A missing event_id is made from the line: sending a file
+    twice changes nothing.
+
+    Exit code: 0 all is durable, 1 something was refused, 2 not all could be sent.
+    """
+    import time
+
+    from ledger.app.client import ledger_at
+    from ledger.app.commands.screen import remarks
+    from ledger.app.scan_file import STDIN, RefusedFile, in_background, open_scan_file
+    from ledger.app.sending import Sender
+    from ledger.app.settings import load
+
+    address = load({"server": server}, config=config).settings.server
+    with open_scan_file(file, file_format) as scan_file, ledger_at(address) as channel:
+        if scan_file.columns and "source" not in scan_file.columns and not source:
+            raise CommandFailed("Say who saw the scans: --source NAME, or a column `source`.")
+        bad = RefusedFile(
+            refused or Path(f"{'stdin' if file == STDIN else file}.refused.csv"), scan_file.columns
+        )
+        sender = Sender(channel, server=address, give_up_s=give_up_s, on_refused=bad.add)
+        shipment = Shipment(scan_file, sender, bad, source or "")
+        started_s = time.monotonic()
+        try:
+            with _bar(remarks(), scan_file.size) as bar:
+                for line in in_background(scan_file.lines, linger_s=LINGER_S):
+                    shipment.take(line)
+                    if line is None or shipment.lines % BATCH_LINES == 0:
+                        _show(bar, scan_file, sender, bad)
+                shipment.flush()
+                sender.finish()
+                _show(bar, scan_file, sender, bad)
+        finally:
+            bad.close()
+            _summary(shipment.lines, sender, bad, time.monotonic() - started_s)
+    return REFUSED if bad.count else DONE
+
+
+class Shipment:
+    """The lines on their way from the file to the sender.
+
+    Attributes:
+        lines: how many have been read.
+    """
+
+    def __init__(self, scan_file: ScanFile, sender: Sender, bad: RefusedFile, source: str) -> None:
+        """`source` is that of lines that name none."""
+        self.lines = 0
+        self._scan_file = scan_file
+        self._sender = sender
+        self._bad = bad
+        self._source = source
+        self._waiting: defaultdict[str, list[Item]] = defaultdict(list)
+        self._bytes: defaultdict[str, int] = defaultdict(int)
+        self._waits = 0
+
+    def take(self, line: Line | None) -> None:
+        """Take one line, and send its batch when that is full; None sends all that waits."""
+        from ledger.app.scan_file import Refusal
+        from ledger.app.sending import Item
+        from ledger.errors import Refused
+
+        if line is None:
+            self.flush()
+            return
+        self.lines += 1
+        try:
+            event = self._scan_file.event_of(line)
+        except Refused as error:
+            self._bad.add(Refusal(line, error.field, error.reason, error.message))
+            return
+        source = line.values.get("source") or self._source
+        if not source:
+            why = "The line does not say who saw the scan, and there is no --source."
+            self._bad.add(Refusal(line, "source", "REQUIRED", why))
+            return
+        self._waiting[source].append(Item(line, event))
+        self._bytes[source] += event.ByteSize()
+        self._waits += 1
+        if len(self._waiting[source]) >= BATCH_LINES or self._bytes[source] >= BATCH_BYTES:
+            self._send(source)
+        elif self._waits >= WAITING_LINES_MAX:
+            self.flush()
+
+    def flush(self) -> None:
+        """Send all that waits."""
+        for source in list(self._waiting):
+            self._send(source)
+
+    def _send(self, source: str) -> None:
+        items = self._waiting.pop(source)
+        self._bytes.pop(source)
+        self._waits -= len(items)
+        self._sender.send(source, items)
+
+
+def _bar(console: Console, size: int | None) -> Progress:
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+
+    bar = Progress(
+        TextColumn("sending"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[durable]:,} durable, {task.fields[refused]:,} refused"),
+        console=console,
+        disable=not console.is_terminal,
+        transient=True,
+    )
+    bar.add_task("", total=size, durable=0, refused=0)
+    return bar
+
+
+def _show(bar: Progress, scan_file: ScanFile, sender: Sender, bad: RefusedFile) -> None:
+    bar.update(
+        bar.task_ids[0],
+        completed=scan_file.position(),
+        durable=sender.durable,
+        refused=bad.count,
+    )
+
+
+def _summary(lines: int, sender: Sender, bad: RefusedFile, elapsed_s: float) -> None:
+    from rich.markup import escape
+
+    from ledger.app.commands.screen import answers, remarks
+    from ledger.app.render import durability_words, printable
+
+    told = remarks()
+    for line, field, _, message in bad.first:
+        where = f"line {line.number}" + (f", {field}" if field else "")
+        told.print(printable(f"{where}: {message}"), style="red", markup=False)
+    if bad.count > len(bad.first):
+        told.print(f"and {bad.count - len(bad.first):,} more", style="red")
+    refused = (
+        f"[red]{bad.count:,} refused[/], see {escape(str(bad.path))}" if bad.count else "0 refused"
+    )
+    answers().print(
+        f"{lines:,} lines: [green]{sender.durable:,} durable[/]"
+        f"{durability_words(sender.durability)}, {refused}; "
+        f"{elapsed_s:.1f} s, {lines / max(elapsed_s, 0.001):,.0f} lines/s"
+    )

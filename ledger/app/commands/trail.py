@@ -1,0 +1,140 @@
+"""`parcel-ledger trail NUMBER`: what happened to one item, in order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Final, Literal
+
+from cyclopts import Parameter
+
+from ledger.app.commands.options import AsJson, Config, Server
+from ledger.app.exits import DONE
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from ledger.v1.trail_service_pb2 import ListScanEventsRequest, ListScanEventsResponse
+    from ledger.v1.trail_service_pb2_grpc import TrailServiceStub
+
+PAGE_ENTRIES: Final = 1_000
+"""Entries of one page: the most that a server gives."""
+
+TABLE_ENTRIES_MAX: Final = 10_000
+"""Most entries in a table: nobody reads more, and a table is held in memory."""
+
+
+def trail(
+    number: Annotated[str, Parameter(help="The item's number, in any writing.")],
+    /,
+    *,
+    order: Annotated[
+        Literal["time", "recorded"],
+        Parameter(help="By scan time, or in the order in which the ledger recorded the scans."),
+    ] = "time",
+    as_of: Annotated[
+        str | None,
+        Parameter(
+            help="The trail as the ledger could have shown it then, such as 2026-03-01T14:05:00Z.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: AsJson = False,
+    server: Server = None,
+    config: Config = None,
+) -> int:
+    """Show what happened to one item."""
+    from ledger.app.client import ledger_at
+    from ledger.app.commands.screen import answers
+    from ledger.app.event_fields import parse_time
+    from ledger.app.settings import load
+    from ledger.v1.trail_service_pb2 import ListScanEventsRequest, TrailOrder
+    from ledger.v1.trail_service_pb2_grpc import TrailServiceStub
+
+    recorded = order == "recorded"
+    request = ListScanEventsRequest(
+        tracking_number=number,
+        page_size=PAGE_ENTRIES,
+        order=TrailOrder.TRAIL_ORDER_RECORDED if recorded else TrailOrder.TRAIL_ORDER_SCAN_TIME,
+    )
+    if as_of is not None:
+        moment = parse_time("--as-of", as_of)
+        request.as_of_time.FromNanoseconds(moment.seconds * 1_000_000_000 + moment.nanos)
+    address = load({"server": server}, config=config).settings.server
+    with ledger_at(address) as channel:
+        pages = pages_of(TrailServiceStub(channel), request)
+        if as_json:
+            _print_json(number, pages)
+        else:
+            print_table(answers(), number, pages, recorded=recorded)
+    return DONE
+
+
+def pages_of(
+    stub: TrailServiceStub, request: ListScanEventsRequest
+) -> Iterator[ListScanEventsResponse]:
+    """Give all pages of a trail: one snapshot, whatever is recorded meanwhile."""
+    from ledger.app.client import ANSWER_S
+
+    while True:
+        page = stub.ListScanEvents(request, timeout=ANSWER_S)
+        yield page
+        if not page.next_page_token:
+            return
+        request.page_token = page.next_page_token
+
+
+def _print_json(number: str, pages: Iterator[ListScanEventsResponse]) -> None:
+    """Print one document, page by page as it comes: a trail may be longer than memory."""
+    import json
+    import sys
+
+    from google.protobuf.json_format import MessageToDict
+
+    from ledger.v1.trail_service_pb2 import LookupStatus
+
+    write = sys.stdout.write
+    before = ""
+    for page in pages:
+        if not before:
+            head = {
+                "tracking_number": number,
+                "status": LookupStatus.Name(page.status),
+                "tracking_keys": list(page.tracking_keys),
+                "oversized": page.oversized,
+            }
+            before = json.dumps(head)[:-1] + ', "entries": [\n'
+        for entry in page.entries:
+            write(before + json.dumps(MessageToDict(entry, preserving_proto_field_name=True)))
+            before = ",\n"
+    write((before if before != ",\n" else "\n") + "]}\n")
+
+
+def print_table(
+    console: Console,
+    number: str,
+    pages: Iterator[ListScanEventsResponse],
+    *,
+    recorded: bool = False,
+) -> None:
+    """Print a trail for a person."""
+    from rich.markup import escape
+
+    from ledger.app.render import printable, trail_table
+    from ledger.v1.trail_service_pb2 import LookupStatus
+
+    page = next(pages)
+    entries = list(page.entries)
+    while page.next_page_token and len(entries) < TABLE_ENTRIES_MAX:
+        page = next(pages)
+        entries.extend(page.entries)
+    shown = printable(number)
+    if page.status == LookupStatus.LOOKUP_STATUS_NOT_YET_SEEN:
+        console.print(f"Nothing has been recorded for {shown} so far.", markup=False)
+        return
+    keys = ", ".join(printable(key) for key in page.tracking_keys)
+    order = "as recorded" if recorded else "by scan time"
+    many = "event" if len(entries) == 1 else "events"
+    console.print(f"[bold]{escape(keys or shown)}[/]  {len(entries):,} {many}, {order}\n")
+    console.print(trail_table(entries, recorded=recorded))
+    if page.next_page_token:
+        console.print(f"\nThere are more than {len(entries):,}; --json shows all.", style="yellow")

@@ -1,0 +1,52 @@
+"""Log lines of the process: one formatter, plain or JSON, with the fields that `extra` brings.
+
+A message is constant and its values are fields, so that a program can count lines of one kind.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from datetime import UTC, datetime
+from typing import Any, Final
+
+_OWN: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+"""What every record has; the rest came by `extra`."""
+
+
+class Formatter(logging.Formatter):
+    """One line a record: JSON, or `time LEVEL logger: message key=value`."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        super().__init__()
+        self._as_json = as_json
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Give the line."""
+        time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        fields: dict[str, Any] = {
+            name: value for name, value in vars(record).items() if name not in _OWN
+        }
+        trace = self.formatException(record.exc_info) if record.exc_info else ""
+        if self._as_json:
+            line = {"time": time, "level": record.levelname, "logger": record.name}
+            line |= {"message": record.getMessage(), **fields}
+            if trace:
+                line["exception"] = trace
+            return json.dumps(line, default=str)
+        words = "".join(f" {name}={_quoted(value)}" for name, value in fields.items())
+        text = f"{time} {record.levelname} {record.name}: {record.getMessage()}{words}"
+        return f"{text}\n{trace}" if trace else text
+
+
+def set_up_logs(*, level: str, as_json: bool) -> None:
+    """Send the logs of this process to standard error."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(Formatter(as_json=as_json))
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+
+
+def _quoted(value: object) -> str:
+    text = str(value)
+    return json.dumps(text, ensure_ascii=False) if not text or set(text) & set(' "=\n') else text

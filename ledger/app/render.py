@@ -1,0 +1,230 @@
+"""Trails and progress as a person reads them. Pure: messages in, tables and lines out.
+
+Text of an event comes from anywhere, so whatever a terminal would obey is shown instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, NamedTuple
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from rich.table import Table
+from rich.text import Text
+
+from ledger.event import event_type_name
+from ledger.v1 import scan_event_pb2 as pb
+from ledger.v1.ingest_service_pb2 import Durability
+from ledger.v1.progress_service_pb2 import PartitionProgress
+from ledger.v1.trail_service_pb2 import ClockFlag, EntryMarks, TrailEntry
+
+CLOCK_WORDS: Final = {
+    ClockFlag.CLOCK_FLAG_NEVER_SET: "clock never set",
+    ClockFlag.CLOCK_FLAG_AHEAD: "clock ahead",
+    ClockFlag.CLOCK_FLAG_LATE: "recorded late",
+    ClockFlag.CLOCK_FLAG_SENDER_SKEWED: "sender's clock off",
+    ClockFlag.CLOCK_FLAG_OFFSET_ASSUMED: "UTC assumed",
+}
+"""What each clock flag says."""
+
+DURABILITY_WORDS: Final = {
+    Durability.DURABILITY_SYNCED: "synced to disk",
+    Durability.DURABILITY_REPLICATED: "on at least two brokers",
+    Durability.DURABILITY_WRITTEN: "in one broker's memory",
+    Durability.DURABILITY_SPOOLED: "on the gateway's disk, not yet in the ledger",
+}
+"""What each durability says."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_STYLES: Final = {
+    pb.SCAN_EVENT_TYPE_DELIVERED: "bold green",
+    pb.SCAN_EVENT_TYPE_DELIVERY_ATTEMPTED: "yellow",
+    pb.SCAN_EVENT_TYPE_DAMAGED: "bold red",
+    pb.SCAN_EVENT_TYPE_LOST: "bold red",
+    pb.SCAN_EVENT_TYPE_SEIZED: "bold red",
+}
+_WATCH_WIDTHS = (26, 34, 22, 22, 20)
+"""Columns of a watched line, in characters: usual values fit, longer ones push the rest on."""
+
+
+class Cells(NamedTuple):
+    """One entry, column by column. Text is not markup: brackets in a scan are brackets."""
+
+    time: Text
+    event: Text
+    place: Text
+    device: Text
+    source: Text
+    marks: Text
+
+
+def printable(text: str) -> str:
+    """Show what a terminal would obey (escapes, reversed text) instead of doing it."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
+
+
+def local_time(event: pb.ScanEvent) -> str:
+    """Give the scan time where it was, with its offset; `UTC?` where that is not known."""
+    known = event.utc_offset_source not in {
+        pb.UTC_OFFSET_SOURCE_UNSPECIFIED,
+        pb.UTC_OFFSET_SOURCE_UNKNOWN,
+    }
+    minutes = event.utc_offset_minutes if known else 0
+    local = _EPOCH + timedelta(seconds=event.scan_time.seconds, minutes=minutes)
+    text = local.strftime("%Y-%m-%d" if event.date_only else "%Y-%m-%d %H:%M:%S")
+    if not known:
+        return f"{text} UTC?"
+    sign = "-" if minutes < 0 else "+"
+    return f"{text} {sign}{abs(minutes) // 60:02d}:{abs(minutes) % 60:02d}"
+
+
+def utc_time(time: Timestamp) -> str:
+    """Give a time of the ledger's own clock, in UTC."""
+    moment = _EPOCH + timedelta(seconds=time.seconds, microseconds=time.nanos // 1_000)
+    return f"{moment.strftime('%Y-%m-%d %H:%M:%S')}.{moment.microsecond // 1_000:03d}Z"
+
+
+def place_of(event: pb.ScanEvent) -> str:
+    """Say where it was: the facility, else the place in words, else the position."""
+    place = event.place
+    words = ", ".join(filter(None, (place.name, place.city, place.region, place.country)))
+    if event.facility or words:
+        return printable(" · ".join(filter(None, (event.facility, words))))
+    if event.HasField("position"):
+        return f"{event.position.latitude:.4f}, {event.position.longitude:.4f}"
+    return ""
+
+
+def what_of(event: pb.ScanEvent) -> str:
+    """Say what happened, with what matters of it."""
+    said = event_type_name(event.type).replace("_", " ").lower()
+    if event.type == pb.SCAN_EVENT_TYPE_UNMAPPED:
+        said = f"{event.code_system} {event.source_code}"
+    more = [
+        _enum(event, "delivery_mode"),
+        _enum(event, "reason"),
+        _enum(event, "action"),
+        _enum(event, "customs_direction"),
+    ]
+    if event.HasField("containment"):
+        inner = event.containment
+        more.append(f"{_enum(inner, 'direction')} {inner.container_number}".strip())
+    if event.HasField("correction"):
+        more.append(f"{_enum(event.correction, 'kind')} {event.correction.event_id.hex()[:8]}…")
+    details = ", ".join(filter(None, more))
+    said += f" ({details})" if details else ""
+    if event.next_facility:
+        said += f" → {event.next_facility}"
+    return printable(said)
+
+
+def marks_of(marks: EntryMarks) -> Text:
+    """Say what a reader should know about an entry."""
+    found = []
+    if marks.conflict:
+        found.append(("CONFLICT", "bold red"))
+    if marks.corrected:
+        found.append(("corrected", "yellow"))
+    if marks.correction:
+        found.append(("correction", "yellow"))
+    if marks.duplicate_count:
+        copies = "copy" if marks.duplicate_count == 1 else "copies"
+        found.append((f"+{marks.duplicate_count} {copies}", "cyan"))
+    if marks.inherited_from:
+        found.append((f"from {printable(marks.inherited_from)}", "cyan"))
+    found += [(CLOCK_WORDS.get(flag, f"clock flag {flag}"), "dim") for flag in marks.clock_flags]
+    return Text(", ").join(Text(words, style) for words, style in found)
+
+
+def cells_of(entry: TrailEntry) -> Cells:
+    """Give one entry, column by column."""
+    event = entry.event
+    style = _STYLES.get(event.type, "")
+    if entry.marks.corrected:
+        style = "strike dim"
+    return Cells(
+        Text(local_time(event)),
+        Text(what_of(event), style),
+        Text(place_of(event)),
+        Text(printable(event.device)),
+        Text(printable(entry.source_id)),
+        marks_of(entry.marks),
+    )
+
+
+def trail_table(entries: Iterable[TrailEntry], *, recorded: bool) -> Table:
+    """Give a trail as a table; with `recorded` also when and where each entry was recorded."""
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    if recorded:
+        table.add_column("recorded", no_wrap=True)
+        table.add_column("position", no_wrap=True)
+    table.add_column("local time", no_wrap=True)
+    for name in ("event", "place", "device", "source", "marks"):
+        table.add_column(name, overflow="fold")
+    for entry in entries:
+        before = [utc_time(entry.record_time), position_of(entry)] if recorded else []
+        table.add_row(*before, *cells_of(entry))
+    return table
+
+
+def watched_line(entry: TrailEntry) -> Text:
+    """Give one entry as a line of a watch."""
+    *columns, marks = cells_of(entry)
+    line = Text(no_wrap=True, overflow="ignore")
+    for cell, width in zip(columns, _WATCH_WIDTHS, strict=True):
+        cell.pad_right(max(0, width - cell.cell_len))
+        line.append_text(cell).append(" ")
+    line.append_text(marks)
+    line.rstrip()
+    return line
+
+
+def position_of(entry: TrailEntry) -> str:
+    """Say where an entry's record lies."""
+    at = entry.position
+    return f"{printable(at.log)}-g{at.generation}/{at.partition}/{at.index}"
+
+
+def progress_table(partitions: Sequence[PartitionProgress]) -> Table:
+    """Give how far each partition is, and the sums."""
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    table.add_column("log")
+    for name in ("partition", "readable", "settled", "to settle"):
+        table.add_column(name, justify="right")
+    table.add_column("last record")
+    for one in partitions:
+        behind = one.readable_index - one.settled_index
+        table.add_row(
+            f"{one.log}-g{one.generation}",
+            str(one.partition),
+            f"{one.readable_index:,}",
+            f"{one.settled_index:,}",
+            f"{behind:,}" if behind else "",
+            utc_time(one.readable_record_time) if one.HasField("readable_record_time") else "",
+        )
+    readable = sum(one.readable_index for one in partitions)
+    settled = sum(one.settled_index for one in partitions)
+    sums = ("all", str(len(partitions)), f"{readable:,}", f"{settled:,}", f"{readable - settled:,}")
+    table.add_row(*sums, "", style="bold")
+    return table
+
+
+def durability_words(durability: Durability.ValueType) -> str:
+    """Say what durable means, in brackets; empty where nothing was said."""
+    words = DURABILITY_WORDS.get(durability, "")
+    return f" ({words})" if words else ""
+
+
+def _enum(message: Any, name: str) -> str:  # noqa: ANN401 - any message with such a field.
+    number = getattr(message, name)
+    if not number:
+        return ""
+    values = message.DESCRIPTOR.fields_by_name[name].enum_type
+    known = values.values_by_number.get(number)
+    if not known:
+        return f"{name} {number}"
+    prefix = values.values_by_number[0].name.removesuffix("UNSPECIFIED")
+    return str(known.name).removeprefix(prefix).replace("_", " ").lower()

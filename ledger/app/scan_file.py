@@ -1,0 +1,202 @@
+"""A file of scans on its way in, and the file of its refused lines on its way out.
+
+The file is read in a thread of its own: lines of a slow pipe need not wait for a full batch.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import queue
+import sys
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, Literal, NamedTuple, TextIO
+
+from ledger.app.event_fields import check_name, make_event
+from ledger.app.exits import CommandFailed
+from ledger.app.lines import REFUSED_PREFIX, Line, line_event_id, open_csv, read_ndjson
+from ledger.errors import Refused
+from ledger.v1.scan_event_pb2 import ScanEvent
+
+Kind = Literal["csv", "ndjson"]
+
+STDIN: Final = "-"
+"""The name that means standard input."""
+
+READ_AHEAD_LINES: Final = 2_000
+"""Lines that are read before they can be sent."""
+
+SHOWN_MAX: Final = 5
+"""Refused lines that are kept to be shown; the file has all."""
+
+REQUIRED: Final = ("tracking_number", "type", "scan_time")
+"""Columns without which no line can be a scan."""
+
+_KINDS: Final[dict[str, Kind]] = {
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".ndjson": "ndjson",
+    ".jsonl": "ndjson",
+}
+
+
+class Refusal(NamedTuple):
+    """A line that was refused, and why."""
+
+    line: Line
+    field: str
+    reason: str
+    message: str
+
+
+class ScanFile:
+    """An open file of scans.
+
+    Attributes:
+        kind: its format.
+        columns: the header of a CSV; empty for NDJSON.
+        lines: its lines, once.
+        size: bytes in all; None for a pipe.
+    """
+
+    def __init__(self, stream: TextIO, kind: Kind) -> None:
+        self.kind = kind
+        self.columns: Sequence[str] = ()
+        self._descriptor = stream.fileno()
+        self.size = os.fstat(self._descriptor).st_size or None
+        if kind == "csv":
+            self.columns, self.lines = open_csv(stream)
+            _check_columns(self.columns)
+        else:
+            self.lines = read_ndjson(stream)
+
+    def position(self) -> int:
+        """Bytes that have been read; 0 for a pipe."""
+        return os.lseek(self._descriptor, 0, os.SEEK_CUR) if self.size else 0
+
+    def event_of(self, line: Line) -> ScanEvent:
+        """Make the event of a line. Raises Refused."""
+        if line.problem:
+            raise Refused(f"The line cannot be read: {line.problem}.", reason="UNREADABLE")
+        event = make_event(line.values, raw_is_text=self.kind == "csv")
+        if not event.event_id:
+            event.event_id = line_event_id(line.values)
+        return event
+
+
+@contextmanager
+def open_scan_file(name: str, kind: Kind | None) -> Iterator[ScanFile]:
+    """Open a file, or standard input for `-`. Raises CommandFailed or Refused."""
+    kind = kind or _KINDS.get(Path(name).suffix.lower())
+    if kind is None:
+        raise CommandFailed(
+            f"The name {name} does not say what is in it. Say --format csv or --format ndjson."
+        )
+    # Bytes that are no UTF-8 come through as lone surrogates, and only their line is refused.
+    try:
+        stream = io.TextIOWrapper(
+            sys.stdin.buffer if name == STDIN else open(name, "rb"),  # noqa: SIM115 - closed below.
+            encoding="utf-8",
+            errors="surrogateescape",
+            newline="" if kind == "csv" else "\n",
+        )
+    except OSError as error:
+        raise CommandFailed(f"{name} cannot be read: {error.strerror}.") from None
+    try:
+        yield ScanFile(stream, kind)
+    finally:
+        if name != STDIN:
+            stream.close()
+
+
+def in_background(lines: Iterable[Line], *, linger_s: float) -> Iterator[Line | None]:
+    """Read in a thread; give each line, and None whenever none came for `linger_s` seconds."""
+    read: queue.Queue[Line | BaseException | None] = queue.Queue(READ_AHEAD_LINES)
+
+    def work() -> None:
+        try:
+            for line in lines:
+                read.put(line)
+            read.put(None)
+        except BaseException as error:
+            read.put(error)
+
+    # Nobody can end a thread that reads from a terminal: it must not keep the process.
+    threading.Thread(target=work, daemon=True).start()
+    while True:
+        try:
+            line = read.get(timeout=linger_s)
+        except queue.Empty:
+            yield None
+            continue
+        if line is None:
+            return
+        if isinstance(line, BaseException):
+            raise line
+        yield line
+
+
+class RefusedFile:
+    """A CSV of refused lines; made with the first of them. Mended, it can be sent as it is.
+
+    Attributes:
+        path: where it is, or would be.
+        count: how many lines it has.
+        first: the first few.
+    """
+
+    def __init__(self, path: Path, columns: Sequence[str]) -> None:
+        """`columns` are those of the file that is sent; empty for NDJSON."""
+        self.path = path
+        self.count = 0
+        self.first: list[Refusal] = []
+        self._columns = columns
+        self._kept = [i for i, name in enumerate(columns) if not name.startswith(REFUSED_PREFIX)]
+        self._file: TextIO | None = None
+
+    def add(self, refusal: Refusal) -> None:
+        """Write one line behind why it was refused."""
+        self.count += 1
+        if len(self.first) < SHOWN_MAX:
+            self.first.append(refusal)
+        if self._file is None:
+            self._file = self.path.open("w", encoding="utf-8", errors="surrogateescape", newline="")
+            why = [REFUSED_PREFIX + name for name in ("line", "field", "reason", "message")]
+            self._write([*why, *([self._columns[i] for i in self._kept] or ["text"])])
+        line, *reasons = refusal
+        cells = line.original
+        if self._columns and len(cells) == len(self._columns):
+            cells = [cells[i] for i in self._kept]
+        self._write([str(line.number), *reasons, *cells])
+
+    def close(self) -> None:
+        """Close the file, where there is one."""
+        if self._file:
+            self._file.close()
+
+    def _write(self, cells: Sequence[str]) -> None:
+        assert self._file is not None
+        csv.writer(self._file, lineterminator="\n").writerow(cells)
+
+
+def _check_columns(columns: Sequence[str]) -> None:
+    """Raise Refused for a header with which no line can be right."""
+    for name in columns:
+        if not name.startswith(REFUSED_PREFIX):
+            check_name(name)
+    for name in REQUIRED:
+        if name not in columns and _camel(name) not in columns:
+            raise Refused(
+                f"The header has no column `{name}`. Each scan needs {', '.join(REQUIRED)}.",
+                reason="REQUIRED",
+                field=name,
+            )
+
+
+def _camel(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(part.title() for part in rest)

@@ -1,0 +1,222 @@
+"""The command line without a ledger: help, wrong flags, errors as one line, settings, logs."""
+
+import json
+import logging
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ledger.app import cli
+from ledger.app.exits import DIVERGED, DONE, FAILED
+from ledger.app.logs import Formatter, set_up_logs
+from ledger.app.settings import NAMES
+from ledger.errors import Diverged, Uncertain
+
+COMMANDS = ("up", "send", "trail", "watch", "progress", "demo", "settings", "version")
+
+
+def printed(capsys: pytest.CaptureFixture[str], *tokens: str) -> tuple[int, str, str]:
+    """Run a command; give its exit code, its answer and its remarks."""
+    code = cli.run(tokens)
+    return code, *capsys.readouterr()
+
+
+@pytest.mark.parametrize("tokens", [(), ("--help",), ("-h",)])
+def test_help_lists_all_commands_in_groups(
+    capsys: pytest.CaptureFixture[str], tokens: tuple[str, ...]
+) -> None:
+    """Run, send, ask, operate: in this order, each command with its sentence."""
+    code, answer, _ = printed(capsys, *tokens)
+
+    places = [answer.index(f"─ {group} ─") for group in ("run", "send", "ask", "operate", "flags")]
+    assert code == DONE
+    assert places == sorted(places)
+    for command in COMMANDS:
+        assert f"│ {command} " in answer
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(capsys: pytest.CaptureFixture[str], command: str) -> None:
+    """With its flags, and what they mean."""
+    code, answer, _ = printed(capsys, command, "--help")
+
+    assert code == DONE
+    assert answer.startswith(f"Usage: parcel-ledger {command}")
+
+
+def test_help_loads_nothing_heavy() -> None:
+    """--help is quick, because gRPC and the engine are loaded when a command needs them."""
+    heavy = ["grpc", "google.protobuf", "rocksdict", "prometheus_client", "asyncio"]
+    program = f"import sys, ledger.app.cli; print([m for m in {heavy} if m in sys.modules])"
+    said = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
+
+    assert said.stdout.strip() == b"[]"
+
+
+@pytest.mark.parametrize(
+    "tokens",
+    [("trial",), ("trail",), ("trail", "--ordr", "x"), ("demo", "--seconds", "many"), ("send",)],
+)
+def test_a_wrong_command_line_is_exit_code_2(
+    capsys: pytest.CaptureFixture[str], tokens: tuple[str, ...]
+) -> None:
+    """And is said on standard error, with nothing on standard output."""
+    code, answer, remark = printed(capsys, *tokens)
+
+    assert code == FAILED
+    assert not answer
+    assert remark
+
+
+@pytest.mark.parametrize(
+    "tokens", [("trail", "RR1"), ("watch", "RR1"), ("progress",), ("send", "scans.csv")]
+)
+def test_without_a_ledger_one_line_says_how_to_start_one(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    tokens: tuple[str, ...],
+) -> None:
+    """Nobody answers: exit code 2, one line, no stack trace."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("ledger.app.client.CONNECT_S", 0.05)
+    (tmp_path / "scans.csv").write_text("source,tracking_number,type,scan_time\n")
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    code, answer, remark = printed(capsys, *tokens, "--server", address)
+
+    assert code == FAILED
+    assert not answer
+    assert remark.count("\n") == 1
+    assert f"No ledger answers at {address}" in remark
+    assert "`parcel-ledger up`" in remark
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (Diverged("The log differs.", reason="R"), DIVERGED),
+        (Uncertain("The disk is full.", reason="R"), FAILED),
+        (KeyError("The log differs."), FAILED),
+    ],
+)
+def test_an_error_is_one_line(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+    code: int,
+) -> None:
+    """Whatever goes wrong; 3 is for stored data that a person has to look at."""
+
+    def fail(config: object) -> None:
+        raise error
+
+    monkeypatch.setattr("ledger.app.settings.load", fail)
+    found, answer, remark = printed(capsys, "settings")
+
+    assert found == code
+    assert not answer
+    assert remark.startswith("parcel-ledger: ")
+    assert remark.count("\n") == 1
+
+
+def test_whoever_has_read_enough_is_not_shouted_at() -> None:
+    """`| head` ends a command quietly."""
+    command = f"{sys.executable} -m ledger.app.cli settings --json | head -n 1"
+    said = subprocess.run(["/bin/bash", "-c", command], check=True, capture_output=True)
+
+    assert said.stdout == b"{\n"
+    assert not said.stderr
+
+
+def test_settings_are_listed_with_where_they_came_from(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As a table and as JSON."""
+    path = tmp_path / "ledger.toml"
+    path.write_text("drain_s = 3")
+    monkeypatch.setenv("PARCEL_LEDGER_PARTITIONS", "8")
+    code, table, _ = printed(capsys, "settings", "--config", str(path))
+    _, text, _ = printed(capsys, "settings", "--config", str(path), "--json")
+
+    found = json.loads(text)
+    assert code == DONE
+    assert list(found) == list(NAMES)
+    assert (found["drain_s"]["value"], found["drain_s"]["from"]) == (3.0, "file")
+    assert (found["partitions"]["value"], found["partitions"]["from"]) == (8, "environment")
+    assert found["listen"]["from"] == "default"
+    for name in NAMES:
+        assert name in table
+    assert str(path) in table
+
+
+def test_a_wrong_setting_is_said_in_one_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the nearest name that there is."""
+    monkeypatch.setenv("PARCEL_LEDGER_PARTITONS", "8")
+    code, _, remark = printed(capsys, "settings")
+
+    assert code == FAILED
+    assert "PARCEL_LEDGER_PARTITIONS" in remark
+    assert remark.count("\n") == 1
+
+
+def test_the_version_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    """With what it stands on."""
+    code, answer, _ = printed(capsys, "version")
+    _, short, _ = printed(capsys, "--version")
+
+    assert code == DONE
+    assert answer.startswith(f"parcel-ledger {short.strip()}\n")
+    assert "rocksdict" in answer
+
+
+def record(**extra: object) -> logging.LogRecord:
+    """Make a log record."""
+    made = logging.makeLogRecord(
+        {"name": "ledger.x", "levelname": "INFO", "msg": "kept %s", "args": ("all",), **extra}
+    )
+    made.created = 0.25
+    return made
+
+
+def test_a_log_line_has_its_fields() -> None:
+    """Plain: behind the message; what would be misread is quoted."""
+    line = Formatter(as_json=False).format(record(rows=7, why="disk full", none=""))
+
+    assert (
+        line
+        == '1970-01-01T00:00:00.250+00:00 INFO ledger.x: kept all rows=7 why="disk full" none=""'
+    )
+
+
+def test_a_log_line_can_be_json() -> None:
+    """One object a line, also where there is an exception."""
+    error = ValueError("x\ny")
+    line = Formatter(as_json=True).format(record(rows=7, exc_info=(ValueError, error, None)))
+
+    found = json.loads(line)
+    assert "\n" not in line
+    assert (found["message"], found["level"], found["rows"]) == ("kept all", "INFO", 7)
+    assert "ValueError: x" in found["exception"]
+
+
+def test_logs_go_to_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
+    """Standard output is for answers."""
+    root = logging.getLogger()
+    kept = root.handlers[:], root.level
+    try:
+        set_up_logs(level="warning", as_json=False)
+        logging.getLogger("ledger.x").info("no")
+        logging.getLogger("ledger.x").warning("yes")
+    finally:
+        root.handlers[:], level = kept
+        root.setLevel(level)
+
+    answer, remark = capsys.readouterr()
+    assert not answer
+    assert remark.endswith("WARNING ledger.x: yes\n")
