@@ -68,6 +68,9 @@ UTC_OFFSET_MINUTES_MAX: Final = 1_080
 SEQUENCE_MAX: Final = (1 << 63) - 1
 """Highest sequence of a spool: fits a signed 64-bit number, which is all that most stores have."""
 
+MESSAGE_BYTES_MAX: Final = 4 << 20
+"""Most bytes of one message: what the gRPC server takes, four times the largest batch."""
+
 SOURCES_PER_STREAM_MAX: Final = 10_000
 """Most sources on one stream: the scanners of a large facility behind one gateway. Some 300 bytes
 each.
@@ -101,6 +104,17 @@ FLUSH_RECORDS_ENOUGH: Final = 2_000
 
 BUSY_RETRY_S: Final = 0.5
 """Seconds after which a sender that was turned away may try again: half of what may be pending."""
+
+UNCERTAIN_RETRY_S: Final = 0.2
+"""Seconds to wait before sending again what may be in the log: about the time of a leader change
+that goes well.
+"""
+
+ENDING_RETRY_S: Final = 1.0
+"""Seconds to wait where the server ends: the time of a restart."""
+
+RECORD_OVERHEAD_BYTES: Final = 200
+"""What a scan takes in memory beside its bytes: the envelope, and Python's objects for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

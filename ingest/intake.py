@@ -1,0 +1,145 @@
+"""Takes one batch, whichever way it came: checks, admits, submits, and says what became of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from ingest.admission import admit, check_batch
+from ingest.limits import ENDING_RETRY_S, RECORD_OVERHEAD_BYTES
+from ingest.results import all_again, result_of
+from ledger.metrics import (
+    INGEST_ACK_SECONDS,
+    INGEST_BATCHES,
+    INGEST_DURABLE,
+    INGEST_REFUSED,
+    INGEST_RESEND,
+)
+from ledger.v1.ingest_service_pb2 import (
+    RESEND_REASON_DRAINING,
+    RESEND_REASON_SOURCE_NOT_OPEN,
+    RefusalReason,
+    ResendReason,
+)
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable, Sequence
+
+    from ingest.batcher import Batcher, Outcome
+    from ingest.results import Again
+    from ledger.scan_log import LogIdentity
+    from ledger.v1.ingest_service_pb2 import BatchResult, Refusal
+    from ledger.v1.raw_pb2 import RawBatch
+
+PRINCIPAL: Final = "anonymous"
+"""Who is authenticated, as long as nobody can be."""
+
+_REFUSED = {
+    value: INGEST_REFUSED.labels(name.removeprefix("REFUSAL_REASON_"))
+    for name, value in RefusalReason.items()
+}
+_RESEND = {
+    value: INGEST_RESEND.labels(name.removeprefix("RESEND_REASON_"))
+    for name, value in ResendReason.items()
+}
+_DRAINING: Again = (RESEND_REASON_DRAINING, ENDING_RETRY_S)
+_NOT_OPEN: Again = (RESEND_REASON_SOURCE_NOT_OPEN, ENDING_RETRY_S)
+
+
+class Taken(NamedTuple):
+    """A batch that was taken and has no result yet."""
+
+    batch_number: int
+    scans: int
+    refusals: Sequence[Refusal]
+    outcomes: asyncio.Future[list[Outcome]] | None
+    """None where nothing was submitted."""
+
+    again: Again | None
+    """Why all of it is to be sent again, where it is."""
+
+    arrived_s: float
+
+
+class Intake:
+    """What all streams and calls share."""
+
+    def __init__(
+        self,
+        identity: LogIdentity,
+        batcher: Batcher,
+        *,
+        now_ns: Callable[[], int],
+        monotonic: Callable[[], float],
+    ) -> None:
+        self.identity = identity
+        self.now_ns = now_ns
+        self.batcher = batcher
+        self.is_draining = False
+        """Set when the server is about to end: then every batch is to be sent again."""
+
+        self._monotonic = monotonic
+
+    def take(self, batch: RawBatch, message_bytes: int, *, is_open: bool = True) -> Taken:
+        """Take a batch; `result` gives what became of it.
+
+        `is_open` tells whether this sender speaks for the source. Raises Refused or TooLarge where
+        the batch breaks a rule of batches.
+        """
+        arrived_s = self._monotonic()
+        check_batch(batch, message_bytes)
+        number, count = batch.batch_number, len(batch.scans)
+        if self.is_draining or not is_open:
+            again = _DRAINING if self.is_draining else _NOT_OPEN
+            return Taken(number, count, (), None, again, arrived_s)
+        admitted = admit(
+            batch,
+            partitions=self.identity.partitions,
+            now_ns=self.now_ns(),
+            principal=PRINCIPAL,
+        )
+        outcomes = None
+        if admitted.groups:
+            size = message_bytes + count * RECORD_OVERHEAD_BYTES
+            outcomes = self.batcher.submit(admitted.groups, size)
+        return Taken(number, count, admitted.refusals, outcomes, None, arrived_s)
+
+    def validate(self, batch: RawBatch, message_bytes: int) -> BatchResult:
+        """Say which scans of a batch would be refused. Nothing is recorded."""
+        check_batch(batch, message_bytes)
+        admitted = admit(batch, partitions=1, now_ns=self.now_ns(), principal=PRINCIPAL)
+        return result_of(
+            len(batch.scans),
+            admitted.refusals,
+            (),
+            generation=self.identity.generation,
+            batch_number=0,
+            now_ns=self.now_ns(),
+        )
+
+    async def result(self, taken: Taken) -> BatchResult:
+        """Wait until it is known what became of a batch, and say it."""
+        if taken.again is not None:
+            result = all_again(
+                taken.scans, taken.again, batch_number=taken.batch_number, now_ns=self.now_ns()
+            )
+        else:
+            result = result_of(
+                taken.scans,
+                taken.refusals,
+                () if taken.outcomes is None else await taken.outcomes,
+                generation=self.identity.generation,
+                batch_number=taken.batch_number,
+                now_ns=self.now_ns(),
+            )
+        self._count(result, taken)
+        return result
+
+    def _count(self, result: BatchResult, taken: Taken) -> None:
+        INGEST_BATCHES.inc()
+        INGEST_ACK_SECONDS.observe(self._monotonic() - taken.arrived_s)
+        INGEST_DURABLE.inc(sum(part.last - part.first + 1 for part in result.durable))
+        for again in result.resend:
+            _RESEND[again.reason].inc(again.range.last - again.range.first + 1)
+        for refusal in result.refusals:
+            _REFUSED[refusal.reason].inc()

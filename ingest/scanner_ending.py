@@ -1,0 +1,92 @@
+"""How a scanner's stream ended, and what follows from that."""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+from typing import TYPE_CHECKING, NamedTuple
+
+import grpc
+from google.protobuf.message import DecodeError
+from google.rpc import error_details_pb2, status_pb2
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from google.protobuf.any_pb2 import Any as AnyMessage
+
+STATUS_KEY = "grpc-status-details-bin"
+"""Where gRPC carries a google.rpc.Status."""
+
+
+class ScannerStopped(Exception):
+    """The scanner cannot go on, and sends nothing more. What has no outcome may be durable or not:
+    a later scanner may send it again with the same event ids.
+    """
+
+
+class Next(Enum):
+    """What to do after a stream has ended."""
+
+    CONNECT = auto()
+    """It ended as it should: connect again."""
+
+    WAIT = auto()
+    """Connect again, after a wait."""
+
+    GIVE_UP_BATCH = auto()
+    """The oldest batch without a result is never to be sent again as it is."""
+
+    SPLIT_BATCH = auto()
+    """A batch was too large."""
+
+    STOP = auto()
+    """No later attempt can do better."""
+
+
+class Ending(NamedTuple):
+    """How a stream ended."""
+
+    next: Next
+    message: str
+    field: str = ""
+    retry_after_s: float = 0.0
+
+
+# What is not listed may pass by itself: the network, a restart, an overload.
+_NEXT = {
+    grpc.StatusCode.OK: Next.CONNECT,
+    grpc.StatusCode.INVALID_ARGUMENT: Next.GIVE_UP_BATCH,
+    grpc.StatusCode.UNIMPLEMENTED: Next.STOP,
+    grpc.StatusCode.UNAUTHENTICATED: Next.STOP,
+    grpc.StatusCode.PERMISSION_DENIED: Next.STOP,
+    grpc.StatusCode.FAILED_PRECONDITION: Next.STOP,
+    grpc.StatusCode.NOT_FOUND: Next.STOP,
+}
+
+
+def ending_of(
+    code: grpc.StatusCode, message: str | None, metadata: Iterable[tuple[str, str | bytes]] | None
+) -> Ending:
+    """Read a status: its code, and the details that it carries."""
+    field, retry_after_s = "", None
+    for detail in _details(metadata or ()):
+        violations, retry = error_details_pb2.BadRequest(), error_details_pb2.RetryInfo()
+        if detail.Unpack(violations) and violations.field_violations:
+            field = violations.field_violations[0].field
+        elif detail.Unpack(retry):
+            retry_after_s = retry.retry_delay.seconds + retry.retry_delay.nanos / 1e9
+    following = _NEXT.get(code, Next.WAIT)
+    if code is grpc.StatusCode.RESOURCE_EXHAUSTED and retry_after_s is None:
+        following = Next.SPLIT_BATCH
+    return Ending(following, f"{code.name}: {message or ''}", field, retry_after_s or 0.0)
+
+
+def _details(metadata: Iterable[tuple[str, str | bytes]]) -> Iterable[AnyMessage]:
+    """Read the details of a google.rpc.Status, if there is one."""
+    for key, value in metadata:
+        if key == STATUS_KEY and isinstance(value, bytes):
+            try:
+                return status_pb2.Status.FromString(value).details
+            except DecodeError:
+                return ()
+    return ()

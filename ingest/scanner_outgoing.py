@@ -1,0 +1,214 @@
+"""What a source has handed over and knows no outcome of: numbered, in batches, bounded. Pure.
+
+A scan leaves only when it is durable or refused. Until then its event, its event id and its
+sequence stay the same, however often it is sent.
+"""
+
+from __future__ import annotations
+
+import heapq
+from bisect import bisect_right
+from collections import deque
+from itertools import accumulate, islice
+from typing import TYPE_CHECKING
+
+from ingest.scanner_batch import SCAN_FRAME_BYTES, OutBatch, Part, Submission
+from ledger.v1.ingest_service_pb2 import DURABILITY_UNSPECIFIED, Refusal
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from ingest.scanner_batch import Outcome
+    from ingest.scanner_settings import ScannerCounts
+    from ledger.v1.ingest_service_pb2 import BatchResult, Durability, Limits
+    from ledger.v1.position_pb2 import Position
+
+
+class Outgoing:
+    """All that a source has handed over and that has no outcome yet."""
+
+    def __init__(
+        self,
+        *,
+        next_sequence: int,
+        batch_scans: int,
+        batch_bytes: int,
+        counts: ScannerCounts,
+        on_left: Callable[[], None],
+        on_refused: Callable[[bytes, Refusal], None],
+    ) -> None:
+        """`next_sequence` 0 is unnumbered. `on_left` is called whenever scans got their outcome,
+        `on_refused` with each refused event.
+        """
+        self._counts = counts
+        self._on_left = on_left
+        self._on_refused = on_refused
+        self.next_sequence = next_sequence
+        self.batch_scans = batch_scans
+        self.batch_bytes = batch_bytes
+        self.scans = 0
+        """Handed over and without an outcome; `bytes` is the size of their events."""
+
+        self.bytes = 0
+        self.queued = 0
+        """Of these, how many are in no batch yet."""
+
+        self._queue: deque[tuple[Part, Sequence[bytes]]] = deque()
+        self._again: list[OutBatch] = []
+
+    def lower_limits(self, limits: Limits) -> None:
+        """Keep to the server's limits; 0 is not stated."""
+        self.batch_scans = min(self.batch_scans, limits.batch_scans_max or self.batch_scans)
+        self.batch_bytes = min(self.batch_bytes, limits.batch_bytes_max or self.batch_bytes)
+
+    def submit(self, events: Sequence[bytes], future: asyncio.Future[Outcome]) -> None:
+        """Take events; the future gets their outcome."""
+        submission = Submission(self.next_sequence, len(events), future)
+        if self.next_sequence:
+            self.next_sequence += len(events)
+        self.scans += len(events)
+        self.bytes += sum(map(len, events))
+        self.queued += len(events)
+        self._queue.append((Part(submission, 0, len(events)), events))
+
+    def take(self, now_s: float, *, fresh: bool) -> OutBatch | None:
+        """Give the next batch: one that is to be sent again and due, or else, where `fresh` says
+        so, a new one.
+        """
+        if self._again and self._again[0].due_s <= now_s:
+            return heapq.heappop(self._again)
+        if not fresh or not self._queue:
+            return None
+        submission, offset, _ = self._queue[0][0]
+        sequence = submission.first_sequence
+        batch = OutBatch(sequence + offset if sequence else 0)
+        while self._queue and (room := self._room(batch, self._queue[0][1])):
+            (submission, offset, count), events = self._queue[0]
+            batch.add(Part(submission, offset, room), events[:room])
+            if room == count:
+                self._queue.popleft()
+            else:
+                self._queue[0] = (Part(submission, offset + room, count - room), events[room:])
+        self.queued -= len(batch.events)
+        return batch
+
+    def _room(self, batch: OutBatch, events: Sequence[bytes]) -> int:
+        """Tell how many of the events fit into the batch: one at least, where it is empty."""
+        most = min(self.batch_scans - len(batch.events), len(events))
+        sizes = list(accumulate(len(event) + SCAN_FRAME_BYTES for event in events[:most]))
+        return bisect_right(sizes, self.batch_bytes - batch.bytes) or (0 if batch.events else 1)
+
+    def send_again(self, batch: OutBatch, due_s: float) -> None:
+        """Keep a batch until it is due."""
+        batch.due_s = due_s
+        heapq.heappush(self._again, batch)
+
+    def next_due_s(self) -> float | None:
+        """Tell when the next batch is to be sent again, if any is."""
+        return self._again[0].due_s if self._again else None
+
+    def withdraw(self, batch: OutBatch) -> None:
+        """Take a batch out that was to be sent again."""
+        self._again.remove(batch)
+        heapq.heapify(self._again)
+
+    def acked_through(self, in_flight: Iterable[OutBatch]) -> int:
+        """Give the highest sequence up to which every scan has its outcome."""
+        firsts = [batch.first_sequence for batch in (*self._again, *in_flight)]
+        if self._queue:
+            submission, offset, _ = self._queue[0][0]
+            firsts.append(submission.first_sequence + offset)
+        return max(min(firsts, default=self.next_sequence) - 1, 0)
+
+    def settle(
+        self, batch: OutBatch, result: BatchResult, durability: Durability.ValueType
+    ) -> list[tuple[OutBatch, float]]:
+        """Take a batch's result; return what is to be sent again, and after how many seconds.
+
+        An index that the result does not name is to be sent again, too.
+        """
+        count, durable = len(batch.events), result.durable
+        if len(durable) == 1 and not durable[0].first and durable[0].last == count - 1:
+            self._leave(batch, result.highest_positions, durability)
+            return []
+        # Seconds to wait before it is sent again; -1 is durable, -2 refused.
+        fates = [0.0] * count
+        for again in result.resend:
+            for index in range(again.range.first, min(again.range.last + 1, count)):
+                fates[index] = again.delay.seconds + again.delay.nanos / 1e9
+        for run in durable:
+            for index in range(run.first, min(run.last + 1, count)):
+                fates[index] = -1
+        refusals = {refusal.index: refusal for refusal in result.refusals}
+        for index in refusals:
+            if index < count:
+                fates[index] = -2
+        return self._settle_runs(batch, fates, refusals, result, durability)
+
+    def _settle_runs(
+        self,
+        batch: OutBatch,
+        fates: Sequence[float],
+        refusals: Mapping[int, Refusal],
+        result: BatchResult,
+        durability: Durability.ValueType,
+    ) -> list[tuple[OutBatch, float]]:
+        """Do with each run of events of one fate what that fate is."""
+        again = []
+        first = 0
+        for index in range(1, len(fates) + 1):
+            if index < len(fates) and fates[index] == fates[first]:
+                continue
+            piece, fate = batch.cut(first, index - 1), fates[first]
+            if fate >= 0:
+                again.append((piece, fate))
+            elif fate == -1:
+                self._leave(piece, result.highest_positions, durability)
+            else:
+                self.refuse(piece, [refusals[at] for at in range(first, index)])
+            first = index
+        return again
+
+    def refuse(self, batch: OutBatch, refusals: Sequence[Refusal]) -> None:
+        """Give all events of a batch up: one refusal for each, in order."""
+        each = zip(batch.events, refusals, strict=True)
+        for submission, offset, scans in batch.parts:
+            for index, (event, refusal) in enumerate(islice(each, scans), start=offset):
+                told = Refusal()
+                told.CopyFrom(refusal)
+                told.index = index  # Within the submission, not the batch.
+                if submission.first_sequence:
+                    told.sequence = submission.first_sequence + index
+                submission.refusals.append(told)
+                self._on_refused(event, told)
+        self._counts.refused += len(batch.events)
+        self._leave(batch, (), DURABILITY_UNSPECIFIED)
+
+    def give_up(self, error: Exception) -> None:
+        """End all submissions with an error. What became of their events is not known."""
+        parts = [part for batch in self._again for part in batch.parts]
+        parts += [part for part, _ in self._queue]
+        for submission, _, _ in parts:
+            if not submission.future.done():
+                submission.future.set_exception(error)
+                submission.future.exception()  # Nobody has to ask: leaving the scanner says it too.
+        self._again, self.scans, self.bytes, self.queued = [], 0, 0, 0
+        self._queue.clear()
+
+    def _leave(
+        self, batch: OutBatch, positions: Sequence[Position], durability: Durability.ValueType
+    ) -> None:
+        """Let events go that have their outcome, and tell those submissions that have all."""
+        self.scans -= len(batch.events)
+        self.bytes -= sum(map(len, batch.events))
+        if durability:
+            self._counts.durable += len(batch.events)
+        for submission, _, scans in batch.parts:
+            submission.missing -= scans
+            if durability:
+                submission.durability = durability
+                submission.positions.append(positions)
+            if not submission.missing and not submission.future.done():
+                submission.future.set_result(submission.outcome())
+        self._on_left()

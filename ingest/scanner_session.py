@@ -1,0 +1,224 @@
+"""One stream of a scanner, as far as it can be told without a network: what may be sent when, and
+what the server's responses mean. Pure.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from ledger.v1.ingest_service_pb2 import (
+    DURABILITY_REPLICATED,
+    DURABILITY_SPOOLED,
+    DURABILITY_SYNCED,
+    DURABILITY_UNSPECIFIED,
+    DURABILITY_WRITTEN,
+    SOURCE_STATUS_OPEN,
+    Credit,
+    Heartbeat,
+    Open,
+)
+from ledger.v1.raw_pb2 import RawRecordScansRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ingest.scanner_batch import OutBatch
+    from ingest.scanner_outgoing import Outgoing
+    from ingest.scanner_settings import ScannerCounts, ScannerSettings
+    from ledger.v1.ingest_service_pb2 import BatchResult, Durability, Opened, RecordScansResponse
+
+_KNOWN: Final = frozenset({
+    DURABILITY_SYNCED, DURABILITY_REPLICATED, DURABILITY_WRITTEN, DURABILITY_SPOOLED
+})  # fmt: skip
+
+
+class Session:
+    """What is known of one stream, from its opening to its end. Times are monotonic seconds."""
+
+    def __init__(
+        self,
+        outgoing: Outgoing,
+        *,
+        source_id: str,
+        spool_id: bytes,
+        settings: ScannerSettings,
+        counts: ScannerCounts,
+        random: Callable[[], float],
+        now_s: float,
+    ) -> None:
+        self.is_closing = False
+        """Whether nothing more is to be sent on it."""
+
+        self.is_proven = False
+        """Whether a result came: then the server is well."""
+
+        self.stop_reason = ""
+        """Why no other stream can do better, where that is so."""
+
+        self._outgoing = outgoing
+        self._source_id = source_id
+        self._spool_id = spool_id
+        self._settings = settings
+        self._counts = counts
+        self._random = random
+        self._is_open = False
+        self._durability: Durability.ValueType = DURABILITY_UNSPECIFIED
+        self._window = Credit()
+        self._next_number = 1
+        self._in_flight: dict[int, OutBatch] = {}
+        self._scans = self._bytes = 0  # In flight.
+        self._held: OutBatch | None = None  # Made, and waits for the window.
+        self._sent_s = now_s
+        self._hold_until_s = 0.0
+
+    def open_message(self, client: str, version: str) -> bytes:
+        """Encode the first message."""
+        return RawRecordScansRequest(open=Open(client=client, version=version)).SerializeToString()
+
+    def next_message(self, now_s: float, now_ns: int) -> bytes | None:
+        """Encode the next message, if one may be sent now: a batch, or a sign of life."""
+        message = None
+        if batch := self._next_batch(now_s):
+            message = self._batch_message(batch, now_s, now_ns)
+        elif now_s - self._sent_s >= self._settings.heartbeat_s:
+            message = self._heartbeat()
+        if message is not None:
+            self._sent_s = now_s
+        return message
+
+    def due_s(self) -> float:
+        """Tell when to look again, unless something happens before."""
+        due_s = [self._sent_s + self._settings.heartbeat_s]
+        if self._owes():
+            due_s.append(self._waiting_since_s() + self._settings.result_deadline_s)
+        if self._is_open and not self.is_closing:
+            if (again_s := self._outgoing.next_due_s()) is not None:
+                due_s.append(max(again_s, self._hold_until_s))
+            if self._outgoing.queued and self._held is None:
+                due_s.append(max(self._sent_s + self._settings.linger_s, self._hold_until_s))
+        return min(due_s)
+
+    def is_dead(self, now_s: float) -> bool:
+        """Tell whether the server owes an answer for too long."""
+        waited_s = now_s - self._waiting_since_s()
+        return self._owes() and waited_s >= self._settings.result_deadline_s
+
+    def take(self, response: RecordScansResponse, now_s: float) -> None:
+        """Do what a response says. One that is not known is passed over."""
+        kind = response.WhichOneof("message")
+        if kind == "result":
+            self._settle(response.result, now_s)
+        elif kind == "credit":
+            self._window = response.credit
+        elif kind == "draining":
+            self.is_closing = True
+        elif kind == "opened":
+            self._take_opened(response.opened)
+        elif kind == "source_state" and response.source_state.status != SOURCE_STATUS_OPEN:
+            state = response.source_state
+            self._stop(
+                f"the server no longer takes scans of this source: {state.reason} "
+                f"(status {state.status})"
+            )
+
+    def take_back(self) -> list[OutBatch]:
+        """Give what has no result, in the order it was sent: the stream is over."""
+        batches = [*self._in_flight.values(), *filter(None, [self._held])]
+        self._in_flight.clear()
+        self._held = None
+        return batches
+
+    def _owes(self) -> bool:
+        return not self._is_open or bool(self._in_flight)
+
+    def _waiting_since_s(self) -> float:
+        """Tell since when the server owes the oldest answer."""
+        return next(iter(self._in_flight.values())).sent_s if self._in_flight else self._sent_s
+
+    def _next_batch(self, now_s: float) -> OutBatch | None:
+        if not self._is_open or self.is_closing or now_s < self._hold_until_s:
+            return None
+        outgoing = self._outgoing
+        if self._held is None:
+            # While nothing is in flight there is nothing to wait for.
+            fresh = (
+                not self._in_flight
+                or outgoing.queued >= outgoing.batch_scans
+                or now_s - self._sent_s >= self._settings.linger_s
+            )
+            self._held = outgoing.take(now_s, fresh=fresh)
+        batch, window = self._held, self._window
+        if batch is None or (
+            self._in_flight
+            and (
+                self._scans + len(batch.events) > window.window_events
+                or self._bytes + batch.bytes > window.window_bytes
+            )
+        ):
+            return None
+        self._held = None
+        return batch
+
+    def _batch_message(self, batch: OutBatch, now_s: float, now_ns: int) -> bytes:
+        """Encode a batch, its events as they are, and count it as sent."""
+        request = RawRecordScansRequest()
+        raw = request.batch
+        raw.batch_number = self._next_number
+        raw.source_id = self._source_id
+        raw.spool_id = self._spool_id
+        raw.first_sequence = batch.first_sequence
+        raw.minted_through = max(self._outgoing.next_sequence - 1, 0)
+        raw.send_time.FromNanoseconds(now_ns)
+        add = raw.scans.add
+        for event in batch.events:
+            add().event = event
+        self._in_flight[self._next_number] = batch
+        self._next_number += 1
+        self._scans += len(batch.events)
+        self._bytes += batch.bytes
+        self._counts.sent += len(batch.events)
+        self._counts.sent_again += len(batch.events) if batch.tries else 0
+        batch.tries += 1
+        batch.sent_s = now_s
+        return request.SerializeToString()
+
+    def _heartbeat(self) -> bytes:
+        heartbeat = Heartbeat()
+        if self._spool_id:
+            heartbeat.sources.add(
+                source_id=self._source_id,
+                spool_id=self._spool_id,
+                minted_through=self._outgoing.next_sequence - 1,
+                acked_through=self._outgoing.acked_through(self._in_flight.values()),
+            )
+        return RawRecordScansRequest(heartbeat=heartbeat).SerializeToString()
+
+    def _take_opened(self, opened: Opened) -> None:
+        self._is_open = True
+        self._window = opened.window
+        self._durability = opened.durability
+        self._counts.streams += 1
+        self._outgoing.lower_limits(opened.limits)
+        if opened.durability not in _KNOWN:
+            self._stop(
+                f"the server acknowledges with a durability ({opened.durability}) that this "
+                "version does not know; update it"
+            )
+
+    def _settle(self, result: BatchResult, now_s: float) -> None:
+        batch = self._in_flight.pop(result.batch_number, None)
+        if batch is None:
+            return  # A number that was never sent here; what has no result is sent again.
+        self.is_proven = True
+        self._scans -= len(batch.events)
+        self._bytes -= batch.bytes
+        again = self._outgoing.settle(batch, result, self._durability)
+        for piece, delay_s in again:
+            jitter_s = self._settings.jittered_s(piece.tries - 1, self._random)
+            self._outgoing.send_again(piece, now_s + delay_s + jitter_s)
+            # Slowing down means all: no other scans are sent in the meantime.
+            self._hold_until_s = max(self._hold_until_s, now_s + delay_s)
+
+    def _stop(self, reason: str) -> None:
+        self.is_closing = True
+        self.stop_reason = reason

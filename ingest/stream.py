@@ -1,0 +1,270 @@
+"""One stream of scans: its window, its sources, and its results in the order of its batches.
+
+The task of the call reads; a second task writes, and exists only while there is something to
+write, so that an idle stream costs little.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from google.protobuf.message import DecodeError
+
+from ingest.admission import check_source
+from ingest.limits import FIELD_BYTES_EXACT, FIELD_BYTES_MAX, FIELD_COUNT_MAX
+from ledger.errors import Busy, LedgerError, Refused, Uncertain
+from ledger.v1.ingest_service_pb2 import (
+    SOURCE_STATUS_OPEN,
+    SOURCE_STATUS_TAKEN_OVER,
+    Open,
+    Opened,
+    RecordScansResponse,
+    SourceProgress,
+    SourceState,
+)
+from ledger.v1.raw_pb2 import RawBatch, RawRecordScansRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import grpc
+
+    from ingest.intake import Intake, Taken
+    from ingest.limits import IngestLimits
+
+Source: TypeAlias = tuple[str, bytes]
+"""A source id and a spool id."""
+
+Context: TypeAlias = "grpc.aio.ServicerContext[bytes, RecordScansResponse]"
+
+_FRAME_BYTES: Final = 5
+"""What a request adds to its batch at most: a tag, and a length of up to four bytes."""
+
+
+class Stream:
+    """One call of RecordScans."""
+
+    def __init__(
+        self,
+        context: Context,
+        *,
+        intake: Intake,
+        limits: IngestLimits,
+        speakers: dict[Source, Stream],
+    ) -> None:
+        """`speakers` tells which stream speaks for a numbered source; all streams share it."""
+        self._context = context
+        self._intake = intake
+        self._limits = limits
+        self._speakers = speakers
+        self._sources: dict[Source, bool] = {}  # Whether it is open here.
+        self._outbox: deque[RecordScansResponse | tuple[Taken, int]] = deque()
+        self._writing = False
+        self._next_number = 1
+        self._message_bytes = 0  # Of the request that was read last.
+        self._taken = self._scans = self._bytes = 0  # Without a result yet.
+        self._less: asyncio.Future[None] | None = None
+        self._tasks: asyncio.TaskGroup | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._ending: Uncertain | None = None
+
+    async def serve(self, opened: Callable[[], Opened]) -> None:
+        """Answer until the sender closes its side, or breaks a rule: then raise it, in the end."""
+        self._task = asyncio.current_task()
+        error: LedgerError | None = None
+        try:
+            async with asyncio.TaskGroup() as self._tasks:
+                try:
+                    await self._read_all(opened)
+                except LedgerError as broken:
+                    error = broken  # The results of what came before it go out first.
+        except asyncio.CancelledError:
+            if self._ending is None or self._task is None:
+                raise
+            self._task.uncancel()
+            error = self._ending
+        finally:
+            for source in self._sources:
+                if self._speakers.get(source) is self:
+                    del self._speakers[source]
+        if error is not None:
+            raise error
+
+    def send(self, response: RecordScansResponse | tuple[Taken, int]) -> None:
+        """Put a response, or a batch whose result is to come, behind what waits to be written."""
+        self._outbox.append(response)
+        if not self._writing and self._tasks is not None:
+            self._writing = True
+            self._tasks.create_task(self._write_all())
+
+    def end(self, error: Uncertain) -> None:
+        """End the stream with an error, now."""
+        if self._task is not None and self._ending is None:
+            self._ending = error
+            self._task.cancel()
+
+    async def _write_all(self) -> None:
+        while self._outbox:
+            item = self._outbox.popleft()
+            if isinstance(item, RecordScansResponse):
+                await self._context.write(item)
+                continue
+            taken, size = item
+            response = RecordScansResponse(result=await self._intake.result(taken))
+            await self._context.write(response)
+            self._taken -= 1
+            self._scans -= taken.scans
+            self._bytes -= size
+            if self._less is not None and not self._less.done():
+                self._less.set_result(None)
+        self._writing = False
+
+    async def _read_all(self, opened: Callable[[], Opened]) -> None:
+        request = await self._read()
+        if request is None:
+            return
+        if request.WhichOneof("message") != "open":
+            raise Refused("The first message must be `open`.", reason="OPEN_REQUIRED", field="open")
+        _check_open(request.open)
+        self.send(RecordScansResponse(opened=opened()))
+        self._mention_all(request.open.sources)
+        while (request := await self._read()) is not None:
+            kind = request.WhichOneof("message")
+            if kind == "batch":
+                self._take(request.batch, self._message_bytes)
+            elif kind == "heartbeat":
+                _check_sources(request.heartbeat.sources, "heartbeat.sources")
+                self._mention_all(request.heartbeat.sources)
+            elif kind == "open":
+                raise Refused(
+                    "Only the first message is `open`.", reason="OPEN_TWICE", field="open"
+                )
+            else:
+                raise Refused(
+                    "The message is none of open, batch and heartbeat; this server knows no other.",
+                    reason="MESSAGE_UNKNOWN",
+                )
+
+    async def _read(self) -> RawRecordScansRequest | None:
+        """Read a request, or None at the end. Waits while too much of this stream or of all streams
+        has no result: HTTP/2 then holds the sender back.
+        """
+        while self._taken >= self._limits.batches_per_stream_max:
+            self._less = asyncio.get_running_loop().create_future()
+            await self._less
+        if not self._intake.batcher.has_room:
+            await self._intake.batcher.wait_for_room()
+        message: object = await self._context.read()
+        if not isinstance(message, bytes):
+            return None  # The sender closed its side: `grpc.aio.EOF`.
+        while not self._intake.batcher.has_room:
+            await self._intake.batcher.wait_for_room()
+        self._message_bytes = len(message)
+        try:
+            return RawRecordScansRequest.FromString(message)
+        except DecodeError as error:
+            raise Refused(
+                "The message cannot be decoded: it is no RecordScansRequest, or an id in it is "
+                "not UTF-8.",
+                reason="MESSAGE_UNDECODABLE",
+            ) from error
+
+    def _take(self, batch: RawBatch, message_bytes: int) -> None:
+        if batch.batch_number != self._next_number:
+            raise Refused(
+                f"The batch has the number {batch.batch_number}; the next one on this stream is "
+                f"{self._next_number}.",
+                reason="BATCH_NUMBER",
+                field="batch.batch_number",
+                metadata={"expected": str(self._next_number)},
+            )
+        count, size = len(batch.scans), message_bytes - _FRAME_BYTES
+        if self._taken and (
+            self._scans + count > self._limits.window_scans
+            or self._bytes + size > self._limits.window_bytes
+        ):
+            raise Busy(
+                "More is on its way than the window allows; wait for results.",
+                reason="WINDOW_EXCEEDED",
+                retry_after_s=self._limits.busy_retry_s,
+            )
+        check_source(batch.source_id, "batch.source_id")
+        is_open = self._mention(batch.source_id, batch.spool_id)
+        taken = self._intake.take(batch, message_bytes, is_open=is_open)
+        self._next_number += 1
+        self._taken += 1
+        self._scans += count
+        self._bytes += size
+        self.send((taken, size))
+
+    def _mention_all(self, sources: Sequence[SourceProgress]) -> None:
+        for source in sources:
+            self._mention(source.source_id, source.spool_id)
+
+    def _mention(self, source_id: str, spool_id: bytes) -> bool:
+        """Tell whether a source is open here; its first mention opens it."""
+        source = (source_id, spool_id)
+        is_open = self._sources.get(source)
+        if is_open is not None:
+            return is_open
+        if len(self._sources) >= self._limits.sources_per_stream_max:
+            raise Refused(
+                f"The stream speaks for more than {self._limits.sources_per_stream_max} sources; "
+                "open another stream.",
+                reason="TOO_MANY_SOURCES",
+                field="batch.source_id",
+            )
+        self._sources[source] = True
+        if spool_id:  # An unnumbered source may be spoken for by any number of streams.
+            older = self._speakers.get(source)
+            self._speakers[source] = self
+            if older is not None:
+                older.lose(source)
+        state = SourceState(source_id=source_id, spool_id=spool_id, status=SOURCE_STATUS_OPEN)
+        self.send(RecordScansResponse(source_state=state))
+        return True
+
+    def lose(self, source: Source) -> None:
+        """A newer stream speaks for a source; say so. What is in flight gets its result."""
+        self._sources[source] = False
+        state = SourceState(
+            source_id=source[0],
+            spool_id=source[1],
+            status=SOURCE_STATUS_TAKEN_OVER,
+            reason="A newer stream speaks for this source and spool.",
+        )
+        self.send(RecordScansResponse(source_state=state))
+
+
+def _check_open(message: Open) -> None:
+    for name in ("client", "version"):
+        size, most = len(getattr(message, name).encode()), FIELD_BYTES_MAX[f"Open.{name}"]
+        if not 1 <= size <= most:
+            raise Refused(
+                f"open.{name} has {size} bytes; 1 to {most} are taken.",
+                reason="OPEN_MALFORMED",
+                field=f"open.{name}",
+            )
+    _check_sources(message.sources, "open.sources")
+
+
+def _check_sources(sources: Sequence[SourceProgress], field: str) -> None:
+    most = FIELD_COUNT_MAX["Open.sources"]
+    if len(sources) > most:
+        raise Refused(
+            f"{field} has {len(sources)} elements; at most {most} are taken.",
+            reason="TOO_MANY_SOURCES",
+            field=field,
+        )
+    wanted = FIELD_BYTES_EXACT["SourceProgress.spool_id"]
+    for index, source in enumerate(sources):
+        check_source(source.source_id, f"{field}[{index}].source_id")
+        if len(source.spool_id) != wanted:
+            raise Refused(
+                f"{field}[{index}].spool_id has {len(source.spool_id)} bytes; it must have "
+                f"{wanted}.",
+                reason="SPOOL_ID_LENGTH",
+                field=f"{field}[{index}].spool_id",
+            )
