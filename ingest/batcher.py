@@ -112,7 +112,7 @@ class Batcher:
                 started = -self._limits.linger_s
                 while True:
                     await self._some.wait()
-                    # Nothing is on its way: the first record goes at once, and others gather behind.
+                    # With nothing on its way the first record goes at once; others gather behind.
                     if self._flushes:
                         await self._linger(started + self._limits.linger_s - self._monotonic())
                     await self._flushing.acquire()
