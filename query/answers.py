@@ -9,19 +9,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ledger.event import clock_flags
-from ledger.position import SCANS_LOG, unpack_position
-from query.trail import read_event
+from ledger.position import INDEX_MAX, SCANS_LOG, unpack_position
+from ledger.v1.position_pb2 import Position
+from query.trail import INDEX_BITS, read_event
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ledger.v1.position_pb2 import Position
     from ledger.v1.raw_pb2 import (
         RawBatchGetTrailsResponse,
         RawListScanEventsResponse,
-        RawTrailEntry,
         RawWatchTrailResponse,
     )
+    from ledger.v1.trail_service_pb2 import ClockFlag, EntryMarks
     from query.trail import Entry
 
     _Answer = RawListScanEventsResponse | RawBatchGetTrailsResponse | RawWatchTrailResponse
@@ -50,52 +50,60 @@ def fill(
 ) -> int:
     """Add entries until a limit is reached, but at least one; return how many were added."""
     count = size = 0
+    places: dict[int, Position] = {}
     for entry in entries:
-        size += len(entry.event) + _ENTRY_ROOM + _CORRECTED_BY_ROOM * len(entry.corrected_by)
+        event = entry.event
+        size += len(event) + _ENTRY_ROOM
+        if entry.corrected_by:
+            size += _CORRECTED_BY_ROOM * len(entry.corrected_by)
         if full:
             size += len(entry.value)
         if count == most or (count and size > bytes_max):
             break
-        _write(answer.entries.add(), entry, full=full)
+        record = entry.record
+        record_time_ns = record.record_time_ns
+        out = answer.entries.add(event=event, source_id=record.source_id)
+        out.tracking_key = record.tracking_key.decode()
+        put_position(out.position, entry.position, places)
+        record_time = out.record_time
+        record_time.seconds, record_time.nanos = divmod(record_time_ns, 1_000_000_000)
+        flags = clock_flags(
+            read_event(event),
+            scan_time_ns=record.scan_time_ns,
+            send_time_ns=record.send_time_ns,
+            record_time_ns=record_time_ns,
+        )
+        if flags or entry.is_marked:
+            _mark(out.marks, entry, flags, places)
+        if full:
+            out.log_record = entry.value
         count += 1
     return count
 
 
-def _write(out: RawTrailEntry, entry: Entry, *, full: bool) -> None:
-    record = entry.record
-    record_time_ns = record.record_time_ns
-    out.event = entry.event
-    put_position(out.position, entry.position)
-    record_time = out.record_time
-    record_time.seconds, record_time.nanos = divmod(record_time_ns, 1_000_000_000)
-    out.source_id = record.source_id
-    out.tracking_key = record.tracking_key.decode()
-    flags = clock_flags(
-        read_event(entry.event),
-        scan_time_ns=record.scan_time_ns,
-        send_time_ns=record.send_time_ns,
-        record_time_ns=record_time_ns,
-    )
-    if flags:
-        out.marks.clock_flags.extend(flags)
-    if entry.duplicates:
-        out.marks.duplicate_count = entry.duplicates
-    if entry.conflict:
-        out.marks.conflict = True
-    if entry.correction:
-        out.marks.correction = True
-    if entry.corrected_by:
-        out.marks.corrected = True
-        for position in entry.corrected_by:
-            put_position(out.marks.corrected_by.add(), position)
-    if full:
-        out.log_record = entry.value
+def _mark(
+    marks: EntryMarks,
+    entry: Entry,
+    flags: Iterable[ClockFlag.ValueType],
+    places: dict[int, Position],
+) -> None:
+    marks.clock_flags.extend(flags)
+    marks.duplicate_count = entry.duplicates
+    marks.conflict = entry.conflict
+    marks.correction = entry.correction
+    marks.corrected = bool(entry.corrected_by)
+    for position in entry.corrected_by:
+        put_position(marks.corrected_by.add(), position, places)
 
 
-def put_position(out: Position, number: int) -> None:
-    """Write a position, given as one number."""
-    position = unpack_position(number)
-    out.log = SCANS_LOG
-    out.generation = position.generation
-    out.partition = position.partition
-    out.index = position.index
+def put_position(out: Position, number: int, places: dict[int, Position]) -> None:
+    """Write a position, given as one number.
+
+    `places` remembers what positions of a partition share: copying it takes a third of the time.
+    """
+    place, index = number >> INDEX_BITS, number & INDEX_MAX
+    if place not in places:
+        at = unpack_position(number)
+        places[place] = Position(log=SCANS_LOG, generation=at.generation, partition=at.partition)
+    out.CopyFrom(places[place])
+    out.index = index

@@ -8,6 +8,7 @@ copies and collapse to the lowest position; with other content they are a confli
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from collections import defaultdict
 from collections.abc import Callable
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -30,7 +31,9 @@ if TYPE_CHECKING:
 GROUP_BYTES = 24
 """Length of the part of an order key that copies of one event share: scan time and event id."""
 
-_INDEX_BITS = INDEX_MAX.bit_length()
+INDEX_BITS = INDEX_MAX.bit_length()
+"""Bits of the index in a packed position; above them stand generation and partition."""
+
 _CORRECTION_TAG = 0x8A
 """First byte of the tag of `ScanEvent.correction` in every encoding: without it there is none."""
 
@@ -51,18 +54,18 @@ def limits_of(pins: Iterable[Pin]) -> Mapping[int, int]:
     limits = {}
     for generation, partition, next_index in pins:
         first = pack_position(generation, partition, 0)
-        limits[first >> _INDEX_BITS] = first + next_index
+        limits[first >> INDEX_BITS] = first + next_index
     return limits
 
 
 def is_below(position: int, limits: Mapping[int, int]) -> bool:
     """Whether a packed position is below the pins; what has no pin is not."""
-    return position < limits.get(position >> _INDEX_BITS, 0)
+    return position < limits.get(position >> INDEX_BITS, 0)
 
 
 def below(rows: Iterable[StoredRow], limits: Mapping[int, int]) -> list[StoredRow]:
     """Keep the rows whose positions are below the pins."""
-    number, bits, limit_of = int.from_bytes, _INDEX_BITS, limits.get
+    number, bits, limit_of = int.from_bytes, INDEX_BITS, limits.get
     return [
         row
         for row in rows
@@ -73,16 +76,11 @@ def below(rows: Iterable[StoredRow], limits: Mapping[int, int]) -> list[StoredRo
 class Entry:
     """One event of a trail."""
 
-    __slots__ = (
-        "conflict",
-        "corrected_by",
-        "correction",
-        "duplicates",
-        "event",
-        "order",
-        "record",
-        "value",
-    )
+    # Most entries are not marked: defaults of the class save the time to set them.
+    duplicates = 0
+    conflict = False
+    correction = False
+    corrected_by: Sequence[int] = ()
 
     def __init__(self, order: bytes, record: LogRecord, value: bytes, event: bytes) -> None:
         """`value` are the bytes of `record`, `event` those of the scan event."""
@@ -90,10 +88,11 @@ class Entry:
         self.record = record
         self.value = value
         self.event = event
-        self.duplicates = 0
-        self.conflict = False
-        self.correction = False
-        self.corrected_by: list[int] = []
+
+    @property
+    def is_marked(self) -> bool:
+        """Whether there is something to know besides its times."""
+        return bool(self.duplicates or self.conflict or self.correction or self.corrected_by)
 
     @property
     def position(self) -> int:
@@ -148,16 +147,19 @@ def _mark_corrections(
     versions: Mapping[_Identity, Sequence[Entry]],
 ) -> None:
     """Mark what corrects and what is corrected. A correction lies under the key of its target."""
-    for entry, identity in sorted(candidates, key=lambda pair: pair[0].position):
+    corrected_by: defaultdict[_Identity, list[int]] = defaultdict(list)
+    for entry, identity in candidates:
         correction = correction_of(entry.event)
         if correction is None:
             continue
         target = (identity[0], correction.source_id, correction.event_id)
-        if target == identity:  # An event cannot correct itself.
-            continue
-        entry.correction = True
+        if target != identity:  # An event cannot correct itself.
+            entry.correction = True
+            corrected_by[target].append(entry.position)
+    for target, positions in corrected_by.items():
+        positions.sort()
         for version in versions.get(target, ()):
-            version.corrected_by.append(entry.position)
+            version.corrected_by = positions
 
 
 def read_event(event: bytes) -> ScanEvent:

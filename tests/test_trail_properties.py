@@ -1,13 +1,9 @@
-"""Trails by their definition: properties against an oracle that works on what arrived, not on rows.
-
-Few ids, sources, facilities and times are drawn, so that copies, conflicts, corrections and ties
-happen all the time.
-"""
+"""Trails by their definition, against an oracle that works on what arrived and knows no rows."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -29,63 +25,11 @@ from query.trail import (
     trail_of,
 )
 from tests.test_trail import KEY, indexes, rows_of, trail
-from tests.trails import SECOND, START_S, Arrival, event_id, scan
+from tests.trail_oracle import Said, arrivals, expected
+from tests.trails import SECOND, START_S, Arrival
 
 if TYPE_CHECKING:
     import random
-
-
-class Said(NamedTuple):
-    """What is expected of one entry."""
-
-    at: int
-    duplicates: int
-    conflict: bool
-    corrected_by: tuple[int, ...]
-
-
-@st.composite
-def arrivals(draw: st.DrawFn) -> list[Arrival]:
-    """Draw what reaches the log: few ids, sources, places and times, so that all of it collides."""
-    made = []
-    for _ in range(draw(st.integers(0, 14))):
-        name = draw(st.sampled_from("abc"))
-        event = scan(name, minute=draw(st.integers(0, 2)), facility=draw(st.sampled_from("XY")))
-        if draw(st.integers(0, 4)) == 0:
-            event.correction.source_id = draw(st.sampled_from(["s1", "s2"]))
-            event.correction.event_id = event_id(draw(st.sampled_from("abc")))
-        made.append(Arrival(event, draw(st.sampled_from(["s1", "s2"]))))
-    return made + [
-        made[i]
-        for i in draw(st.lists(st.integers(0, max(len(made) - 1, 0)), max_size=6 if made else 0))
-    ]
-
-
-def expected(arrived: list[Arrival]) -> list[Said]:
-    """Say what the trail is, from the definition alone."""
-    firsts = [i for i, arrival in enumerate(arrived) if arrival not in arrived[:i]]
-
-    def identity(i: int) -> tuple[str, bytes]:
-        return arrived[i].source, arrived[i].event.event_id
-
-    def target(i: int) -> tuple[str, bytes]:
-        return arrived[i].event.correction.source_id, arrived[i].event.correction.event_id
-
-    said = [
-        Said(
-            i,
-            arrived.count(arrived[i]) - 1,
-            sum(identity(other) == identity(i) for other in firsts) > 1,
-            tuple(c for c in firsts if target(c) == identity(i) and identity(c) != identity(i)),
-        )
-        for i in firsts
-    ]
-
-    def place(one: Said) -> tuple[int, bytes, int]:
-        event = arrived[one.at].event
-        return event.scan_time.seconds, event.event_id, one.at
-
-    return sorted(said, key=place)
 
 
 def found(entries: list[Entry]) -> list[Said]:
@@ -95,6 +39,7 @@ def found(entries: list[Entry]) -> list[Said]:
             unpack_position(entry.position).index,
             entry.duplicates,
             entry.conflict,
+            entry.correction,
             tuple(unpack_position(at).index for at in entry.corrected_by),
         )
         for entry in entries
@@ -111,7 +56,7 @@ def test_a_trail_is_what_the_definition_says(
 
     entries = trail_of([(KEY, below(rows, limits_of([Pin(1, 3, pin)])))])
 
-    assert found(entries) == expected(arrived[:pin])
+    assert found(entries) == expected(dict(enumerate(arrived[:pin])))
 
 
 @given(arrivals(), st.randoms(use_true_random=False))

@@ -19,6 +19,7 @@ from ledger.numbers import KEY_FORM, filing_key, partition_of
 from ledger.position import SCANS_LOG, Position, pack_position
 from ledger.progress import append_entry
 from ledger.trail_store import MarkCell, MarkKind
+from ledger.v1.position_pb2 import Position as WirePosition
 from ledger.v1.progress_pb2 import Mark
 from ledger.v1.scan_event_pb2 import ScanEvent, ScanEventType, UtcOffsetSource
 
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from ledger.trail_store import Row, TrailStore
-    from ledger.v1.position_pb2 import Position as WirePosition
     from ledger.v1.trail_service_pb2 import TrailEntry
 
 NUMBER = "RR123456785CH"
@@ -113,7 +113,7 @@ class Shelf:
     async def settle(self) -> int:
         """Mark all as settled, make an entry of the history, and return its time."""
         await self.mark(MarkKind.SETTLED)
-        self.now_ns += SECOND
+        self.now_ns += 61 * SECOND  # After a minute there is an entry also where nothing moved.
         assert await append_entry(self.store, now_ns=lambda: self.now_ns)
         return self.now_ns
 
@@ -162,6 +162,16 @@ def position_of(wire: WirePosition) -> Position:
     """Read a position."""
     assert wire.log == SCANS_LOG
     return Position(wire.generation, wire.partition, wire.index)
+
+
+def wire_position(position: Position) -> WirePosition:
+    """Write a position."""
+    return WirePosition(
+        log=SCANS_LOG,
+        generation=position.generation,
+        partition=position.partition,
+        index=position.index,
+    )
 
 
 def names(entries: Iterable[TrailEntry], known: Sequence[object]) -> list[object]:

@@ -1,0 +1,259 @@
+"""Pages of a trail over gRPC: one snapshot, whatever arrives meanwhile, also of endless trails."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import grpc
+import pytest
+from google.protobuf.duration_pb2 import Duration
+
+from ledger.v1.scan_event_pb2 import Attribute
+from ledger.v1.trail_service_pb2 import TrailOrder, TrailView
+from query.answers import PAGE_BYTES_MAX, PAGE_ENTRIES_MAX
+from query.reading import WHOLE_ROWS_MAX
+from query.requests import PAGE_ENTRIES_DEFAULT
+from tests.asking import asked, failing
+from tests.trails import at_minute, event_id, positions, scan, timestamp, wire_position
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+    from pathlib import Path
+
+    from ledger.position import Position
+    from ledger.v1.trail_service_pb2 import TrailEntry
+    from tests.asking import Asked
+
+RECORDED = TrailOrder.TRAIL_ORDER_RECORDED
+SCAN_TIME = TrailOrder.TRAIL_ORDER_SCAN_TIME
+
+
+@pytest.fixture
+async def door(tmp_path: Path) -> AsyncIterator[Asked]:
+    """A door to an empty ledger."""
+    async with asked(tmp_path / "ledger") as opened:
+        yield opened
+
+
+async def walk(door: Asked, **fields: object) -> list[TrailEntry]:
+    """Join the pages of a trail."""
+    return [entry async for page in door.pages(**fields) for entry in page.entries]
+
+
+def minutes(entries: Sequence[TrailEntry]) -> list[int]:
+    """Give the minutes of events."""
+    start_s = at_minute(0).seconds
+    return [(entry.event.scan_time.seconds - start_s) // 60 for entry in entries]
+
+
+class TestSize:
+    async def test_a_page_has_100_entries_unless_said_otherwise(self, door: Asked) -> None:
+        """The token is empty at the end, and only there."""
+        await door.shelf.put(*(scan(i, minute=i) for i in range(250)))
+
+        pages = [page async for page in door.pages()]
+
+        assert [len(page.entries) for page in pages] == [PAGE_ENTRIES_DEFAULT] * 2 + [50]
+        assert minutes([e for page in pages for e in page.entries]) == list(range(250))
+
+    async def test_a_full_last_page_has_no_token(self, door: Asked) -> None:
+        """There is no empty page behind the last entry."""
+        await door.shelf.put(*(scan(i, minute=i) for i in range(4)))
+
+        assert [len(page.entries) async for page in door.pages(page_size=2)] == [2, 2]
+
+    async def test_more_than_1000_is_read_as_1000(self, door: Asked) -> None:
+        """A page size above the limit is not an error."""
+        await door.shelf.put(*(scan(i, minute=i) for i in range(1_001)))
+
+        sizes = [len(page.entries) async for page in door.pages(page_size=5_000)]
+
+        assert sizes == [PAGE_ENTRIES_MAX, 1]
+
+    async def test_a_page_ends_early_at_2_mib(self, door: Asked) -> None:
+        """Large events and their records make smaller pages, and none is left out."""
+        text = [Attribute(name=str(i), value="x" * 1_000) for i in range(7)]
+        await door.shelf.put(*(scan(i, minute=i, attributes=text) for i in range(200)))
+        view = TrailView.TRAIL_VIEW_FULL
+
+        pages = [page async for page in door.pages(page_size=1_000, view=view)]
+
+        assert [page.ByteSize() <= PAGE_BYTES_MAX for page in pages] == [True, True]
+        assert pages[0].ByteSize() > 0.9 * PAGE_BYTES_MAX
+        assert minutes([e for page in pages for e in page.entries]) == list(range(200))
+
+
+class TestToken:
+    @pytest.mark.parametrize(
+        "other",
+        [
+            {"tracking_number": "RR987654326CH"},
+            {"tracking_number": "rr123456785ch"},
+            {"order": SCAN_TIME},
+            {"descending": True},
+            {"start_time": at_minute(0)},
+            {"end_time": at_minute(9)},
+            {"as_of_time": at_minute(9)},
+            {"at_least_timeout": Duration(seconds=1)},
+            {"view": TrailView.TRAIL_VIEW_FULL},
+        ],
+    )
+    async def test_it_belongs_to_one_request(self, door: Asked, other: dict[str, object]) -> None:
+        """A token is refused with any other field than those of its page."""
+        await door.shelf.put(scan("a"), scan("b"))
+        first = await door.list(page_size=1)
+        assert first.next_page_token
+
+        with failing() as failures:
+            await door.list(page_token=first.next_page_token, **other)
+
+        assert failures[0].code is grpc.StatusCode.INVALID_ARGUMENT
+        assert failures[0].field == "page_token"
+        assert failures[0].reason == "PAGE_TOKEN_MISMATCH"
+
+    async def test_at_least_is_bound_too(self, door: Asked) -> None:
+        """The positions that were waited for belong to the request."""
+        [position, _] = await door.shelf.put(scan("a"), scan("b"))
+        first = await door.list(page_size=1, at_least=[wire_position(position)])
+
+        second = await door.list(
+            page_token=first.next_page_token, at_least=[wire_position(position)]
+        )
+        with failing() as failures:
+            await door.list(page_token=first.next_page_token)
+
+        assert len(second.entries) == 1
+        assert failures[0].reason == "PAGE_TOKEN_MISMATCH"
+
+    async def test_the_page_size_may_change(self, door: Asked) -> None:
+        """The size of a page is free on every page."""
+        await door.shelf.put(*(scan(i, minute=i) for i in range(9)))
+        first = await door.list(page_size=2)
+
+        second = await door.list(page_size=5, page_token=first.next_page_token)
+
+        assert minutes(second.entries) == [2, 3, 4, 5, 6]
+
+    @pytest.mark.parametrize("token", ["x", "AAAA", "/+==", "é", "x" * 5_000, "\0"])
+    async def test_what_is_no_token_is_refused(self, door: Asked, token: str) -> None:
+        """Any other text is refused as such."""
+        with failing() as failures:
+            await door.list(page_token=token)
+
+        assert failures[0].code is grpc.StatusCode.INVALID_ARGUMENT
+        assert failures[0].reason == "PAGE_TOKEN_MALFORMED"
+
+
+class TestSnapshot:
+    @pytest.mark.parametrize("order", [SCAN_TIME, RECORDED])
+    @pytest.mark.parametrize("descending", [False, True])
+    async def test_pages_are_of_one_moment(
+        self, door: Asked, order: TrailOrder.ValueType, descending: bool
+    ) -> None:
+        """Copies, conflicts and late scans that arrive during the walk are not in it."""
+        await door.shelf.put(*(scan(i, minute=i * 7 % 10) for i in range(10)))
+        fields = {"order": order, "descending": descending}
+        whole = (await door.list(**fields)).entries
+        walked: list[TrailEntry] = []
+        last: list[Position] = []
+
+        async for page in door.pages(page_size=3, **fields):
+            walked += page.entries
+            n = len(walked)
+            last = await door.shelf.put(
+                scan(n, minute=n * 7 % 10), scan(n, minute=5), scan(f"late {n}", minute=n)
+            )
+
+        now = await door.list(**fields, at_least=[wire_position(last[-1])])
+        assert walked == list(whole)
+        assert len(now.entries) > 10
+
+    async def test_a_trail_that_outgrows_the_whole_stays_whole(self, door: Asked) -> None:
+        """A walk that began before a trail was oversized ends as it began."""
+        count = WHOLE_ROWS_MAX - 2
+        await door.shelf.put(*(scan(i, minute=i) for i in range(count)))
+        pages = []
+
+        async for page in door.pages(page_size=1_000, order=RECORDED):
+            pages.append(page)
+            if len(pages) == 1:
+                await door.shelf.put(*(scan(("new", i), minute=i) for i in range(5)))
+
+        assert not any(page.oversized for page in pages)
+        assert minutes([e for page in pages for e in page.entries]) == list(range(count))
+        assert (await door.list()).oversized
+
+
+class TestOversized:
+    async def test_5000_records_are_read_whole(self, door: Asked) -> None:
+        """The limit itself is not oversized; one more is."""
+        await door.shelf.put(*(scan(i, minute=i) for i in range(WHOLE_ROWS_MAX)))
+        before = await door.list()
+        await door.shelf.put(scan("one more"))
+        await door.shelf.settle()
+        after = await door.list(as_of_time=timestamp(door.shelf.now_ns))
+
+        assert (before.oversized, after.oversized) == (False, True)
+
+    @pytest.mark.parametrize("descending", [False, True])
+    @pytest.mark.parametrize("size", [700, 1_000])
+    async def test_it_is_walked_by_scan_time(
+        self, door: Asked, descending: bool, size: int
+    ) -> None:
+        """Every event once and in order; copies and conflicts of one scan time are known."""
+        count = WHOLE_ROWS_MAX + 500
+        await door.shelf.put(*(scan(i, minute=i) for i in range(count)))
+        await door.shelf.put(*(scan(i, minute=i) for i in range(0, count, 10)))
+        await door.shelf.put(*(scan(i, minute=i, facility="X") for i in range(0, count, 100)))
+
+        walked = await walk(door, page_size=size, descending=descending)
+
+        expected = sorted([*range(count), *range(0, count, 100)], reverse=descending)
+        assert minutes(walked) == expected
+        assert len(set(positions(walked))) == len(walked)
+        assert sum(entry.marks.duplicate_count for entry in walked) == count // 10
+        assert sum(entry.marks.conflict for entry in walked) == 2 * (count // 100)
+
+    async def test_a_range_of_it_is_walked(self, door: Asked) -> None:
+        """Start is included, end is not, also where the trail is read in stretches."""
+        await door.shelf.put(*(scan(i, minute=i) for i in range(WHOLE_ROWS_MAX + 1)))
+        fields = {"start_time": at_minute(1_000), "end_time": at_minute(1_500), "page_size": 100}
+
+        up = await walk(door, **fields)
+        down = await walk(door, **fields, descending=True)
+
+        assert minutes(up) == list(range(1_000, 1_500))
+        assert minutes(down) == list(range(1_499, 999, -1))
+
+    async def test_it_has_no_order_of_recording(self, door: Asked) -> None:
+        """What cannot be sorted whole is not pretended to be."""
+        await door.shelf.put(*(scan(i, minute=i) for i in range(WHOLE_ROWS_MAX + 1)))
+
+        with failing() as failures:
+            await door.list(order=RECORDED)
+
+        assert failures[0].code is grpc.StatusCode.FAILED_PRECONDITION
+        assert failures[0].reason == "TRAIL_OVERSIZED"
+
+    async def test_an_old_answer_stays_whole(self, door: Asked) -> None:
+        """As of a time when it was short, a trail is not oversized, however long it is now."""
+        await door.shelf.put(scan("old", minute=9_999))
+        then = await door.shelf.settle()
+        await door.shelf.put(*(scan(i, minute=i) for i in range(2 * WHOLE_ROWS_MAX)))
+
+        answer = await door.list(as_of_time=timestamp(then))
+
+        assert not answer.oversized
+        assert [entry.event.event_id for entry in answer.entries] == [event_id("old")]
+
+    async def test_endless_copies_end(self, door: Asked) -> None:
+        """Thousands of copies of one event, more than a stretch holds, do not stop a walk."""
+        await door.shelf.put(*[scan("a", minute=1)] * (WHOLE_ROWS_MAX + 1), scan("b", minute=2))
+
+        for descending in (False, True):
+            walked = await walk(door, page_size=2, descending=descending)
+
+            copies = [entry for entry in walked if entry.event.event_id == event_id("a")]
+            seen = len(copies) + sum(entry.marks.duplicate_count for entry in copies)
+            assert seen == WHOLE_ROWS_MAX + 1
+            assert len(walked) == len(copies) + 1
