@@ -89,7 +89,8 @@ class TrailStore(Protocol):
     """All methods may be used from many tasks of one event loop at once; each is safe to repeat.
 
     Every method raises Busy (nothing happened, slow down), Uncertain (it may have happened; the
-    same again is safe), Diverged (the store is broken), or Closed after the store was closed.
+    same again is safe), Refused (longer than a limit; nothing happened), Diverged (the store is
+    broken), or Closed after the store was closed.
     """
 
     @property

@@ -10,8 +10,6 @@ import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from rocksdict import ReadOptions
-
 from ledger.backends.rocksdb_engine import SYNC_PERIOD_S
 from ledger.backends.rocksdb_history import History
 from ledger.backends.rocksdb_marks import Marks
@@ -28,7 +26,7 @@ from ledger.trail_store import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from rocksdict import RdictIter, WriteBatch
+    from rocksdict import WriteBatch
 
     from ledger.backends.rocksdb_engine import Engine
     from ledger.trail_store import MarkCell, ProgressCell, Row
@@ -183,37 +181,35 @@ class RocksdbTrailStore:
     async def _read(
         self, first: bytes, end: bytes, descending: bool, max_rows: int, max_bytes: int
     ) -> Slice:
-        found = self._seek(first, end, descending)
+        # Bounds in ReadOptions would be shorter, but rocksdict 0.3.29 hands RocksDB the address of
+        # bytes that it has freed already.
+        found = self._engine.family(TRAIL).iter()
         step = found.prev if descending else found.next
-        valid, key, value = found.valid, found.key, found.value
+        valid, key_of, value = found.valid, found.key, found.value
+        if descending:
+            found.seek_for_prev(end)
+            if valid() and key_of() == end:
+                step()
+        else:
+            found.seek(first)
         rows: list[StoredRow] = []
-        add = rows.append
         size = 0
-        while valid() and len(rows) < max_rows and size < max_bytes:
+        while valid():
+            key: bytes = key_of()
+            if not first <= key < end:
+                return Slice(rows, more=False)
+            if len(rows) >= max_rows or size >= max_bytes:
+                return Slice(rows, more=True)
             record: bytes = value()
-            add(StoredRow(key()[-ORDER_BYTES:], record))
+            rows.append(StoredRow(key[-ORDER_BYTES:], record))
             size += len(record)
             step()
             if len(rows) % READ_BITE_ROWS == 0:
                 await asyncio.sleep(0)
                 self._check()
-        more = valid()
-        if not more:
-            # Without this an unreadable block would look like the end of the trail.
-            self._guarded(found.status)
-        return Slice(rows, more)
-
-    def _seek(self, first: bytes, end: bytes, descending: bool) -> RdictIter:
-        options = ReadOptions()
-        options.set_iterate_upper_bound(end)
-        if descending:
-            options.set_iterate_lower_bound(first)
-        found = self._engine.family(TRAIL).iter(options)
-        if descending:
-            found.seek_to_last()
-        else:
-            found.seek(first)
-        return found
+        # Without this an unreadable block would look like the end of the trail.
+        self._guarded(found.status)
+        return Slice(rows, more=False)
 
     def _fill(self, rows: Sequence[Row], batch: WriteBatch) -> None:
         batch.set_default_column_family(self._engine.handle(TRAIL))

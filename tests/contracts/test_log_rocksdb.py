@@ -1,0 +1,17 @@
+"""The embedded scan log keeps the contract."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from ledger.scan_log import ScanLog
+from tests.contracts.scan_log_contract import ScanLogContract
+from tests.folders import opened
+
+
+class TestLogRocksdb(ScanLogContract):
+    @asynccontextmanager
+    async def open_log(self, folder: Path) -> AsyncIterator[ScanLog]:
+        """A folder of its own."""
+        async with opened(folder) as ledger:
+            yield ledger.log

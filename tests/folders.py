@@ -1,0 +1,33 @@
+"""The embedded engine in a temporary folder: what tests use that need a log or a store."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from ledger.backends.rocksdb_folder import Folder, open_folder
+from ledger.errors import LedgerError
+
+PARTITIONS = 4
+"""Enough to tell partitions apart, few enough to open quickly."""
+
+
+@asynccontextmanager
+async def opened(
+    folder: Path,
+    *,
+    partitions: int = PARTITIONS,
+    sync: bool = True,
+    on_step: Callable[[str], None] = lambda _: None,
+    on_fatal: Callable[[LedgerError], None] | None = None,
+) -> AsyncIterator[Folder]:
+    """Opens a folder; an error of the engine that the test does not expect fails it."""
+    failures: list[LedgerError] = []
+    async with open_folder(
+        folder / "ledger",
+        partitions=partitions,
+        on_fatal=on_fatal or failures.append,
+        sync=sync,
+        on_step=on_step,
+    ) as ledger:
+        yield ledger
+    assert not failures, failures
