@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import grpc
@@ -14,6 +15,7 @@ from grpc_status import rpc_status
 from ingest.limits import IngestLimits
 from ingest.service import SERVICE_NAMES, IngestService
 from ledger.app.rpc import RpcServer
+from ledger.backends.rocksdb_folder import open_folder
 from ledger.scan_log import ScanLog
 from ledger.v1.ingest_service_pb2 import (
     BatchResult,
@@ -25,6 +27,7 @@ from ledger.v1.ingest_service_pb2 import (
 )
 from ledger.v1.log_record_pb2 import LogRecord
 from ledger.v1.raw_pb2 import RawBatch, RawRecordScanBatchRequest, RawRecordScansRequest
+from tests.faulty_log import FaultyLog
 
 PARTITIONS = 4
 READ_RECORDS = 10_000
@@ -154,3 +157,22 @@ def details_of(error: grpc.aio.AioRpcError) -> tuple[str, str, bool]:
     unpacked = [any(d.Unpack(kind) for d in status.details) for kind in (info, bad, retry)]
     assert unpacked[0]
     return info.reason, bad.field_violations[0].field if unpacked[1] else "", unpacked[2]
+
+
+def durable(result: BatchResult) -> list[tuple[int, int]]:
+    """The durable ranges of a result."""
+    return [(part.first, part.last) for part in result.durable]
+
+
+def again(result: BatchResult) -> list[tuple[int, int, int]]:
+    """The ranges to send again, with their reason."""
+    return [(part.range.first, part.range.last, part.reason) for part in result.resend]
+
+
+@asynccontextmanager
+async def faulty_log(folder: Path) -> AsyncIterator[FaultyLog]:
+    """An embedded log in a folder, whose appends can be held up and made to fail."""
+    async with open_folder(
+        folder / "data", partitions=PARTITIONS, on_fatal=lambda error: pytest.fail(str(error))
+    ) as opened:
+        yield FaultyLog(opened.log)

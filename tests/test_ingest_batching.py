@@ -10,11 +10,10 @@ import pytest
 from ingest.admission import Group
 from ingest.batcher import Batcher, Outcome
 from ingest.limits import IngestLimits
-from ledger.backends.rocksdb_folder import open_folder
 from ledger.errors import Busy, Diverged, Uncertain
 from ledger.scan_log import APPEND_BYTES_MAX, APPEND_RECORDS_MAX
 from tests.faulty_log import BUSY, UNCERTAIN, FaultyLog
-from tests.ingest_server import PARTITIONS, values_of
+from tests.ingest_server import faulty_log, values_of
 
 DIVERGED = Diverged("The log is cut.", reason="TEST_DIVERGED")
 
@@ -22,10 +21,8 @@ DIVERGED = Diverged("The log is cut.", reason="TEST_DIVERGED")
 @pytest.fixture
 async def log(tmp_path: Path) -> AsyncIterator[FaultyLog]:
     """An embedded log whose appends can be held up and made to fail."""
-    async with open_folder(
-        tmp_path / "data", partitions=PARTITIONS, on_fatal=lambda error: pytest.fail(str(error))
-    ) as folder:
-        yield FaultyLog(folder.log)
+    async with faulty_log(tmp_path) as log:
+        yield log
 
 
 def a_batcher(log: FaultyLog, **limits: float) -> Batcher:

@@ -1,0 +1,110 @@
+"""The ingest service over real gRPC: the window, and the unary twin."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import grpc
+import pytest
+
+from ingest.limits import IngestLimits
+from ledger.v1.ingest_service_pb2 import DURABILITY_SYNCED
+from tests.faulty_log import FaultyLog
+from tests.ingest_server import (
+    Caller,
+    Served,
+    details_of,
+    durable,
+    faulty_log,
+    record_batch,
+    records_of,
+    serving,
+)
+from tests.ingest_traffic import a_batch, an_encoded_event
+
+
+@pytest.fixture
+async def log(tmp_path: Path) -> AsyncIterator[FaultyLog]:
+    """An embedded log whose appends can be held up and made to fail."""
+    async with faulty_log(tmp_path) as log:
+        yield log
+
+
+@pytest.fixture
+async def served(log: FaultyLog) -> AsyncIterator[Served]:
+    """The door in, on that log."""
+    async with asyncio.timeout(30), serving(log) as door:
+        yield door
+
+
+class TestWindow:
+    async def test_more_than_the_window_ends_the_stream_in_order(self, log: FaultyLog) -> None:
+        """RESOURCE_EXHAUSTED with RetryInfo, after the results of the batches before."""
+        async with asyncio.timeout(30), serving(log, limits=IngestLimits(window_scans=3)) as served:
+            caller = Caller(served.channel)
+            await caller.open()
+            log.gate.clear()
+            events = [an_encoded_event(number) for number in range(2)]
+            await caller.send_batch(a_batch(events))
+            await caller.send_batch(a_batch(events, batch_number=2))
+            await log.wait_for_appends(1)
+            log.gate.set()
+
+            assert durable(await caller.result()) == [(0, 1)]
+            error = await caller.error()
+            assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+            assert details_of(error) == ("WINDOW_EXCEEDED", "", True)
+        assert len(await records_of(log)) == 2
+
+    async def test_one_batch_may_always_be_on_its_way(self, log: FaultyLog) -> None:
+        """A batch larger than the window is taken when nothing else is in flight."""
+        async with asyncio.timeout(30), serving(log, limits=IngestLimits(window_scans=3)) as served:
+            caller = Caller(served.channel)
+            await caller.open()
+            for number in (1, 2):
+                events = [an_encoded_event(number * 10 + n) for n in range(10)]
+                await caller.send_batch(a_batch(events, batch_number=number))
+
+                assert durable(await caller.result()) == [(0, 9)]
+
+
+class TestUnary:
+    async def test_a_batch_is_recorded(self, served: Served, log: FaultyLog) -> None:
+        """As on a stream; the number of the batch is passed over."""
+        response = await record_batch(served.channel, a_batch([an_encoded_event()], batch_number=7))
+
+        assert response.durability == DURABILITY_SYNCED
+        assert durable(response.result) == [(0, 0)]
+        assert response.result.batch_number == 0
+        assert len(await records_of(log)) == 1
+
+    async def test_validation_records_nothing(self, served: Served, log: FaultyLog) -> None:
+        """The refusals are listed, and nothing is durable."""
+        batch = a_batch([an_encoded_event(), b"no event"])
+        response = await record_batch(served.channel, batch, validate_only=True)
+
+        assert [refusal.index for refusal in response.result.refusals] == [1]
+        assert not response.result.durable
+        assert await records_of(log) == []
+
+    async def test_a_full_door_is_busy(self, log: FaultyLog) -> None:
+        """Nothing happened, and the error says when to try again; streams wait instead."""
+        limits = IngestLimits(pending_bytes_max=1)
+        async with asyncio.timeout(30), serving(log, limits=limits) as served:
+            caller = Caller(served.channel)
+            await caller.open()
+            log.gate.clear()
+            first = asyncio.create_task(
+                record_batch(served.channel, a_batch([an_encoded_event(1)]))
+            )
+            await log.wait_for_appends(1)
+            await caller.send_batch(a_batch([an_encoded_event(2)]))
+            with pytest.raises(grpc.aio.AioRpcError) as busy:
+                await record_batch(served.channel, a_batch([an_encoded_event(3)]))
+            log.gate.set()
+
+            assert busy.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+            assert details_of(busy.value) == ("INGEST_BUSY", "", True)
+            assert durable((await first).result) == [(0, 0)]
+            assert durable(await caller.result()) == [(0, 0)]
+        assert len(await records_of(log)) == 2
