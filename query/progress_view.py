@@ -63,6 +63,13 @@ class Shown(NamedTuple):
         ]
 
 
+class _Marks(NamedTuple):
+    """What one read of the marks says. Nobody changes it, so many share it."""
+
+    partitions: Mapping[Where, PartitionView]
+    shown: Shown
+
+
 def places_of(keys: Sequence[bytes], generations: Mapping[int, int]) -> list[tuple[int, int]]:
     """Name the partitions in which these keys lie: one in each generation for each key."""
     return sorted(
@@ -97,17 +104,11 @@ class ProgressView:
 
     async def partitions(self, age_s: float) -> Mapping[Where, PartitionView]:
         """Tell how far each partition that has a mark was at most `age_s` seconds ago, sorted."""
-        return await self._marks.at_most(age_s)
+        return (await self._marks.at_most(age_s)).partitions
 
     async def shown_now(self) -> Shown:
         """Tell what is readable, as of at most MARKS_AGE_MAX_S ago."""
-        partitions = await self.partitions(MARKS_AGE_MAX_S)
-        readable = {
-            (generation, partition): view.readable
-            for (log, generation, partition), view in partitions.items()
-            if log == SCANS_LOG
-        }
-        return Shown(readable, self.generations)
+        return (await self._marks.at_most(MARKS_AGE_MAX_S)).shown
 
     async def shown_at(self, time_ns: int) -> Shown:
         """Tell what the ledger could have shown at a time. The answer never changes: times of the
@@ -154,7 +155,7 @@ class ProgressView:
         last = await self._store.progress_at()
         return (last,) if last else ()
 
-    async def _read_marks(self) -> Mapping[Where, PartitionView]:
+    async def _read_marks(self) -> _Marks:
         views: dict[Where, PartitionView] = {}
         for cell in await self._store.marks(TRAIL_READER):
             where = (cell.log, cell.generation, cell.partition)
@@ -166,7 +167,12 @@ class ProgressView:
                 readable = cell.next_index
                 time_ns = Mark.FromString(cell.mark).last_record_time_ns
             views[where] = PartitionView(readable, settled, time_ns)
-        return dict(sorted(views.items()))
+        next_indexes = {
+            (generation, partition): view.readable
+            for (log, generation, partition), view in views.items()
+            if log == SCANS_LOG
+        }
+        return _Marks(dict(sorted(views.items())), Shown(next_indexes, self.generations))
 
 
 def _readable(partitions: Mapping[Where, PartitionView], at: Position) -> int:

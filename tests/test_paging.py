@@ -10,6 +10,7 @@ from google.protobuf.duration_pb2 import Duration
 
 from ledger.v1.scan_event_pb2 import Attribute
 from ledger.v1.trail_service_pb2 import TrailOrder, TrailView
+from query import reading
 from query.answers import PAGE_BYTES_MAX, PAGE_ENTRIES_MAX
 from query.reading import WHOLE_ROWS_MAX
 from query.requests import PAGE_ENTRIES_DEFAULT
@@ -245,6 +246,21 @@ class TestOversized:
 
         assert not answer.oversized
         assert [entry.event.event_id for entry in answer.entries] == [event_id("old")]
+
+    async def test_a_look_has_an_end(self, door: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Where too much must be looked through for little, a trail is served as oversized."""
+        monkeypatch.setattr(reading, "LOOK_THROUGH_ROWS_MAX", WHOLE_ROWS_MAX)
+        await door.shelf.put(scan("old", minute=9_999))
+        then = await door.shelf.settle()
+        await door.shelf.put(*(scan(i, minute=i) for i in range(2 * WHOLE_ROWS_MAX)))
+
+        walked = await walk(door, as_of_time=timestamp(then), page_size=1_000)
+        first = await door.list(as_of_time=timestamp(then), page_size=1)
+
+        assert [entry.event.event_id for entry in walked] == [event_id("old")]
+        assert first.oversized
+        assert not first.entries
+        assert first.next_page_token
 
     async def test_endless_copies_end(self, door: Asked) -> None:
         """Thousands of copies of one event, more than a stretch holds, do not stop a walk."""
