@@ -149,7 +149,7 @@ class Scanner:
             random=random,
         )
         self._link: Link | None = None
-        self._tasks = asyncio.TaskGroup()
+        self._running: asyncio.Task[None] | None = None
         self._turn = asyncio.Lock()
         self._left = asyncio.Event()  # Something got its outcome.
         self._stopped: ScannerStopped | None = None
@@ -160,8 +160,8 @@ class Scanner:
         if self._channel is None:
             self._channel = grpc.aio.insecure_channel(self._target, options=CHANNEL_OPTIONS)
         self._link = self._make_link(self._channel)
-        await self._tasks.__aenter__()
-        self._running = self._tasks.create_task(self._run(self._link))
+        # One task, and no group: a group would wrap the body's errors.
+        self._running = asyncio.create_task(self._run(self._link))
         return self
 
     async def __aexit__(
@@ -173,13 +173,18 @@ class Scanner:
         """Finish, or give up where the body failed."""
         assert self._link is not None
         assert self._channel is not None
+        assert self._running is not None
+        if error is None:
+            self._link.finish()
+        else:
+            self._running.cancel()
         try:
+            await self._running
+        except asyncio.CancelledError:
             if error is None:
-                self._link.finish()
-            else:
-                self._running.cancel()
-            await self._tasks.__aexit__(kind, error, trace)
+                raise
         finally:
+            self._running.cancel()
             self._stop(ScannerStopped("the scanner was closed"))
             if self._owns_channel:
                 await self._channel.close()
@@ -247,6 +252,9 @@ class Scanner:
             await link.run()
         except ScannerStopped as stopped:
             self._stop(stopped)
+        except Exception as error:
+            self._stop(ScannerStopped(f"the scanner met an error of its own: {error!r}"))
+            raise
 
     def _stop(self, stopped: ScannerStopped) -> None:
         if self._stopped is None:
