@@ -94,8 +94,8 @@ class Scanner:
     """One source. Use it as an async context manager, from one event loop.
 
     Leaving it without an error waits until every scan is durable or refused, and raises
-    ScannerStopped where that cannot be. Leaving it with an error ends at once: what has no outcome
-    then may be durable or not.
+    ScannerStopped where that cannot be and no call has said so. Leaving it with an error ends at
+    once: what has no outcome then may be durable or not.
     """
 
     def __init__(
@@ -153,7 +153,7 @@ class Scanner:
         self._turn = asyncio.Lock()
         self._left = asyncio.Event()  # Something got its outcome.
         self._stopped: ScannerStopped | None = None
-        self._abandoned = False  # Whether scans had no outcome when it stopped.
+        self._is_untold = False  # Whether scans had no outcome when it stopped, and nobody knows.
 
     async def __aenter__(self) -> Self:
         """Begin to connect; nothing is waited for."""
@@ -188,7 +188,7 @@ class Scanner:
             self._stop(ScannerStopped("the scanner was closed"))
             if self._owns_channel:
                 await self._channel.close()
-        if error is None and self._stopped is not None and self._abandoned:
+        if error is None and self._stopped is not None and self._is_untold:
             raise self._stopped
 
     async def record(self, event: bytes | ScanEvent) -> Receipt:
@@ -196,7 +196,12 @@ class Scanner:
 
         Raises ScanRefused, or ScannerStopped. Cancelling it does not take the scan back.
         """
-        outcome = await (await self.submit([event]))
+        future = await self.submit([event])
+        try:
+            outcome = await future
+        except ScannerStopped:
+            self._is_untold = False
+            raise
         if outcome.refusals:
             raise ScanRefused(outcome.refusals[0])
         return Receipt(outcome.durability, outcome.first_sequence, outcome.positions)
@@ -225,6 +230,7 @@ class Scanner:
             self._left.clear()
             await self._left.wait()
         if self._stopped is not None:
+            self._is_untold = False
             raise self._stopped
 
     def _has_room(self, events: Sequence[bytes]) -> bool:
@@ -237,6 +243,7 @@ class Scanner:
 
     def _submit(self, events: Sequence[bytes]) -> asyncio.Future[Outcome]:
         if self._stopped is not None:
+            self._is_untold = False
             raise self._stopped
         if self._link is None:
             raise RuntimeError("use the scanner within `async with`")
@@ -259,7 +266,7 @@ class Scanner:
     def _stop(self, stopped: ScannerStopped) -> None:
         if self._stopped is None:
             self._stopped = stopped
-            self._abandoned = bool(self._outgoing.scans)
+            self._is_untold = bool(self._outgoing.scans)
             self._outgoing.give_up(stopped)
             self._left.set()
 
