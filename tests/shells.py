@@ -1,0 +1,69 @@
+"""A ledger in a process of its own, and commands that are run against it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NamedTuple
+
+from ledger.app.client import open_channel
+from ledger.app.demo.processes import LedgerProcess
+from ledger.v1.trail_service_pb2_grpc import TrailServiceStub
+from loadtest.verify import trails
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from ledger.v1.trail_service_pb2 import TrailEntry
+
+COMMAND = (sys.executable, "-m", "ledger.app.cli")
+
+
+class Said(NamedTuple):
+    """How a command ended, and what it said."""
+
+    code: int
+    answer: str
+    remark: str
+
+
+@contextmanager
+def ledger_up(folder: Path) -> Iterator[LedgerProcess]:
+    """Run `parcel-ledger up` on a folder, and end it as an operator would."""
+    ledger = LedgerProcess(folder / "data", folder / "ledger.log")
+    try:
+        ledger.start()
+        yield ledger
+    finally:
+        ledger.end()
+
+
+def entries_of(ledger: LedgerProcess, *numbers: str) -> list[TrailEntry]:
+    """Read whole trails, one behind the other."""
+    with open_channel(ledger.address) as channel:
+        found = dict(trails(TrailServiceStub(channel), [number.encode() for number in numbers]))
+    return [entry for number in numbers for entry in found[number.encode()]]
+
+
+def typed(*words: object, stdin: str | bytes = b"", folder: Path | None = None) -> Said:
+    """Run one command as a person in a shell would."""
+    said = subprocess.run(
+        [*COMMAND, *map(str, words)],
+        input=stdin.encode() if isinstance(stdin, str) else stdin,
+        capture_output=True,
+        check=False,
+        cwd=folder,
+        env=environment(),
+        timeout=50,
+    )
+    return Said(said.returncode, said.stdout.decode(), said.stderr.decode())
+
+
+def environment() -> dict[str, str]:
+    """Give the environment of a person who has set nothing."""
+    return {
+        name: value for name, value in os.environ.items() if not name.startswith("PARCEL_LEDGER_")
+    }

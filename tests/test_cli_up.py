@@ -1,0 +1,164 @@
+"""`parcel-ledger up` as an operator meets it: what it says, what it refuses, how it ends."""
+
+import json
+import signal
+import socket
+import subprocess
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from ledger.app.demo.processes import LedgerProcess, free_port
+from ledger.app.exits import DIVERGED, DONE, FAILED
+from ledger.app.settings import Settings
+from ledger.app.wiring import warn_of_insecurity
+from tests.shells import COMMAND, environment, ledger_up, typed
+
+WITHIN_S = 20
+
+
+class Up:
+    """`up`, with its standard output at hand."""
+
+    def __init__(self, folder: Path, *flags: str) -> None:
+        self.port, self.metrics_port = free_port(), free_port()
+        self.log = folder / "up.log"
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [
+                    *(*COMMAND, "up", "--data", str(folder / "data")),
+                    *("--listen", f"127.0.0.1:{self.port}"),
+                    *("--metrics", f"127.0.0.1:{self.metrics_port}", *flags),
+                ],
+                stdout=subprocess.PIPE,
+                stderr=log,
+                env={**environment(), "PYTHONUNBUFFERED": "1"},
+                text=True,
+            )
+
+    def said(self) -> str:
+        """Give what it says when it is up."""
+        assert self.process.stdout is not None
+        return "".join(self.process.stdout.readline() for _ in range(6))
+
+    def end(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Send a signal; give the exit code."""
+        self.process.send_signal(number)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+        return self.process.wait(WITHIN_S)
+
+
+def test_up_says_where_it_is(tmp_path: Path) -> None:
+    """Address, metrics, data, partitions, and what an acknowledgement means; then it serves."""
+    up = Up(tmp_path, "--partitions", "4")
+    said = up.said()
+    with urllib.request.urlopen(f"http://127.0.0.1:{up.metrics_port}/metrics") as page:
+        metrics = page.read().decode()
+    progress = typed("progress", "--server", f"127.0.0.1:{up.port}")
+    code = up.end()
+
+    assert f"127.0.0.1:{up.port}\n" in said
+    assert f"http://127.0.0.1:{up.metrics_port}/metrics" in said
+    assert str(tmp_path / "data") in said
+    assert "0 scans in 4 partitions" in said
+    assert "SYNCED (synced to disk)" in said
+    assert "ledger_ingest_durable_scans_total 0.0" in metrics
+    assert progress.code == DONE
+    assert "Nothing has been recorded so far." in progress.answer
+    assert code == DONE
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_up_ends_as_told(tmp_path: Path, number: signal.Signals) -> None:
+    """Both ways of asking end it with 0, and its log says so, as JSON where that is asked for."""
+    up = Up(tmp_path, "--log-format", "json")
+    up.said()
+    code = up.end(number)
+
+    lines = [json.loads(line) for line in up.log.read_text().splitlines()]
+    assert code == DONE
+    messages = [line["message"] for line in lines]
+    assert "draining" in messages
+    assert messages[-1] == "ended"
+
+
+def test_a_folder_is_held_by_one_process(tmp_path: Path) -> None:
+    """The second one says so in one line, and the first one goes on."""
+    with ledger_up(tmp_path) as ledger:
+        second = typed(
+            "up", "--data", tmp_path / "data", "--listen", "127.0.0.1:0", "--metrics", ""
+        )
+        alive = typed("progress", "--server", ledger.address)
+
+    assert second.code == FAILED
+    assert not second.answer
+    assert str(tmp_path / "data") in second.remark
+    assert "Traceback" not in second.remark
+    assert alive.code == DONE
+
+
+@pytest.mark.parametrize("flag", ["--listen", "--metrics"])
+def test_a_port_that_is_taken_is_said_in_one_line(tmp_path: Path, flag: str) -> None:
+    """Which address it is, and which flag chooses another."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        address = f"127.0.0.1:{other.getsockname()[1]}"
+        flags = {"--listen": "127.0.0.1:0", "--metrics": "", flag: address}
+        words = [word for pair in flags.items() for word in pair]
+        said = typed("up", "--data", tmp_path / "data", *words)
+
+    assert said.code == FAILED
+    assert not said.answer
+    assert address in said.remark
+    assert flag in said.remark
+    assert "Traceback" not in said.remark
+
+
+def test_another_number_of_partitions_is_refused(tmp_path: Path) -> None:
+    """They are fixed when the folder is made."""
+    with ledger_up(tmp_path):
+        pass
+    said = typed("up", "--data", tmp_path / "data", "--partitions", "5", "--metrics", "")
+
+    assert said.code == FAILED
+    assert "partitions" in said.remark
+    assert "Traceback" not in said.remark
+
+
+def test_nobody_else_is_let_in_by_accident(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Another address than this machine's is refused, and with `insecure` warned of each time."""
+    flags = ("--listen", "0.0.0.0:50731", "--metrics", "")
+    refused = typed("up", "--data", tmp_path / "data", *flags)
+    warn_of_insecurity(Settings(insecure=True))
+    quiet = list(caplog.records)
+    warn_of_insecurity(Settings(listen="0.0.0.0:50731", insecure=True))
+
+    assert refused.code == FAILED
+    assert "insecure = true" in refused.remark
+    assert not (tmp_path / "data").exists()
+    assert not quiet
+    assert "others can reach this ledger" in caplog.text
+
+
+def test_a_log_that_was_altered_is_not_served(tmp_path: Path) -> None:
+    """Exit code 3 and one line: a person has to look."""
+    ledger = LedgerProcess(tmp_path / "data", tmp_path / "ledger.log")
+    ledger.start()
+    sent = typed(
+        *("send", "-", "--format", "csv", "--source", "s", "--server", ledger.address),
+        stdin="tracking_number,type,scan_time\nRR473124829GB,SORTED,2026-03-01T12:00:00Z\n",
+    )
+    ledger.kill()
+    [written_ahead] = (tmp_path / "data").rglob("*.log")
+    found = bytearray(written_ahead.read_bytes())
+    found[found.index(b"RR473124829GB")] ^= 1
+    written_ahead.write_bytes(found)
+    said = typed("up", "--data", tmp_path / "data", "--listen", "127.0.0.1:0", "--metrics", "")
+
+    assert sent.code == DONE
+    assert said.code == DIVERGED
+    assert not said.answer
+    assert "Traceback" not in said.remark
