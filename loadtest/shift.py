@@ -17,7 +17,6 @@ from importlib.metadata import version
 from pathlib import Path
 
 from ingest.scanner import Outcome, Scanner, ScannerSettings
-
 from ledger.v1.scan_event_pb2 import ScanEvent
 from loadtest.acknowledged import Acknowledged, AcknowledgedFile, Place
 from loadtest.fleet import Fleet

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from typing import TYPE_CHECKING, NamedTuple
 
+from ledger.app import cli
 from ledger.app.client import open_channel
 from ledger.app.demo.processes import LedgerProcess
 from ledger.v1.trail_service_pb2_grpc import TrailServiceStub
@@ -48,18 +50,26 @@ def entries_of(ledger: LedgerProcess, *numbers: str) -> list[TrailEntry]:
     return [entry for number in numbers for entry in found[number.encode()]]
 
 
-def typed(*words: object, stdin: str | bytes = b"", folder: Path | None = None) -> Said:
-    """Run one command as a person in a shell would."""
+def typed(*words: object) -> Said:
+    """Run one command in this process: half a second less than a process of its own."""
+    with redirect_stdout(io.StringIO()) as answer, redirect_stderr(io.StringIO()) as remark:
+        code = cli.run([str(word) for word in words])
+    return Said(code, answer.getvalue(), remark.getvalue())
+
+
+def spawned(*words: object, stdin: str = "", folder: Path | None = None) -> Said:
+    """Run one command in a process of its own, as a person in a shell would."""
     said = subprocess.run(
         [*COMMAND, *map(str, words)],
-        input=stdin.encode() if isinstance(stdin, str) else stdin,
+        input=stdin,
         capture_output=True,
         check=False,
         cwd=folder,
         env=environment(),
+        text=True,
         timeout=50,
     )
-    return Said(said.returncode, said.stdout.decode(), said.stderr.decode())
+    return Said(said.returncode, said.stdout, said.stderr)
 
 
 def environment() -> dict[str, str]:

@@ -3,6 +3,7 @@
 import json
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,10 +33,10 @@ def ask(ledger: LedgerProcess, *words: object) -> Said:
 def record(ledger: LedgerProcess, *lines: str) -> None:
     """Record scans, and wait until they can be read."""
     before = ledger.records()
-    said = typed(
-        *("send", "-", "--format", "csv", "--source", "scanner-7", "--server", ledger.address),
-        stdin=HEADER + "\n".join(lines),
-    )
+    with tempfile.NamedTemporaryFile("w", suffix=".csv") as file:
+        file.write(HEADER + "\n".join(lines))
+        file.flush()
+        said = ask(ledger, "send", file.name, "--source", "scanner-7")
     assert said.code == DONE, said
     until_s = time.monotonic() + 10
     while ledger.records() < before + len(lines):
@@ -105,15 +106,15 @@ def test_a_long_trail_is_read_to_its_end(ledger: LedgerProcess) -> None:
     """Through all pages, each event once."""
     record(
         ledger,
-        *(f"RR100000028DE,SORTED,2026-03-01T09:00:00Z,A,d,{n:032x}" for n in range(1, 2_301)),
+        *(f"RR100000028DE,SORTED,2026-03-01T09:00:00Z,A,d,{n:032x}" for n in range(1, 1_052)),
     )
     document = json.loads(ask(ledger, "trail", "RR100000028DE", "--json").answer)
     table = ask(ledger, "trail", "RR100000028DE").answer
 
-    assert len({entry["event"]["event_id"] for entry in document["entries"]}) == 2_300
-    assert len(document["entries"]) == 2_300
-    assert "2,300 events" in table
-    assert len(table.splitlines()) == 2_303
+    assert len({entry["event"]["event_id"] for entry in document["entries"]}) == 1_051
+    assert len(document["entries"]) == 1_051
+    assert "1,051 events" in table
+    assert len(table.splitlines()) == 1_054
 
 
 def test_a_number_that_was_never_scanned_is_an_answer(ledger: LedgerProcess) -> None:

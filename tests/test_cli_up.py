@@ -13,9 +13,11 @@ from ledger.app.demo.processes import LedgerProcess, free_port
 from ledger.app.exits import DIVERGED, DONE, FAILED
 from ledger.app.settings import Settings
 from ledger.app.wiring import warn_of_insecurity
-from tests.shells import COMMAND, environment, ledger_up, typed
+from tests.shells import COMMAND, environment, ledger_up, spawned, typed
 
 WITHIN_S = 20
+
+pytestmark = pytest.mark.slow
 
 
 class Up:
@@ -106,7 +108,7 @@ def test_a_port_that_is_taken_is_said_in_one_line(tmp_path: Path, flag: str) -> 
         address = f"127.0.0.1:{other.getsockname()[1]}"
         flags = {"--listen": "127.0.0.1:0", "--metrics": "", flag: address}
         words = [word for pair in flags.items() for word in pair]
-        said = typed("up", "--data", tmp_path / "data", *words)
+        said = spawned("up", "--data", tmp_path / "data", *words)
 
     assert said.code == FAILED
     assert not said.answer
@@ -119,7 +121,7 @@ def test_another_number_of_partitions_is_refused(tmp_path: Path) -> None:
     """They are fixed when the folder is made."""
     with ledger_up(tmp_path):
         pass
-    said = typed("up", "--data", tmp_path / "data", "--partitions", "5", "--metrics", "")
+    said = spawned("up", "--data", tmp_path / "data", "--partitions", "5", "--metrics", "")
 
     assert said.code == FAILED
     assert "partitions" in said.remark
@@ -131,7 +133,7 @@ def test_nobody_else_is_let_in_by_accident(
 ) -> None:
     """Another address than this machine's is refused, and with `insecure` warned of each time."""
     flags = ("--listen", "0.0.0.0:50731", "--metrics", "")
-    refused = typed("up", "--data", tmp_path / "data", *flags)
+    refused = spawned("up", "--data", tmp_path / "data", *flags)
     warn_of_insecurity(Settings(insecure=True))
     quiet = list(caplog.records)
     warn_of_insecurity(Settings(listen="0.0.0.0:50731", insecure=True))
@@ -147,16 +149,15 @@ def test_a_log_that_was_altered_is_not_served(tmp_path: Path) -> None:
     """Exit code 3 and one line: a person has to look."""
     ledger = LedgerProcess(tmp_path / "data", tmp_path / "ledger.log")
     ledger.start()
-    sent = typed(
-        *("send", "-", "--format", "csv", "--source", "s", "--server", ledger.address),
-        stdin="tracking_number,type,scan_time\nRR473124829GB,SORTED,2026-03-01T12:00:00Z\n",
-    )
+    scans = tmp_path / "scans.csv"
+    scans.write_text("tracking_number,type,scan_time\nRR473124829GB,SORTED,2026-03-01T12:00:00Z\n")
+    sent = typed("send", scans, "--source", "s", "--server", ledger.address)
     ledger.kill()
     [written_ahead] = (tmp_path / "data").rglob("*.log")
     found = bytearray(written_ahead.read_bytes())
     found[found.index(b"RR473124829GB")] ^= 1
     written_ahead.write_bytes(found)
-    said = typed("up", "--data", tmp_path / "data", "--listen", "127.0.0.1:0", "--metrics", "")
+    said = spawned("up", "--data", tmp_path / "data", "--listen", "127.0.0.1:0", "--metrics", "")
 
     assert sent.code == DONE
     assert said.code == DIVERGED

@@ -1,6 +1,7 @@
 """The demo, and above all that its count can fail: a verifier that never says no shows nothing."""
 
 import json
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from ledger.app.demo.processes import LedgerProcess
 from ledger.app.exits import DONE, FAILED
 from loadtest.acknowledged import Acknowledged, AcknowledgedFile, read_acknowledged
 from loadtest.verify import verify
-from tests.shells import ledger_up, typed
+from tests.shells import ledger_up, spawned, typed
 
 NUMBER = "RR473124829GB"
 HEADER = "tracking_number,type,scan_time,facility,event_id\n"
@@ -35,10 +36,10 @@ def channel(ledger: LedgerProcess) -> Iterator[grpc.Channel]:
 def record(ledger: LedgerProcess, source: str, number: str, *facilities: str) -> None:
     """Record scans that have the same event id."""
     lines = [f"{number},SORTED,2026-03-01T09:00:00Z,{name},{1:032x}" for name in facilities]
-    said = typed(
-        *("send", "-", "--format", "csv", "--source", source, "--server", ledger.address),
-        stdin=HEADER + "\n".join(lines),
-    )
+    with tempfile.NamedTemporaryFile("w", suffix=".csv") as file:
+        file.write(HEADER + "\n".join(lines))
+        file.flush()
+        said = typed("send", file.name, "--source", source, "--server", ledger.address)
     assert said.code == DONE
 
 
@@ -119,7 +120,7 @@ def test_the_list_is_read_as_it_was_written(tmp_path: Path) -> None:
 @pytest.mark.timeout(120)
 def test_the_demo_keeps_the_promise(tmp_path: Path) -> None:
     """Killed while scans were in flight: nothing lost, nothing doubled, and it says so."""
-    said = typed(
+    said = spawned(
         *("demo", "--seconds", "3", "--scanners", "50", "--seed", "7", "--json"),
         *("--data", tmp_path / "data"),
     )
@@ -140,7 +141,7 @@ def test_the_demo_keeps_the_promise(tmp_path: Path) -> None:
 @pytest.mark.timeout(120)
 def test_the_demo_is_shown_to_a_person(tmp_path: Path) -> None:
     """The trail of one item and the table of counts, also where nothing can move."""
-    said = typed("demo", "--seconds", "1", "--scanners", "20", "--no-kill")
+    said = spawned("demo", "--seconds", "1", "--scanners", "20", "--no-kill")
 
     assert said.code == DONE, said.remark
     assert "parcel-ledger trail " in said.answer
