@@ -11,6 +11,7 @@ import struct
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from ledger.backends.rocksdb_reading import check_end
 from ledger.errors import Diverged
 
 if TYPE_CHECKING:
@@ -79,10 +80,7 @@ class Blocks:
             yield block
             expected = block.next
             found.next()
-        try:
-            found.status()
-        except Exception as error:
-            raise self._broken(partition, f"it cannot be read: {error}") from error
+        check_end(found, f"Partition {partition} of the log `{self._log}`")
 
     def _split(self, partition: int, block: bytes) -> Sequence[bytes]:
         (count,) = struct.unpack_from("<I", block)

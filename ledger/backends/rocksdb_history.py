@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from ledger.backends.rocksdb_reading import check_end, reading
 from ledger.trail_store import ProgressCell
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ class History:
             return None
         found.seek_for_prev(_BY_TIME + time_ns.to_bytes(8, "big"))
         if not found.valid():
-            found.status()
+            check_end(found, "The progress history")
             return None
         key: bytes = found.key()
         if not key.startswith(_BY_TIME):
@@ -43,7 +44,8 @@ class History:
 
     def numbered(self, number: int) -> ProgressCell | None:
         """Return the entry of a number."""
-        time: bytes | None = self._family.get(_BY_NUMBER + number.to_bytes(8, "big"))
+        with reading("The progress history"):
+            time: bytes | None = self._family.get(_BY_NUMBER + number.to_bytes(8, "big"))
         if time is None:
             return None
         entry = self.at(int.from_bytes(time, "big"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING, Final
 
+from ledger.backends.rocksdb_reading import check_end
 from ledger.trail_store import MarkCell, MarkKind
 
 if TYPE_CHECKING:
@@ -86,4 +87,4 @@ def _read(family: Rdict) -> Iterator[tuple[str, MarkCell]]:
             ),
         )
         found.next()
-    found.status()
+    check_end(found, "The marks")

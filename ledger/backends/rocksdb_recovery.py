@@ -39,7 +39,7 @@ def open_checked(
     Raises Diverged where anything that was acknowledged is missing or altered; then nothing has
     been changed.
     """
-    if (path / "CURRENT").exists() or high_water.was_written():
+    if (path / "CURRENT").exists():
         check_write_ahead_logs(path)
         reading = _open(path, AccessType.read_only(error_if_log_file_exist=False))
         try:
@@ -52,6 +52,13 @@ def open_checked(
             )
         finally:
             reading.close()
+    elif high_water.was_written():
+        raise Diverged(
+            f"The database {path} is missing, and with it every acknowledged scan. Nothing has "
+            f"been changed. Restore the whole folder from a backup.",
+            reason="DATABASE_MISSING",
+            metadata={"path": str(path)},
+        )
     return _open(path, AccessType.read_write())
 
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
 from ledger.backends.rocksdb_engine import SYNC_PERIOD_S
 from ledger.backends.rocksdb_history import History
 from ledger.backends.rocksdb_marks import Marks
 from ledger.backends.rocksdb_options import META, TRAIL
-from ledger.errors import Closed, Diverged, TooLarge
+from ledger.backends.rocksdb_reading import check_end
+from ledger.errors import Closed, TooLarge
 from ledger.trail_store import (
     ORDER_BYTES,
     PUT_ROWS_MAX,
@@ -24,14 +25,12 @@ from ledger.trail_store import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from rocksdict import WriteBatch
 
     from ledger.backends.rocksdb_engine import Engine
     from ledger.trail_store import MarkCell, ProgressCell, Row
-
-T = TypeVar("T")
 
 SETTLE_AFTER_S: Final = max(5.0, 2 * SYNC_PERIOD_S)
 """A sync that begins within its period and takes as long again is over by then."""
@@ -149,9 +148,9 @@ class RocksdbTrailStore:
         async with self._deciding:
             self._check()
             history = History(self._engine.family(META))
-            stands = self._guarded(lambda: history.numbered(cell.number))
+            stands = history.numbered(cell.number)
             if stands is None:
-                last = self._guarded(lambda: history.at(None))
+                last = history.at(None)
                 if cell.number != (last.number + 1 if last else 1):
                     return False
                 if last is not None and cell.time_ns <= last.time_ns:
@@ -166,7 +165,7 @@ class RocksdbTrailStore:
     async def progress_at(self, time_ns: int | None = None) -> ProgressCell | None:
         """Seek by time."""
         self._check()
-        entry = self._guarded(lambda: History(self._engine.family(META)).at(time_ns))
+        entry = History(self._engine.family(META)).at(time_ns)
         if entry is not None and entry.number > self._progress_synced:
             # Somebody decides it at this moment, or gave up waiting: it counts once it is on disk.
             async with self._deciding:
@@ -207,8 +206,7 @@ class RocksdbTrailStore:
             if len(rows) % READ_BITE_ROWS == 0:
                 await asyncio.sleep(0)
                 self._check()
-        # Without this an unreadable block would look like the end of the trail.
-        self._guarded(found.status)
+        check_end(found, "The trail store")
         return Slice(rows, more=False)
 
     def _fill(self, rows: Sequence[Row], batch: WriteBatch) -> None:
@@ -225,15 +223,6 @@ class RocksdbTrailStore:
         self._engine.high_water.set_progress(entry.number, entry.entry)
         self._engine.write_high_water()
         self._progress_synced = entry.number
-
-    def _guarded(self, read: Callable[[], T]) -> T:
-        try:
-            return read()
-        except Exception as error:  # rocksdict has no errors of its own.
-            raise Diverged(
-                f"The trail store cannot be read: {error}. Restore the folder from a backup.",
-                reason="STORE_DAMAGED",
-            ) from error
 
     def _check(self) -> None:
         self._engine.check()

@@ -1,0 +1,144 @@
+"""A small ledger in a process of its own, to be killed: appends, the writer, the history.
+
+Every acknowledgement is one line on standard output, written before anything else happens:
+`A partition index number` for a record, `P number` for an entry of the progress history, `F reason`
+for a failure of the engine. Started with one argument, a `Life` as JSON.
+"""
+
+import asyncio
+import json
+import os
+import resource
+import signal
+import sys
+import time
+from collections import Counter
+from dataclasses import asdict, dataclass
+from itertools import count
+from pathlib import Path
+
+from ledger import progress
+from ledger.backends import rocksdb_engine, rocksdb_options, store_rocksdb
+from ledger.backends.rocksdb_folder import Folder, open_folder
+from ledger.errors import Busy, Diverged, LedgerError
+from ledger.writer import Writer
+from tests.faults.known import known
+from tests.folders import PARTITIONS
+
+FAILED = 3
+"""Exit status after a failure of the engine."""
+
+SENDERS = 7
+"""One for each of the known keys."""
+
+BATCH_RECORDS = 10
+"""Records of one append."""
+
+PADDING = 300
+"""Bytes that make the records long enough to fill files."""
+
+FAST_S = 0.1
+"""Periods that are seconds in earnest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Life:
+    """How one process lives and dies."""
+
+    folder: str
+    first_number: int = 0
+    sync: bool = True
+    die_at: str = ""
+    """Name of the durable step at which the process kills itself."""
+    die_after: int = 1
+    """How often the step is passed before."""
+    file_bytes_max: int = 0
+    """Length at which every file is full; 0 is no limit."""
+
+    def to_json(self) -> str:
+        """For the command line."""
+        return json.dumps(asdict(self))
+
+
+def say(line: str) -> None:
+    """Write a line, whole, at once."""
+    os.write(1, f"{line}\n".encode())
+
+
+def hurry() -> None:
+    """Make files small and periods short, so that a second sees many of each."""
+    rocksdb_options.WRITE_BUFFER_BYTES = 256 << 10  # type: ignore[misc]
+    rocksdb_options.LEVEL_BASE_BYTES = 1 << 20  # type: ignore[misc]
+    rocksdb_options.BLOB_FILE_BYTES = 1 << 20  # type: ignore[misc]
+    rocksdb_engine.SYNC_PERIOD_S = FAST_S  # type: ignore[misc]
+    store_rocksdb.SETTLE_AFTER_S = 3 * FAST_S  # type: ignore[misc]
+    progress.TICK_S = FAST_S
+
+
+async def main(life: Life) -> None:
+    """Live until killed."""
+    passed: Counter[str] = Counter()
+
+    def on_step(step: str) -> None:
+        passed[step] += 1
+        if step == life.die_at and passed[step] > life.die_after:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def on_fatal(error: LedgerError) -> None:
+        say(f"F {error.reason}")
+
+    async with open_folder(
+        Path(life.folder),
+        partitions=PARTITIONS,
+        on_fatal=on_fatal,
+        sync=life.sync,
+        on_step=on_step,
+    ) as ledger:
+        say("O")
+        if life.file_bytes_max:
+            limit = (life.file_bytes_max, life.file_bytes_max)
+            resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+        async with asyncio.TaskGroup() as tasks:
+            for sender in range(SENDERS):
+                tasks.create_task(send(ledger, life, sender))
+            writer = Writer(ledger.log, ledger.store, monotonic=time.monotonic, now_ns=time.time_ns)
+            tasks.create_task(writer.run())
+            tasks.create_task(progress.keep_history(ledger.store, now_ns=time.time_ns))
+            tasks.create_task(tell_history(ledger))
+
+
+async def send(ledger: Folder, life: Life, sender: int) -> None:
+    """Append the numbers of one key, in batches, and say which are acknowledged."""
+    numbers = count(life.first_number * SENDERS + sender, SENDERS)
+    while True:
+        batch = [next(numbers) for _ in range(BATCH_RECORDS)]
+        records = [known(n, partitions=PARTITIONS, padding=PADDING) for n in batch]
+        partition = records[0].partition
+        try:
+            first = await ledger.log.append(
+                partition, [one.key for one in records], [one.value for one in records]
+            )
+        except Busy:
+            await asyncio.sleep(FAST_S)
+            continue
+        for index, number in enumerate(batch, first):
+            say(f"A {partition} {index} {number}")
+
+
+async def tell_history(ledger: Folder) -> None:
+    """Say which entries of the progress history have been seen."""
+    told = 0
+    while True:
+        entry = await ledger.store.progress_at()
+        if entry is not None and entry.number > told:
+            told = entry.number
+            say(f"P {told}")
+        await asyncio.sleep(FAST_S / 4)
+
+
+if __name__ == "__main__":
+    hurry()
+    try:
+        asyncio.run(main(Life(**json.loads(sys.argv[1]))))
+    except* Diverged:
+        sys.exit(FAILED)
