@@ -18,7 +18,7 @@ from ingest.limits import FIELD_BYTES_MAX
 from ledger.codec import containment_suffix
 from ledger.event import EVENT_ID_BYTES, TIME_NS_END
 from ledger.numbers import KEY_FORM, UnfilableNumber, filing_key
-from ledger.v1.scan_event_pb2 import Containment, GeoPosition, ScanEvent
+from ledger.v1.scan_event_pb2 import AnnouncedFacts, Containment, GeoPosition, ScanEvent
 
 if TYPE_CHECKING:
     from google.protobuf.descriptor import Descriptor
@@ -28,6 +28,9 @@ Filed: TypeAlias = tuple[bytes, int, bytes, bytes]
 
 TEXT_BYTES_MAX: Final = 64
 """Longest text of a usual event. Longer ones make the expression slower, and are rare."""
+
+ANNOUNCED_BYTES_MAX: Final = 100
+"""Longest announced facts of a usual event: a service, two countries, an area and a reference."""
 
 TEXT: Final = b"[ -~]"
 """Printable ASCII: every length in characters is the one in bytes, and there is no NUL."""
@@ -48,13 +51,15 @@ def read_usual(event: bytes) -> Filed | None:
     found = _match(event)
     if found is None:
         return None
-    event_id, number, time_bytes, position, containment = found.groups()
+    event_id, number, time_bytes, position, containment, announced = found.groups()
     time = _read_time(time_bytes[1:])
     nanos = time.nanos
     scan_time_ns = time.seconds * 1_000_000_000 + nanos
     if not 0 <= nanos < 1_000_000_000 or scan_time_ns >= TIME_NS_END:
         return None
     if position is not None and not _is_on_earth(position):
+        return None
+    if announced is not None and _match_announced(announced, 1) is None:
         return None
     try:
         key = filing_key(number[1:].decode())
@@ -108,11 +113,11 @@ def _optional(pattern: bytes) -> bytes:
     return b"(?:%s|)" % pattern
 
 
-def _field(name: str, content: bytes = b"") -> bytes:
-    """Match one field of a scan event, or nothing: text by its limit, or else as `content`."""
+def _field(name: str, content: bytes = b"", message: Descriptor = ScanEvent.DESCRIPTOR) -> bytes:
+    """Match one field of a message, or nothing: text by its limit, or else as `content`."""
     if not content:
-        content = _sized(TEXT, min(TEXT_BYTES_MAX, FIELD_BYTES_MAX[f"ScanEvent.{name}"]))
-    return _optional(_tag(ScanEvent.DESCRIPTOR, name) + content)
+        content = _sized(TEXT, min(TEXT_BYTES_MAX, FIELD_BYTES_MAX[f"{message.name}.{name}"]))
+    return _optional(_tag(message, name) + content)
 
 
 def _time() -> bytes:
@@ -150,6 +155,19 @@ def _containment() -> bytes:
     return b"(%s)" % _sized(TEXT, TEXT_BYTES_MAX, before, extra=4)
 
 
+def _announced_pattern() -> bytes:
+    """Match encoded AnnouncedFacts, in the order of their numbers."""
+    facts = AnnouncedFacts.DESCRIPTOR
+    country = b"\x02[A-Z]{2}"
+    return b"".join((
+        _field("service", message=facts),
+        _field("origin_country", country, facts),
+        _field("destination_country", country, facts),
+        _field("destination_postcode_area", message=facts),
+        _field("consignor_reference", message=facts),
+    ))  # fmt: skip
+
+
 def _pattern() -> bytes:
     """Match all fields of a usual event, in the order of their numbers."""
     event = ScanEvent.DESCRIPTOR
@@ -172,10 +190,13 @@ def _pattern() -> bytes:
         _field("source_event_id"), _field("source_text"),
         _field("reason", ENUM), _field("action", ENUM), _field("customs_direction", ENUM),
         _field("next_facility"),
+        # What is inside is matched on its own: no expression can compare a length with a sum.
+        _field("announced", b"(%s)" % _sized(b".", ANNOUNCED_BYTES_MAX)),
     ))  # fmt: skip
 
 
 _COORDINATES = struct.Struct("<BdBd")
 _DOUBLE = struct.Struct("<d")
 _match = re.compile(_pattern(), re.DOTALL).fullmatch
+_match_announced = re.compile(_announced_pattern(), re.DOTALL).fullmatch
 _read_time = Timestamp.FromString

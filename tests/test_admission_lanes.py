@@ -109,6 +109,16 @@ POSITIONS = st.fixed_dictionaries(
 CONTAINMENTS = st.fixed_dictionaries(
     {}, optional={"direction": st.integers(-1, 4), "container_number": NUMBERS}
 )
+ANNOUNCED = st.fixed_dictionaries(
+    {},
+    optional={
+        "service": TEXTS,
+        "origin_country": st.one_of(st.just("DE"), TEXTS),
+        "destination_country": st.one_of(st.just("US"), TEXTS),
+        "destination_postcode_area": TEXTS,
+        "consignor_reference": TEXTS,
+    },
+)
 
 
 def of_field(field: FieldDescriptor) -> st.SearchStrategy[Any] | None:
@@ -120,6 +130,7 @@ def of_field(field: FieldDescriptor) -> st.SearchStrategy[Any] | None:
         "utc_offset_minutes": st.integers(-1_100, 1_100),
         "position": POSITIONS,
         "containment": CONTAINMENTS,
+        "announced": ANNOUNCED,
     }
     by_type = {
         FieldDescriptor.TYPE_STRING: TEXTS,
@@ -150,6 +161,8 @@ class TestQuickWay:
     @example({"scan_time": {"seconds": 7_258_118_400}})
     @example({"scan_time": {"seconds": 1_700_000_000, "nanos": 10**9}})
     @example({"position": {"latitude": 1, "longitude": 180.5}})
+    @example({"announced": {"origin_country": "de"}})
+    @example({"announced": {"destination_postcode_area": "12345678901234567"}})
     @example({"position": {"latitude": 1, "longitude": 1, "accuracy_meters": -1}})
     @example({"position": {"latitude": 1, "longitude": 1, "accuracy_meters": float("inf")}})
     def test_both_ways_agree(self, changes: dict[str, Any]) -> None:
@@ -167,6 +180,7 @@ class TestQuickWay:
             an_encoded_event(
                 position={"latitude": 50.1, "longitude": 8.7},
                 containment={"direction": 1, "container_number": "T1"},
+                announced={"service": "EMS", "origin_country": "DE"},
             )
         )
         for _ in range(data.draw(st.integers(1, 3))):
@@ -186,6 +200,7 @@ class TestQuickWay:
             {"scan_time": {"seconds": 1_700_000_000}},
             {"carrier": "DHL", "code_system": "upu-emsevt-3", "source_code": "EMD"},
             {"tracking_number": "420571239405511111111111111119"},
+            {"announced": {"service": "LZ", "origin_country": "US", "destination_country": "CH"}},
         ],
         ids=str,
     )
