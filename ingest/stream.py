@@ -10,6 +10,7 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+import grpc
 from google.protobuf.message import DecodeError
 
 from ingest.admission import check_source
@@ -28,8 +29,6 @@ from ledger.v1.raw_pb2 import RawBatch, RawRecordScansRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-
-    import grpc
 
     from ingest.intake import Intake, Taken
     from ingest.limits import IngestLimits
@@ -61,7 +60,7 @@ class Stream:
         self._speakers = speakers
         self._sources: dict[Source, bool] = {}  # Whether it is open here.
         self._outbox: deque[RecordScansResponse | tuple[Taken, int]] = deque()
-        self._writing = False
+        self._is_writing = False
         self._next_number = 1
         self._message_bytes = 0  # Of the request that was read last.
         self._taken = self._scans = self._bytes = 0  # Without a result yet.
@@ -95,8 +94,8 @@ class Stream:
     def send(self, response: RecordScansResponse | tuple[Taken, int]) -> None:
         """Put a response, or a batch whose result is to come, behind what waits to be written."""
         self._outbox.append(response)
-        if not self._writing and self._tasks is not None:
-            self._writing = True
+        if not self._is_writing and self._tasks is not None:
+            self._is_writing = True
             self._tasks.create_task(self._write_all())
 
     def end(self, error: Uncertain) -> None:
@@ -106,20 +105,27 @@ class Stream:
             self._task.cancel()
 
     async def _write_all(self) -> None:
-        while self._outbox:
-            item = self._outbox.popleft()
-            if isinstance(item, RecordScansResponse):
-                await self._context.write(item)
-                continue
-            taken, size = item
-            response = RecordScansResponse(result=await self._intake.result(taken))
-            await self._context.write(response)
-            self._taken -= 1
-            self._scans -= taken.scans
-            self._bytes -= size
-            if self._less is not None and not self._less.done():
-                self._less.set_result(None)
-        self._writing = False
+        """Write until there is nothing more to write, or nobody there to read it."""
+        try:
+            while self._outbox:
+                await self._write(self._outbox.popleft())
+            self._is_writing = False
+        except grpc.aio.InternalError:
+            # The sender is gone, and gRPC is about to end the call. What was taken is recorded all
+            # the same; the sender sends it again, and the ledger knows it.
+            self._outbox.clear()
+
+    async def _write(self, item: RecordScansResponse | tuple[Taken, int]) -> None:
+        if isinstance(item, RecordScansResponse):
+            await self._context.write(item)
+            return
+        taken, size = item
+        await self._context.write(RecordScansResponse(result=await self._intake.result(taken)))
+        self._taken -= 1
+        self._scans -= taken.scans
+        self._bytes -= size
+        if self._less is not None and not self._less.done():
+            self._less.set_result(None)
 
     async def _read_all(self, opened: Callable[[], Opened]) -> None:
         request = await self._read()

@@ -9,6 +9,7 @@ import pytest
 
 from ingest.limits import BATCHES_PER_STREAM_MAX, MESSAGE_BYTES_MAX
 from ledger.app import rpc
+from ledger.metrics import INGEST_STREAMS
 from ledger.v1.ingest_service_pb2 import (
     DURABILITY_SYNCED,
     RESEND_REASON_BUSY,
@@ -32,6 +33,8 @@ from tests.ingest_server import (
     serving,
 )
 from tests.ingest_traffic import SOURCE, SPOOL, a_batch, an_encoded_event
+
+SHORT_S = 5.0
 
 
 @pytest.fixture
@@ -197,6 +200,23 @@ class TestStream:
 
         assert durable(await there.result()) == [(0, 0)]
         assert len(await records_of(log)) == 2
+
+    async def test_senders_that_vanish_leave_no_trace(
+        self, served: Served, log: FaultyLog, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """Connections that break while results are on their way are no errors of the server."""
+        for number in range(20):
+            async with grpc.aio.insecure_channel(served.address) as channel:
+                callers = [Caller(channel) for _ in range(5)]
+                for index, caller in enumerate(callers):
+                    await caller.open()
+                    event = an_encoded_event(number * 5 + index)
+                    await caller.send_batch(a_batch([event], source_id=f"gate-{index}"))
+                await log.wait_for_appends(number + 1)
+        await served.service.drain(SHORT_S)
+
+        assert caplog.records == []
+        assert INGEST_STREAMS.collect()[0].samples[0].value == 0
 
 
 class TestSources:
