@@ -15,7 +15,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
-from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from ledger.errors import Refused
@@ -204,18 +204,26 @@ def _value(field: FieldDescriptor, name: str, text: str) -> str | bytes | bool |
 
 
 def _enum(field: FieldDescriptor, name: str, text: str) -> int:
-    enum = field.enum_type
-    assert enum is not None
-    short = text.strip().upper().replace(" ", "_").replace("-", "_")
+    assert field.enum_type is not None
+    prefix, names = _enum_names(field.enum_type)
+    number = names.get(text)
+    if number is not None:
+        return number
+    short = text.strip().upper().replace(" ", "_").replace("-", "_").removeprefix(prefix)
     if short.lstrip("_").isdigit():
         return int(text)
-    prefix = enum.values[0].name.removesuffix("UNSPECIFIED")
-    names = {value.name.removeprefix(prefix): value.number for value in enum.values}
-    number = names.get(short.removeprefix(prefix))
+    number = names.get(short)
     if number is None:
         near = difflib.get_close_matches(short, names, n=1, cutoff=0)[0]
         raise _bad(name, text, f"one of the values of the proto file (the nearest is {near})")
     return number
+
+
+@functools.cache
+def _enum_names(enum: EnumDescriptor) -> tuple[str, Mapping[str, int]]:
+    """Give the prefix of an enum's values, and their numbers by the rest of their names."""
+    prefix = enum.values[0].name.removesuffix("UNSPECIFIED")
+    return prefix, {value.name.removeprefix(prefix): value.number for value in enum.values}
 
 
 def _bytes(text: str) -> bytes:

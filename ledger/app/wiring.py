@@ -114,9 +114,9 @@ async def _run_roles(
                 "engine": watch_engine(),
             },
         )
-        with _metrics_at(settings.metrics) as metrics, _told_to_end() as ends:
-            try:
-                port = await server.start(settings.listen)
+        try:
+            port = await server.start(settings.listen)
+            with _metrics_at(settings.metrics) as metrics, _told_to_end() as ends:
                 host, _, _ = settings.listen.rpartition(":")
                 records = await _records(folder)
                 on_up(Running(f"{host}:{port}", metrics, log.identity, records))
@@ -124,8 +124,8 @@ async def _run_roles(
                 logger.info("draining", extra={"at_most_s": settings.drain_s})
                 await server.say_draining()
                 await ingest.drain(settings.drain_s)
-            finally:
-                await server.stop(LAST_ANSWERS_S)
+        finally:
+            await server.stop(LAST_ANSWERS_S)
         for job in jobs:
             job.cancel()
 

@@ -71,6 +71,12 @@ def demo(
         print(json.dumps(_figures(report)))  # noqa: T201 - the answer.
     else:
         _show_table(console, report)
+    if data:
+        console.print(
+            f"The ledger's data is kept: parcel-ledger up --data {data}",
+            markup=False,
+            soft_wrap=True,
+        )
     return DONE if report.good else REFUSED
 
 
@@ -133,7 +139,7 @@ def _show_trail(console: Console, address: str, report: Report) -> None:
     if not example:
         return
     console.print(
-        f"\n[bold]One of {report.verdict['items']:,} items:[/] parcel-ledger trail {example}\n"
+        f"\nOne of {report.verdict['items']:,} items, by `parcel-ledger trail {example}`:\n"
     )
     request = ListScanEventsRequest(tracking_number=example, page_size=PAGE_ENTRIES)
     with ledger_at(address) as channel:

@@ -65,7 +65,7 @@ def trail(
         if as_json:
             _print_json(number, pages)
         else:
-            print_table(answers(), number, pages, recorded=recorded)
+            print_table(answers(), number, pages, recorded=recorded, as_of=as_of)
     return DONE
 
 
@@ -115,6 +115,7 @@ def print_table(
     pages: Iterator[ListScanEventsResponse],
     *,
     recorded: bool = False,
+    as_of: str | None = None,
 ) -> None:
     """Print a trail for a person."""
     from rich.markup import escape
@@ -128,13 +129,18 @@ def print_table(
         page = next(pages)
         entries.extend(page.entries)
     shown = printable(number)
+    when = f"by {printable(as_of)}" if as_of else "so far"
     if page.status == LookupStatus.LOOKUP_STATUS_NOT_YET_SEEN:
-        console.print(f"Nothing has been recorded for {shown} so far.", markup=False)
+        console.print(
+            f"Nothing has been recorded for {shown} {when}.", markup=False, soft_wrap=True
+        )
         return
     keys = ", ".join(printable(key) for key in page.tracking_keys)
     order = "as recorded" if recorded else "by scan time"
+    past = f", as of {printable(as_of)}" if as_of else ""
     many = "event" if len(entries) == 1 else "events"
-    console.print(f"[bold]{escape(keys or shown)}[/]  {len(entries):,} {many}, {order}\n")
+    title = f"[bold]{escape(keys or shown)}[/]  {len(entries):,} {many}, {order}{escape(past)}\n"
+    console.print(title, soft_wrap=True)
     console.print(trail_table(entries, recorded=recorded))
     if page.next_page_token:
         console.print(f"\nThere are more than {len(entries):,}; --json shows all.", style="yellow")
