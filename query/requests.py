@@ -45,6 +45,12 @@ BATCH_NUMBERS_MAX = 1_000
 _TIME_NS_LAST = (1 << 63) - 1
 """Latest time in a key: what is later bounds nothing."""
 
+# Looked up once: an attribute of a generated enum costs 0.5 µs each time.
+_ORDERS = frozenset(TrailOrder.values())
+_RECORDED = TrailOrder.TRAIL_ORDER_RECORDED
+_VIEWS = frozenset(TrailView.values())
+_FULL = TrailView.TRAIL_VIEW_FULL
+
 _M = TypeVar("_M", bound=Message)
 
 
@@ -74,16 +80,16 @@ def key_of(tracking_number: str) -> bytes:
 
 def is_recorded(order: TrailOrder.ValueType) -> bool:
     """Whether the order is that of recording. Raises Refused for an unknown order."""
-    if order not in TrailOrder.values():
+    if order not in _ORDERS:
         raise _unknown("order", order)
-    return order == TrailOrder.TRAIL_ORDER_RECORDED
+    return order == _RECORDED
 
 
 def is_full(view: TrailView.ValueType) -> bool:
     """Whether log records are shown. Raises Refused for an unknown view."""
-    if view not in TrailView.values():
+    if view not in _VIEWS:
         raise _unknown("view", view)
-    return view == TrailView.TRAIL_VIEW_FULL
+    return view == _FULL
 
 
 def refuse_inherited(include_inherited: bool) -> None:

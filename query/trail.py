@@ -77,6 +77,8 @@ class Entry:
     """One event of a trail."""
 
     # Most entries are not marked: defaults of the class save the time to set them.
+    is_marked = False
+    """Whether one of the following is set."""
     duplicates = 0
     conflict = False
     correction = False
@@ -88,11 +90,6 @@ class Entry:
         self.record = record
         self.value = value
         self.event = event
-
-    @property
-    def is_marked(self) -> bool:
-        """Whether there is something to know besides its times."""
-        return bool(self.duplicates or self.conflict or self.correction or self.corrected_by)
 
     @property
     def position(self) -> int:
@@ -122,7 +119,7 @@ def trail_of(keyed_rows: Iterable[tuple[bytes, Iterable[StoredRow]]]) -> list[En
             else:
                 known.append(entry)
                 for version in known:
-                    version.conflict = True
+                    version.is_marked = version.conflict = True
             if _CORRECTION_TAG in event:
                 corrections.append((entry, identity))
     if corrections:
@@ -136,6 +133,7 @@ def _is_copy(known: list[Entry], order: bytes, record: LogRecord, value: bytes) 
     for entry in known:
         if entry.event == record.event and (entry.record.sealed_personal == record.sealed_personal):
             entry.duplicates += 1
+            entry.is_marked = True
             if order[GROUP_BYTES:] < entry.order[GROUP_BYTES:]:
                 entry.order, entry.record, entry.value = order, record, value
             return True
@@ -154,12 +152,12 @@ def _mark_corrections(
             continue
         target = (identity[0], correction.source_id, correction.event_id)
         if target != identity:  # An event cannot correct itself.
-            entry.correction = True
+            entry.is_marked = entry.correction = True
             corrected_by[target].append(entry.position)
     for target, positions in corrected_by.items():
         positions.sort()
         for version in versions.get(target, ()):
-            version.corrected_by = positions
+            version.is_marked, version.corrected_by = True, positions
 
 
 def read_event(event: bytes) -> ScanEvent:

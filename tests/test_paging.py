@@ -262,6 +262,7 @@ class TestOversized:
         assert not first.entries
         assert first.next_page_token
 
+    @pytest.mark.slow
     async def test_endless_copies_end(self, door: Asked) -> None:
         """Thousands of copies of one event, more than a stretch holds, do not stop a walk."""
         await door.shelf.put(*[scan("a", minute=1)] * (WHOLE_ROWS_MAX + 1), scan("b", minute=2))

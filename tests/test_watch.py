@@ -263,6 +263,7 @@ class Counted:
         return list(await self._store.marks(reader))
 
 
+@pytest.mark.slow
 async def test_watches_share_their_reads(door: Asked) -> None:
     """Trails are read only when their partition has moved; marks by one poller for all watches,
     and not at all while nobody watches.
