@@ -9,7 +9,8 @@ import grpc
 import pytest
 
 from ledger.app.client import open_channel
-from ledger.app.demo.processes import LedgerProcess
+from ledger.app.demo.processes import LedgerProcess, ScannersProcess
+from ledger.app.demo.processes import verify as verdict_of
 from ledger.app.exits import DONE, FAILED
 from loadtest.acknowledged import Acknowledged, AcknowledgedFile, read_acknowledged
 from loadtest.verify import verify
@@ -114,6 +115,31 @@ def test_the_list_is_read_as_it_was_written(tmp_path: Path) -> None:
     written.close()
 
     assert list(read_acknowledged(tmp_path / "list.csv")) == scans
+
+
+@pytest.mark.slow
+def test_a_ledger_that_is_ended_under_load_finishes_first(tmp_path: Path) -> None:
+    """SIGTERM: it ends by itself, scanners go on with the next one, and nothing is lost."""
+    running = LedgerProcess(tmp_path / "data", tmp_path / "ledger.log")
+    running.start()
+    scanners = ScannersProcess(running.address, tmp_path / "list.csv", scanners=20, seed=3)
+    try:
+        scanners.wait(lambda: scanners.count("acknowledged") > 2_000, within_s=20, what="Answers")
+        running.end()
+        assert "ended" in (tmp_path / "ledger.log").read_text()
+        running.start()
+        acknowledged = scanners.count("acknowledged")
+        scanners.wait(
+            lambda: scanners.count("acknowledged") > acknowledged, within_s=20, what="Answers"
+        )
+        scanners.finish()
+        found = verdict_of(running.address, tmp_path / "list.csv", on_progress=lambda *_: None)
+    finally:
+        scanners.end()
+        running.end()
+
+    assert found["acknowledged"] == found["in_trails"] > 2_000
+    assert found["lost"] == found["doubled"] == found["conflicts"] == 0
 
 
 @pytest.mark.slow

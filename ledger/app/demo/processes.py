@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -112,7 +113,8 @@ class ScannersProcess:
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said
             )
         self._counts: dict[str, int] = {}
-        threading.Thread(target=self._listen, daemon=True).start()
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
 
     def count(self, name: str) -> int:
         """Give a count as it was told last; 0 before the first."""
@@ -121,8 +123,11 @@ class ScannersProcess:
     def say(self, word: str) -> None:
         """Tell them to `pause`, `resume` or `stop`."""
         assert self._process.stdin is not None
-        self._process.stdin.write(f"{word}\n".encode())
-        self._process.stdin.flush()
+        try:
+            self._process.stdin.write(f"{word}\n".encode())
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            raise CommandFailed(f"The scanners have ended. {_last(self._said)}") from None
 
     def wait(self, until: Callable[[], bool], *, within_s: float, what: str) -> None:
         """Wait until something is true of them. Raises CommandFailed where it does not come."""
@@ -147,6 +152,11 @@ class ScannersProcess:
     def end(self) -> None:
         """End them, whatever they are about."""
         _end(self._process)
+        self._listener.join()
+        for pipe in (self._process.stdin, self._process.stdout):
+            assert pipe is not None
+            with suppress(BrokenPipeError):  # A word that was never read.
+                pipe.close()
 
     def _listen(self) -> None:
         assert self._process.stdout is not None
@@ -161,21 +171,20 @@ def verify(
     command = [
         *(sys.executable, "-m", "loadtest.verify", str(acknowledged), "--server", address),
     ]
-    process = _start(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    try:
-        assert process.stdout is not None
-        assert process.stderr is not None
-        other = b""
-        for line in process.stderr:
-            if line.startswith(b"{"):
-                told = json.loads(line)
-                on_progress(told["done"], told["items"])
-            else:
-                other = line
-        answer = process.stdout.read()
-        process.wait()
-    finally:
-        _end(process)
+    other = b""
+    with _start(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stderr is not None
+            for line in process.stderr:
+                if line.startswith(b"{"):
+                    told = json.loads(line)
+                    on_progress(told["done"], told["items"])
+                else:
+                    other = line
+            answer = process.stdout.read()
+        finally:
+            _end(process)
     if not answer:
         raise CommandFailed(f"The verifier has failed. {other.decode(errors='replace').strip()}")
     found: dict[str, Any] = json.loads(answer)
