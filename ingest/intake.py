@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from ingest.admission import admit, check_batch
+from ingest.admission import admit
 from ingest.limits import ENDING_RETRY_S, RECORD_OVERHEAD_BYTES
 from ingest.results import all_again, result_of
 from ledger.metrics import (
@@ -81,13 +81,11 @@ class Intake:
         self._monotonic = monotonic
 
     def take(self, batch: RawBatch, message_bytes: int, *, is_open: bool = True) -> Taken:
-        """Take a batch; `result` gives what became of it.
+        """Take a batch that `check_batch` let through; `result` gives what became of it.
 
-        `is_open` tells whether this sender speaks for the source. Raises Refused or TooLarge where
-        the batch breaks a rule of batches.
+        `is_open` tells whether this sender speaks for the source.
         """
         arrived_s = self._monotonic()
-        check_batch(batch, message_bytes)
         number, count = batch.batch_number, len(batch.scans)
         if self.is_draining or not is_open:
             again = _DRAINING if self.is_draining else _NOT_OPEN
@@ -104,9 +102,8 @@ class Intake:
             outcomes = self.batcher.submit(admitted.groups, size)
         return Taken(number, count, admitted.refusals, outcomes, None, arrived_s)
 
-    def validate(self, batch: RawBatch, message_bytes: int) -> BatchResult:
+    def validate(self, batch: RawBatch) -> BatchResult:
         """Say which scans of a batch would be refused. Nothing is recorded."""
-        check_batch(batch, message_bytes)
         admitted = admit(batch, partitions=1, now_ns=self.now_ns(), principal=PRINCIPAL)
         return result_of(
             len(batch.scans),

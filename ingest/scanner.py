@@ -191,6 +191,11 @@ class Scanner:
         if error is None and self._stopped is not None and self._is_untold:
             raise self._stopped
 
+    @property
+    def next_sequence(self) -> int:
+        """The number of the next scan: what a program keeps with its spool id over restarts."""
+        return self._outgoing.next_sequence
+
     async def record(self, event: bytes | ScanEvent) -> Receipt:
         """Record one scan, and return when it is durable.
 

@@ -135,21 +135,26 @@ class Link:
 
     async def _send_all(self, call: Any, session: Session) -> None:  # noqa: ANN401
         """Send until the stream is over, or is to be given up because it is dead."""
-        is_half_closed = False
         await self._try(call.write(session.open_message(self._client, self._version)))
-        while not self._is_over:
+        while not self._is_over and not session.is_closing and not self._is_done():
             self._wake.clear()
             now_s = self._monotonic()
             if session.is_dead(now_s):
                 return
-            if not is_half_closed and (session.is_closing or self._is_done()):
-                # The results of what was sent still come.
-                is_half_closed = True
-                await self._try(call.done_writing())
-            elif not is_half_closed and (message := session.next_message(now_s, self._now_ns())):
+            if message := session.next_message(now_s, self._now_ns()):
                 await self._try(call.write(message))
             else:
                 await self._sleep(session.due_s() - now_s)
+        await self._finish_stream(call)
+
+    async def _finish_stream(self, call: Any) -> None:  # noqa: ANN401
+        """Say that nothing more will come, and wait for the results of what was sent."""
+        if not self._is_over:
+            await self._try(call.done_writing())
+        end_s = self._monotonic() + self._settings.result_deadline_s
+        while not self._is_over and (left_s := end_s - self._monotonic()) > 0:
+            self._wake.clear()
+            await self._sleep(left_s)
 
     async def _try(self, sending: Any) -> None:  # noqa: ANN401
         """Send something. What goes wrong with it shows in the status of the stream."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import grpc
 from google.protobuf.message import DecodeError
 
+from ingest.admission import check_batch
 from ingest.batcher import Batcher
 from ingest.intake import Intake
 from ingest.limits import MESSAGE_BYTES_MAX, IngestLimits
@@ -141,9 +142,10 @@ class IngestService:
                 "is not UTF-8.",
                 reason="MESSAGE_UNDECODABLE",
             ) from error
+        check_batch(request.batch, len(message))
         durability = self._intake.identity.durability
         if request.validate_only:
-            result = self._intake.validate(request.batch, len(message))
+            result = self._intake.validate(request.batch)
             return RecordScanBatchResponse(result=result, durability=durability)
         self._enter()
         try:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 import grpc
 from google.protobuf.message import DecodeError
 
-from ingest.admission import check_source
+from ingest.admission import check_batch, check_source
 from ingest.limits import FIELD_BYTES_EXACT, FIELD_BYTES_MAX, FIELD_COUNT_MAX
 from ledger.errors import Busy, LedgerError, Refused, Uncertain
 from ledger.v1.ingest_service_pb2 import (
@@ -196,7 +196,7 @@ class Stream:
                 reason="WINDOW_EXCEEDED",
                 retry_after_s=self._limits.busy_retry_s,
             )
-        check_source(batch.source_id, "batch.source_id")
+        check_batch(batch, message_bytes)
         is_open = self._mention(batch.source_id, batch.spool_id)
         taken = self._intake.take(batch, message_bytes, is_open=is_open)
         self._next_number += 1

@@ -57,6 +57,9 @@ class ScriptedServer:
         self.streams = 0
         self.others: list[RawRecordScansRequest] = []
         self.address = ""
+        self.lingers_s = 0.0
+        """How long a stream stays after the sender has closed its side."""
+
         self.heard = asyncio.Event()
         """Set by each message behind the opening."""
 
@@ -77,6 +80,7 @@ class ScriptedServer:
                 raise answer
             for each in answer:
                 await context.write(each)
+        await asyncio.sleep(self.lingers_s)
 
     def events(self) -> list[list[bytes]]:
         """The events of each batch that came."""

@@ -138,6 +138,7 @@ class TestRecord:
                 served.address, source_id=SOURCE, spool_id=SPOOL, next_sequence=sequence
             ) as scanner:
                 assert (await scanner.record(an_event(sequence))).sequence == sequence
+                assert scanner.next_sequence == sequence + 1
 
         assert {record.spool_id for record in await records_of(log)} == {SPOOL}
 

@@ -134,6 +134,16 @@ class TestEndings:
         assert server.streams == 2
         assert scanner.counts.sent_again == 1
 
+    async def test_a_server_that_does_not_end_a_stream_is_left(self) -> None:
+        """Everything has its outcome: the scanner waits no longer than for any answer."""
+        settings = ScannerSettings(result_deadline_s=0.2, heartbeat_s=0.01)
+        started = time.monotonic()
+        async with scripted(taken) as server:
+            server.lingers_s = 60.0
+            async with a_scanner(server, settings) as scanner:
+                await scanner.record(an_event())
+            assert 0.2 <= time.monotonic() - started < 5
+
     async def test_a_silent_scanner_gives_signs_of_life(self) -> None:
         """A heartbeat says how far it is minted and acknowledged."""
         settings = ScannerSettings(heartbeat_s=0.05)
