@@ -739,11 +739,13 @@ class Refusal(_message.Message):
     sequence: _builtins.int
     """Sequence of the scan; 0 in an unnumbered batch."""
     field: _builtins.str
-    """Path of the field from the scan, for example `event.position.latitude`; `event` for the event as a whole."""
+    """Path of the field from the scan, for example `event.position.latitude`; `event` for the event as a whole.
+    At most 128 bytes.
+    """
     reason: Global___RefusalReason.ValueType
     """The reason, for programs."""
     message: _builtins.str
-    """The reason in plain words: what is wrong and what to do."""
+    """The reason in plain words: what is wrong and what to do. At most 1024 bytes."""
     def __init__(
         self,
         *,
@@ -776,13 +778,13 @@ class SourceState(_message.Message):
     DURABLE_FIELD_NUMBER: _builtins.int
     REFUSED_FIELD_NUMBER: _builtins.int
     source_id: _builtins.str
-    """The source."""
+    """The source. At most 128 bytes."""
     spool_id: _builtins.bytes
-    """The spool."""
+    """The spool. Exactly 16 bytes, or empty for an unnumbered source."""
     status: Global___SourceStatus.ValueType
     """How it stands."""
     reason: _builtins.str
-    """Why, in plain words; empty where it is open."""
+    """Why, in plain words; empty where it is open. At most 1024 bytes."""
     @_builtins.property
     def durable(self) -> _containers.RepeatedCompositeFieldContainer[Global___SequenceRange]:
         """Sequences that the server knows to be durable: a hint that saves sending them again. Absence says nothing."""

@@ -71,7 +71,7 @@ class LogRecord(_message.Message):
     containment_direction: _builtins.int
     """Optional. The direction of the containment: a number of `ContainmentDirection`."""
     sealed_personal: _builtins.bytes
-    """Optional. The event's personal data, sealed."""
+    """Optional. The event's personal data, sealed. At most 4608 bytes: 4 KiB and what sealing adds."""
     @_builtins.property
     def alias(self) -> Global___Alias:
         """Two keys are one item."""

@@ -37,7 +37,9 @@ class Mark(_message.Message):
     last_record_time_ns: _builtins.int
     """Record time of the record before it, in nanoseconds since 1970-01-01T00:00:00Z."""
     tree_state: _builtins.bytes
-    """State of the evidence tree over the records below `next_index`; empty where evidence is off."""
+    """State of the evidence tree over the records below `next_index`; empty where evidence is off.
+    At most 4096 bytes.
+    """
     def __init__(
         self,
         *,

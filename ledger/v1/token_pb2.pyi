@@ -35,7 +35,7 @@ class PageToken(_message.Message):
     last_scan_time_ns: _builtins.int
     """The last entry shown: its scan time in nanoseconds since 1970-01-01T00:00:00Z."""
     last_event_id: _builtins.bytes
-    """The last entry shown: its event id."""
+    """The last entry shown: its event id. Exactly 16 bytes."""
     last_position: _builtins.int
     """The last entry shown: its position as one number."""
     last_record_time_ns: _builtins.int

@@ -243,7 +243,7 @@ class ListScanEventsResponse(_message.Message):
     TRACKING_KEYS_FIELD_NUMBER: _builtins.int
     OVERSIZED_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """Token of the next page; empty at the end, and only there."""
+    """Token of the next page; empty at the end, and only there. At most 4096 bytes."""
     status: Global___LookupStatus.ValueType
     """FOUND or NOT_YET_SEEN: whether anything is in the trail, also when this page is empty."""
     oversized: _builtins.bool
@@ -254,7 +254,7 @@ class ListScanEventsResponse(_message.Message):
 
     @_builtins.property
     def tracking_keys(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The keys under which events of this item are filed."""
+        """The keys under which events of this item are filed. At most 16, each at most 128 bytes."""
 
     def __init__(
         self,
@@ -336,14 +336,15 @@ class BatchGetTrailsResponse(_message.Message):
     index: _builtins.int
     """Index of the input, from 0."""
     tracking_number: _builtins.str
-    """The input, as it was sent."""
+    """The input, as it was sent: at most 128 bytes of a number that was looked up."""
     status: Global___LookupStatus.ValueType
     """How the look-up went."""
     message: _builtins.str
-    """What is wrong and what to do, in plain words; empty where nothing is."""
+    """What is wrong and what to do, in plain words; empty where nothing is. At most 1024 bytes."""
     next_page_token: _builtins.str
     """Where there are more: the page token that goes on with ListScanEvents, whose request has the same
     `tracking_number`, `order`, `descending`, `as_of_time`, `include_inherited` and `view` and nothing else.
+    At most 4096 bytes.
     """
     oversized: _builtins.bool
     """True: the trail is too long to be read whole."""
@@ -353,7 +354,7 @@ class BatchGetTrailsResponse(_message.Message):
 
     @_builtins.property
     def tracking_keys(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The keys under which events of this item are filed."""
+        """The keys under which events of this item are filed. At most 16, each at most 128 bytes."""
 
     def __init__(
         self,
@@ -419,7 +420,7 @@ class WatchTrailResponse(_message.Message):
     CURSOR_FIELD_NUMBER: _builtins.int
     CAUGHT_UP_FIELD_NUMBER: _builtins.int
     cursor: _builtins.str
-    """Give this as `resume_after` to go on behind this message."""
+    """Give this as `resume_after` to go on behind this message. At most 4096 bytes."""
     caught_up: _builtins.bool
     """True: all that was readable when this message was made has been sent."""
     @_builtins.property
@@ -459,7 +460,7 @@ class TrailEntry(_message.Message):
     tracking_key: _builtins.str
     """The key under which it is filed. At most 128 bytes."""
     log_record: _builtins.bytes
-    """Only in the FULL view: the log record, byte for byte, a `LogRecord`."""
+    """Only in the FULL view: the log record, byte for byte, a `LogRecord`. At most 16384 bytes."""
     @_builtins.property
     def event(self) -> _scan_event_pb2.ScanEvent:
         """The event, byte for byte as it arrived."""
@@ -517,7 +518,7 @@ class EntryMarks(_message.Message):
     correction: _builtins.bool
     """True: this event corrects another one."""
     inherited_from: _builtins.str
-    """The container whose scan this is; empty for the item's own scans."""
+    """The container whose scan this is; empty for the item's own scans. At most 128 bytes."""
     @_builtins.property
     def corrected_by(self) -> _containers.RepeatedCompositeFieldContainer[_position_pb2.Position]:
         """Positions of the events that correct this one."""
