@@ -58,7 +58,7 @@ def test_help_loads_nothing_heavy() -> None:
 
 @pytest.mark.parametrize(
     "tokens",
-    [("trial",), ("trail",), ("trail", "--ordr", "x"), ("demo", "--seconds", "many"), ("send",)],
+    [("trial",), ("trail",), ("trail", "--sort", "x"), ("demo", "--seconds", "many"), ("send",)],
 )
 def test_a_wrong_command_line_is_exit_code_2(
     capsys: pytest.CaptureFixture[str], tokens: tuple[str, ...]
@@ -157,7 +157,7 @@ def test_a_wrong_setting_is_said_in_one_line(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With the nearest name that there is."""
-    monkeypatch.setenv("PARCEL_LEDGER_PARTITONS", "8")
+    monkeypatch.setenv("PARCEL_LEDGER_PARTITION", "8")
     code, _, remark = printed(capsys, "settings")
 
     assert code == FAILED

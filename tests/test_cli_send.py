@@ -160,7 +160,7 @@ def test_a_source_that_cannot_be_is_refused_by_line(ledger: LedgerProcess, tmp_p
         ("scans.csv", "", "no CSV of scans"),
         ("scans.csv", "tracking_number,type,scan_time\n", "--source"),
         ("scans.csv", "source,tracking_number,type\n", "`scan_time`"),
-        ("scans.csv", "source,tracking_nmber,type,scan_time\n", "`tracking_number`"),
+        ("scans.csv", "source,number,type,scan_time\n", "`tracking_number`"),
     ],
 )
 def test_a_file_that_cannot_be_sent_is_said_in_one_line(
