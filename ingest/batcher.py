@@ -136,17 +136,25 @@ class Batcher:
                 pass
 
     def _take(self) -> list[_Chunk]:
-        """Take one append's worth of every partition; what is over waits for the next flush."""
-        chunks = []
+        """Take one append's worth of as many partitions as one flush may carry. What is over waits
+        for the next flush: partitions that had no turn before those that had one.
+        """
+        chunks: list[_Chunk] = []
+        size = 0
         left: dict[int, list[tuple[_Ticket, Group]]] = {}
+        rest: dict[int, list[tuple[_Ticket, Group]]] = {}
         for partition, waiting in self._waiting.items():
+            if size >= self._limits.flush_bytes_max:
+                left[partition] = waiting
+                continue
             chunk, over = _first_chunk(partition, waiting)
             chunks.append(chunk)
+            size += chunk.bytes
             self._records -= len(chunk.records)
             if over:
-                left[partition] = over
-        self._waiting = left
-        if not left:
+                rest[partition] = over
+        self._waiting = left | rest
+        if not self._waiting:
             self._some.clear()
         if self._records < self._limits.flush_records_enough:
             self._worth_it.clear()

@@ -99,6 +99,11 @@ LINGER_S: Final = 0.005
 FLUSHES_IN_FLIGHT_MAX: Final = 4
 """Most flushes on their way to the log: one is written, one is waiting, two are being made."""
 
+FLUSH_BYTES_MAX: Final = 3 << 20
+"""Bytes with which a flush is full; one more append of a mebibyte may go with it. All flushes on
+their way together are then 16 MiB at most, which a log takes without being busy.
+"""
+
 FLUSH_RECORDS_ENOUGH: Final = 2_000
 """Records that are worth a flush without a wait: the cost of a commit is spread thin by then."""
 
@@ -124,6 +129,7 @@ class IngestLimits:
     pending_bytes_max: int = PENDING_BYTES_MAX
     linger_s: float = LINGER_S
     flushes_in_flight_max: int = FLUSHES_IN_FLIGHT_MAX
+    flush_bytes_max: int = FLUSH_BYTES_MAX
     flush_records_enough: int = FLUSH_RECORDS_ENOUGH
     window_scans: int = WINDOW_SCANS
     window_bytes: int = WINDOW_BYTES

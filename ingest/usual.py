@@ -51,13 +51,11 @@ def read_usual(event: bytes) -> Filed | None:
     found = _match(event)
     if found is None:
         return None
-    event_id, number, time_bytes, position, containment, announced = found.groups()
+    event_id, number, time_bytes, containment, announced = found.groups()
     time = _read_time(time_bytes[1:])
     nanos = time.nanos
     scan_time_ns = time.seconds * 1_000_000_000 + nanos
     if not 0 <= nanos < 1_000_000_000 or scan_time_ns >= TIME_NS_END:
-        return None
-    if position is not None and not _is_on_earth(position):
         return None
     if announced is not None and _match_announced(announced, 1) is None:
         return None
@@ -67,13 +65,6 @@ def read_usual(event: bytes) -> Filed | None:
     except UnfilableNumber:
         return None
     return key, scan_time_ns, event_id, suffix
-
-
-def _is_on_earth(position: bytes) -> bool:
-    """Judge an encoded position of 18 bytes, or 27 with its accuracy. NaN is on no side."""
-    _, latitude, _, longitude = _COORDINATES.unpack_from(position, 1)
-    (accuracy,) = _DOUBLE.unpack_from(position, 20) if len(position) > 20 else (0.0,)
-    return bool(-90 <= latitude <= 90 and -180 <= longitude <= 180 and 0 <= accuracy < float("inf"))
 
 
 def _suffix(containment: bytes) -> bytes:
@@ -136,13 +127,30 @@ def _time() -> bytes:
     )
 
 
+def _below(limit: int) -> bytes:
+    """Match a double whose absolute value is below a whole number from 2 on.
+
+    Doubles without their sign sort as their bits do, so the last three of the eight bytes decide;
+    what lies within a small step below the limit is left to the exact way. NaN is never matched.
+    """
+    low, middle, high = struct.pack("<d", limit)[5:]
+    assert high == 0x40
+    smaller = rb".{7}[\x00-\x3f\x80-\xbf]"  # Below 2.
+    return rb"(?:.{5}(?:.[\x00-%s]|[\x00-%s]%s)[\x40\xc0]|%s)" % (
+        re.escape(bytes([middle - 1])),
+        re.escape(bytes([low - 1])),
+        re.escape(bytes([middle])),
+        smaller,
+    )
+
+
 def _position() -> bytes:
     """Match an encoded GeoPosition with both coordinates, and the accuracy or not."""
-    latitude, longitude, accuracy = (
-        _tag(GeoPosition.DESCRIPTOR, name) + b".{8}"
-        for name in ("latitude", "longitude", "accuracy_meters")
-    )
-    return rb"(\x12%s%s|\x1b%s%s%s)" % (latitude, longitude, latitude, longitude, accuracy)
+    point = GeoPosition.DESCRIPTOR
+    place = _tag(point, "latitude") + _below(90) + _tag(point, "longitude") + _below(180)
+    # An accuracy that is neither negative nor infinite nor NaN: its last byte is below 0x7f.
+    accuracy = _tag(point, "accuracy_meters") + rb".{7}[\x00-\x7e]"
+    return rb"(?:\x12%s|\x1b%s%s)" % (place, place, accuracy)
 
 
 def _containment() -> bytes:
@@ -195,8 +203,6 @@ def _pattern() -> bytes:
     ))  # fmt: skip
 
 
-_COORDINATES = struct.Struct("<BdBd")
-_DOUBLE = struct.Struct("<d")
 _match = re.compile(_pattern(), re.DOTALL).fullmatch
 _match_announced = re.compile(_announced_pattern(), re.DOTALL).fullmatch
 _read_time = Timestamp.FromString

@@ -13,7 +13,7 @@ from ingest.limits import IngestLimits
 from ledger.errors import Busy, Diverged, Uncertain
 from ledger.scan_log import APPEND_BYTES_MAX, APPEND_RECORDS_MAX
 from tests.faulty_log import BUSY, UNCERTAIN, FaultyLog
-from tests.ingest_server import faulty_log, values_of
+from tests.ingest_server import PARTITIONS, faulty_log, values_of
 
 DIVERGED = Diverged("The log is cut.", reason="TEST_DIVERGED")
 
@@ -141,6 +141,19 @@ class TestAppends:
 
         assert log.most_running == 2
         assert (await log.bounds(0)).next == 60
+
+    async def test_a_flush_is_bounded_in_bytes(self, log: FaultyLog) -> None:
+        """What waits for many partitions goes in several flushes, each partition in its turn."""
+        batcher = a_batcher(log, flushes_in_flight_max=1, flush_bytes_max=1_500_000)
+        large = Group(list(range(100)), [b"K"] * 100, [b"r" * 8_000] * 100)
+        futures = [batcher.submit(dict.fromkeys(range(PARTITIONS), large), 1) for _ in range(2)]
+        async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+            running = tasks.create_task(batcher.run())
+            await asyncio.gather(*futures)
+            running.cancel()
+
+        assert log.appends == [(0, 100), (1, 100), (2, 100), (3, 100)] * 2
+        assert log.most_running == 2
 
 
 class TestFaults:
