@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Final
 from google.protobuf.message import DecodeError
 
 from ledger.errors import Diverged
-from ledger.event import EVENT_BYTES_MAX, EVENT_ID_BYTES, order_key
+from ledger.event import EVENT_BYTES_MAX, EVENT_ID_BYTES, PACK_ORDER
 from ledger.trail_store import Row
 from ledger.v1.log_record_pb2 import LogRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 KEY_FORM_FIELD: Final = b"\x20"
 """Tag of `key_form`: field 4, varint."""
@@ -131,14 +131,28 @@ def read_record(value: bytes) -> LogRecord:
     return record
 
 
-def row_of(record: LogRecord, value: bytes, position: int) -> Row:
-    """Give the row of a record (`value` are its bytes) at a position (as one number)."""
-    return Row(
-        record.tracking_key,
-        order_key(record.scan_time_ns, record.event_id, position),
-        value,
-        record.record_time_ns // 1_000,
-    )
+def rows_of(values: Sequence[bytes], first_position: int) -> list[Row]:
+    """Give the rows of encoded records that follow one another, from a position (as one number) on.
+
+    2 µs a record: what is done once per record is done here, without a call. Raises Diverged for
+    bytes that are no record.
+    """
+    parse, pack, new = LogRecord.FromString, PACK_ORDER, tuple.__new__
+    rows: list[Row] = []
+    position = first_position
+    for position, value in enumerate(values, first_position):
+        try:
+            record = parse(value)
+        except DecodeError:
+            break
+        key, event_id = record.tracking_key, record.event_id
+        if not key or len(event_id) != EVENT_ID_BYTES:
+            break
+        order = pack(record.scan_time_ns, event_id, position)
+        rows.append(new(Row, (key, order, value, record.record_time_ns // 1_000)))
+    if len(rows) < len(values):
+        read_record(values[position - first_position])  # Says what is wrong with it.
+    return rows
 
 
 assert EVENT_BYTES_MAX < _VARINT_MAX

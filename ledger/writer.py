@@ -13,7 +13,7 @@ from collections import deque
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from ledger import metrics
-from ledger.codec import read_record, row_of
+from ledger.codec import read_record, rows_of
 from ledger.errors import Busy, Diverged, Uncertain
 from ledger.marks import TRAIL_READER, check_mark, encode_mark, marks_of
 from ledger.numbers import partition_of
@@ -139,22 +139,22 @@ class Writer:
         """Append the rows of a run to `rows`, and return the mark behind it."""
         identity = self._log.identity
         first = pack_position(identity.generation, run.partition, run.first_index)
-        partitions, partition, add = identity.partitions, run.partition, rows.append
-        last_record_time_ns = 0
-        for offset, value in enumerate(run.values):
-            record = read_record(value)
-            if partition_of(record.tracking_key, partitions) != partition:
-                raise _wrong_partition(partition, run.first_index + offset)
-            add(row_of(record, value, first + offset))
-            last_record_time_ns = record.record_time_ns
-            if offset % YIELD_EVERY == YIELD_EVERY - 1:
+        partitions, partition = identity.partitions, run.partition
+        for start in range(0, len(run.values), YIELD_EVERY):
+            part = rows_of(run.values[start : start + YIELD_EVERY], first + start)
+            for offset, row in enumerate(part, start):
+                if partition_of(row[0], partitions) != partition:
+                    raise _wrong_partition(partition, run.first_index + offset)
+            rows += part
+            if start:
                 await asyncio.sleep(0)
+        last = run.values[-1]
         return encode_mark(
             identity,
             partition,
             next_index=run.first_index + len(run.values),
-            last_record=run.values[-1],
-            last_record_time_ns=last_record_time_ns,
+            last_record=last,
+            last_record_time_ns=read_record(last).record_time_ns,
         )
 
     async def _settle_forever(self) -> None:

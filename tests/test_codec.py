@@ -4,11 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.codec import containment_suffix, read_record, record_maker, row_of
+from ledger.codec import containment_suffix, read_record, record_maker, rows_of
 from ledger.errors import Diverged
 from ledger.event import EVENT_BYTES_MAX, TIME_NS_END, Order, split_order
 from ledger.position import pack_position
 from ledger.v1.log_record_pb2 import LogRecord
+from tests.rows import row_of
 
 TIMES = st.one_of(st.just(0), st.integers(1, TIME_NS_END - 1))
 IDS = st.binary(min_size=16, max_size=16)
@@ -130,3 +131,31 @@ def test_a_key_form_out_of_range_is_our_own_mistake(key_form: int) -> None:
             record_time_ns=1,
             principal="p",
         )
+
+
+def test_rows_of_a_run_are_the_rows_of_its_records() -> None:
+    """The quick loop gives what the plain way gives, each at its own position."""
+    values = [
+        record_maker(
+            source_id="gate", spool_id=b"s" * 16, key_form=1, send_time_ns=time_ns,
+            record_time_ns=time_ns + 1, principal="anonymous",
+        )(b"\x0a\x00", b"KEY%d" % time_ns, time_ns, bytes([time_ns]) * 16, time_ns, b"")
+        for time_ns in range(1, 40)
+    ]  # fmt: skip
+    first = pack_position(1, 7, 1_000)
+
+    assert rows_of(values, first) == [
+        row_of(read_record(value), value, first + offset) for offset, value in enumerate(values)
+    ]
+
+
+@pytest.mark.parametrize("bad", [b"\xff\xff", b"", LogRecord(event=b"e").SerializeToString()])
+def test_a_run_with_an_unreadable_record_gives_no_rows(bad: bytes) -> None:
+    """Bytes that are no record, or one without key and id, stop the run with the reason."""
+    good = record_maker(
+        source_id="gate", spool_id=b"s" * 16, key_form=1, send_time_ns=1, record_time_ns=1,
+        principal="anonymous",
+    )(b"\x0a\x00", b"KEY", 1, b"e" * 16, 1, b"")  # fmt: skip
+
+    with pytest.raises(Diverged, match=f"of {len(bad)} bytes"):
+        rows_of([good, bad, good], pack_position(1, 0, 0))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from ledger.codec import row_of
 from ledger.errors import Diverged
 from ledger.event import split_order
 from ledger.numbers import filing_key
@@ -22,6 +21,7 @@ from query.trail import (
     limits_of,
     trail_of,
 )
+from tests.rows import row_of
 from tests.trails import NUMBER, SECOND, START_S, Arrival, event_id, row, scan, timestamp
 
 KEY = filing_key(NUMBER)

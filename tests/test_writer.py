@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ledger.backends.rocksdb_folder import Folder
-from ledger.codec import read_record, row_of
+from ledger.codec import read_record
 from ledger.errors import Busy, Diverged, LedgerError, Uncertain
 from ledger.marks import TRAIL_READER, check_mark, encode_mark
 from ledger.position import pack_position
@@ -23,6 +23,7 @@ from tests.faults.known import all_rows, append, contents, known
 from tests.faulty_log import FaultyLog
 from tests.faulty_store import FaultyStore
 from tests.folders import PARTITIONS, opened
+from tests.rows import row_of
 
 PATIENCE_S = 20.0
 BUSY = Busy("The store is busy.", reason="TEST_BUSY", retry_after_s=0.01)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from ledger.codec import read_record, record_maker, row_of
+from ledger.codec import read_record, record_maker
 from ledger.event import timestamp_ns
 from ledger.marks import TRAIL_READER
 from ledger.numbers import KEY_FORM, filing_key, partition_of
@@ -22,6 +22,7 @@ from ledger.trail_store import MarkCell, MarkKind
 from ledger.v1.position_pb2 import Position as WirePosition
 from ledger.v1.progress_pb2 import Mark
 from ledger.v1.scan_event_pb2 import ScanEvent, ScanEventType, UtcOffsetSource
+from tests.rows import row_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -5,12 +5,13 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from ledger.backends.rocksdb_folder import Folder
-from ledger.codec import read_record, record_maker, row_of
+from ledger.codec import read_record, record_maker
 from ledger.marks import TRAIL_READER, encode_mark
 from ledger.numbers import KEY_FORM, partition_of
 from ledger.position import pack_position
 from ledger.scan_log import ScanLog
 from ledger.trail_store import ProgressCell, TrailStore
+from tests.rows import row_of
 
 SCAN_TIME_NS = 1_790_000_000 * 1_000_000_000
 

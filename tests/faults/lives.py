@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ledger.backends.rocksdb_folder import Folder, open_folder
-from ledger.codec import read_record, row_of
+from ledger.codec import read_record
 from ledger.marks import TRAIL_READER
 from ledger.position import pack_position
 from ledger.trail_store import MarkKind
@@ -18,6 +18,7 @@ from ledger.writer import Writer
 from tests.faults.child import PADDING, Life
 from tests.faults.known import all_rows, contents, known
 from tests.folders import PARTITIONS
+from tests.rows import row_of
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_S = 40.0
