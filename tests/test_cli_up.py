@@ -4,6 +4,7 @@ import json
 import signal
 import socket
 import subprocess
+import time
 import urllib.request
 from pathlib import Path
 
@@ -163,3 +164,41 @@ def test_a_log_that_was_altered_is_not_served(tmp_path: Path) -> None:
     assert said.code == DIVERGED
     assert not said.answer
     assert "Traceback" not in said.remark
+
+
+def test_a_full_disk_ends_it_with_what_was_acknowledged_intact(tmp_path: Path) -> None:
+    """A write that fails ends the process, in words; a new start has every acknowledged scan."""
+    ledger = LedgerProcess(tmp_path / "data", tmp_path / "ledger.log")
+    port = ledger.address.rpartition(":")[2]
+    # No file may grow beyond 512 KiB.
+    words = f"{' '.join(COMMAND)} up --data {tmp_path / 'data'} --listen 127.0.0.1:{port}"
+    limited = subprocess.Popen(
+        ["/bin/bash", "-c", f"ulimit -f 512; exec {words} --metrics ''"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**environment(), "PYTHONUNBUFFERED": "1"},
+        text=True,
+    )
+    assert limited.stdout is not None
+    limited.stdout.readline()
+    scans = tmp_path / "scans.csv"
+    with scans.open("w") as file:
+        file.write("tracking_number,type,scan_time,source_event_id\n")
+        for n in range(20_000):
+            file.write(f"RR473124829GB,SORTED,2026-03-01T12:00:00Z,{n}\n")
+    sent = typed("send", scans, "--source", "s", "--give-up-s", "1", "--server", ledger.address)
+    _, said = limited.communicate(timeout=WITHIN_S)
+    durable = int(sent.answer.split(" durable")[0].split(": ")[1].replace(",", ""))
+    until_s = time.monotonic() + WITHIN_S
+    try:
+        ledger.start()
+        while (kept := ledger.records()) < durable and time.monotonic() < until_s:
+            time.sleep(0.05)
+    finally:
+        ledger.end()
+
+    assert sent.code == FAILED
+    assert limited.returncode == DIVERGED
+    assert said.splitlines()[-1].startswith("parcel-ledger: ")
+    assert "Traceback" not in said
+    assert 0 < durable <= kept
