@@ -65,7 +65,7 @@ fmt: ready ## Formats Python and proto files, and mends what can be mended.
 	@$(BIN)/buf format --write proto
 
 .PHONY: gen
-gen: ready ## Makes ledger/v1 from the proto files.
+gen: ready ## Makes ledger/v1 and docs/ledger.options from the proto files.
 	@$(BIN)/python tools/gen.py
 
 .PHONY: lock

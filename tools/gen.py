@@ -1,4 +1,4 @@
-"""Makes ledger/v1 from proto/, or (--check) compares the committed code with what it would make.
+"""Makes ledger/v1 and docs/ledger.options from proto/, or (--check) says which of them is stale.
 
 Messages get `_pb2.py` and its stub; files named `*_service.proto` also get
 `_pb2_grpc.py` and its stub, which for others would be empty.
@@ -9,18 +9,18 @@ import sys
 import tempfile
 from pathlib import Path
 
-import grpc_tools
 from grpc_tools import protoc
 
-ROOT = Path(__file__).resolve().parent.parent
-PROTO = ROOT / "proto"
-WELL_KNOWN = Path(grpc_tools.__file__).parent / "_proto"
+from tools.nanopb_options import options
+from tools.protos import INCLUDES, PROTO, ROOT
+
+OPTIONS = Path("docs", "ledger.options")
 
 
 def main() -> int:
     """Generates in place, or reports what is stale."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing, fail if code is stale")
+    parser.add_argument("--check", action="store_true", help="write nothing, fail if it is stale")
     if not parser.parse_args().check:
         generate(ROOT)
         for path in sorted(generated(ROOT) - generated_names()):
@@ -35,16 +35,18 @@ def main() -> int:
 
 
 def generate(out: Path) -> None:
-    """Runs protoc over every proto file, with the stubs that pass `mypy --strict`."""
+    """Runs protoc over every proto file, with stubs for `mypy --strict`, and writes the options."""
     protos = sorted(PROTO.rglob("*.proto"))
     services = [proto for proto in protos if proto.stem.endswith("_service")]
     _protoc(out, protos, "python", "mypy")
     _protoc(out, services, "grpc_python", "mypy_grpc")
+    (out / OPTIONS).parent.mkdir(exist_ok=True)
+    (out / OPTIONS).write_text(options())
 
 
 def generated_names() -> set[Path]:
     """The files that the present proto files give, relative to the root."""
-    names = set()
+    names = {OPTIONS}
     for proto in PROTO.rglob("*.proto"):
         stem = proto.relative_to(PROTO).with_suffix("")
         endings = ["_pb2.py", "_pb2.pyi"]
@@ -56,9 +58,8 @@ def generated_names() -> set[Path]:
 
 def generated(root: Path) -> set[Path]:
     """The generated files that lie under a root, relative to it."""
-    return {path.relative_to(root) for path in (root / "ledger").rglob("*_pb2*.py*")} - {
-        path.relative_to(root) for path in (root / "ledger").rglob("__pycache__/*")
-    }
+    paths = {root / OPTIONS, *(root / "ledger").rglob("*_pb2*.py*")}
+    return {path.relative_to(root) for path in paths if path.parent.name != "__pycache__"}
 
 
 def differences(fresh: Path) -> list[Path]:
@@ -77,7 +78,7 @@ def _protoc(out: Path, protos: list[Path], *plugins: str) -> None:
     if not protos:
         return
     scripts = Path(sys.executable).parent
-    arguments = ["protoc", f"-I{PROTO}", f"-I{WELL_KNOWN}"]
+    arguments = ["protoc", *INCLUDES]
     for plugin in plugins:
         quiet = "quiet:" if plugin.startswith("mypy") else ""
         arguments.append(f"--{plugin}_out={quiet}{out}")

@@ -55,7 +55,7 @@ class LogRecord(_message.Message):
     source_id: _builtins.str
     """Required. Who saw the event. At most 128 bytes."""
     spool_id: _builtins.bytes
-    """Optional. The source's spool: 16 bytes, or empty for an unnumbered event."""
+    """Optional. The source's spool. Exactly 16 bytes, or empty for an unnumbered event."""
     sequence: _builtins.int
     """Optional. The event's sequence in its spool; 0 for an unnumbered event."""
     send_time_ns: _builtins.int

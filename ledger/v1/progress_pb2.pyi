@@ -33,7 +33,9 @@ class Mark(_message.Message):
     next_index: _builtins.int
     """Index of the next record."""
     last_record_hash: _builtins.bytes
-    """SHA-256 of the record before it: 32 bytes, empty at index 0. It shows a log that was cut and has grown again."""
+    """SHA-256 of the record before it. Exactly 32 bytes, or empty at index 0. It shows a log that was cut and has grown
+    again.
+    """
     last_record_time_ns: _builtins.int
     """Record time of the record before it, in nanoseconds since 1970-01-01T00:00:00Z."""
     tree_state: _builtins.bytes

@@ -824,7 +824,7 @@ class ScanEvent(_message.Message):
     CORRECTION_FIELD_NUMBER: _builtins.int
     ATTRIBUTES_FIELD_NUMBER: _builtins.int
     event_id: _builtins.bytes
-    """Required. 16 bytes, unique within the source, minted once and kept over every retry.
+    """Required. Exactly 16 bytes, unique within the source, minted once and kept over every retry.
     Two scans of one source with the same `event_id` are one scan. A source that has ids of its own uses the first
     16 bytes of SHA-256 over: code system, NUL, its id; with NUL and the tracking number as sent behind it where one
     message concerns several items; and with NUL and `error` where it repeats an id to declare an error.

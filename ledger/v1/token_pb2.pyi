@@ -31,7 +31,7 @@ class PageToken(_message.Message):
     LAST_POSITION_FIELD_NUMBER: _builtins.int
     LAST_RECORD_TIME_NS_FIELD_NUMBER: _builtins.int
     request_digest: _builtins.bytes
-    """First 16 bytes of SHA-256 over the request, without page size and token."""
+    """The beginning of SHA-256 over the request, without page size and token. Exactly 16 bytes."""
     last_scan_time_ns: _builtins.int
     """The last entry shown: its scan time in nanoseconds since 1970-01-01T00:00:00Z."""
     last_event_id: _builtins.bytes
@@ -71,7 +71,7 @@ class WatchCursor(_message.Message):
     REQUEST_DIGEST_FIELD_NUMBER: _builtins.int
     SENT_FIELD_NUMBER: _builtins.int
     request_digest: _builtins.bytes
-    """First 16 bytes of SHA-256 over the request, without the cursor."""
+    """The beginning of SHA-256 over the request, without the cursor. Exactly 16 bytes."""
     @_builtins.property
     def sent(self) -> _containers.RepeatedCompositeFieldContainer[Global___PinnedIndex]:
         """How far each partition was sent."""
