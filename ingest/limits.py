@@ -87,10 +87,10 @@ WINDOW_SCANS: Final = 20_000
 WINDOW_BYTES: Final = 8 << 20
 """Bytes that a stream may have on their way: eight of the largest batches."""
 
-PENDING_BYTES_MAX: Final = 64 << 20
-"""Bytes admitted and not yet durable, of all streams: a second of work at full speed. As Python
-objects they take about twice that, which leaves the process below 300 MB. Streams add at most one
-message each, which they had begun to send.
+PENDING_BYTES_MAX: Final = 32 << 20
+"""Bytes admitted and not yet durable, of all streams: two seconds of work at full speed, so that a
+result never takes much longer, and as Python objects some 60 MB. Above it no stream is read. Each
+stream may add the one message that it had begun to send.
 """
 
 LINGER_S: Final = 0.005
@@ -108,7 +108,9 @@ FLUSH_RECORDS_ENOUGH: Final = 2_000
 """Records that are worth a flush without a wait: the cost of a commit is spread thin by then."""
 
 BUSY_RETRY_S: Final = 0.5
-"""Seconds after which a sender that was turned away may try again: half of what may be pending."""
+"""Seconds after which a sender that was turned away may try again: by then a quarter of what may be
+pending is done.
+"""
 
 UNCERTAIN_RETRY_S: Final = 0.2
 """Seconds to wait before sending again what may be in the log: about the time of a leader change

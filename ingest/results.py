@@ -36,13 +36,15 @@ def result_of(
     batch_number: int,
     now_ns: int,
 ) -> BatchResult:
-    """Say what became of a batch of `count` scans. Refusals and outcomes together name them all."""
+    """Say what became of a batch of `count` scans. Refusals and outcomes together name all that was
+    to be recorded: without outcomes nothing is durable.
+    """
     result = BatchResult(batch_number=batch_number, refusals=refusals)
     result.server_time.FromNanoseconds(now_ns)
-    if refusals or any(outcome.error for outcome in outcomes):
-        _list_ranges(result, count, outcomes)
-    else:
+    if outcomes and not refusals and not any(outcome.error for outcome in outcomes):
         result.durable.add(last=count - 1)
+    else:
+        _list_ranges(result, count, outcomes)
     highest: dict[int, int] = {}
     for outcome in outcomes:
         if outcome.error is None and outcome.last_index >= highest.get(outcome.partition, 0):

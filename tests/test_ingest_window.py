@@ -22,6 +22,8 @@ from tests.ingest_server import (
 )
 from tests.ingest_traffic import a_batch, an_encoded_event
 
+GOOD = an_encoded_event(99)
+
 
 @pytest.fixture
 async def log(tmp_path: Path) -> AsyncIterator[FaultyLog]:
@@ -80,11 +82,11 @@ class TestUnary:
 
     async def test_validation_records_nothing(self, served: Served, log: FaultyLog) -> None:
         """The refusals are listed, and nothing is durable."""
-        batch = a_batch([an_encoded_event(), b"no event"])
-        response = await record_batch(served.channel, batch, validate_only=True)
+        for events, refused in (([GOOD, b"no event"], [1]), ([GOOD, GOOD], [])):
+            response = await record_batch(served.channel, a_batch(events), validate_only=True)
 
-        assert [refusal.index for refusal in response.result.refusals] == [1]
-        assert not response.result.durable
+            assert [refusal.index for refusal in response.result.refusals] == refused
+            assert not response.result.durable
         assert await records_of(log) == []
 
     async def test_a_full_door_is_busy(self, log: FaultyLog) -> None:
