@@ -214,22 +214,28 @@ def test_a_watch_shows_what_is_there_and_what_comes(ledger: LedgerProcess) -> No
 
 @pytest.mark.slow
 def test_a_watch_outlives_the_ledger(tmp_path: Path) -> None:
-    """kill -9 and a new start: it goes on behind what was shown, without gap or double."""
+    """kill -9, an ordered end, a new start: it goes on behind what was shown, without gap or
+    double.
+    """
     with ledger_up(tmp_path) as ledger:
         record(ledger, f"RR100000062DE,SORTED,2026-03-01T09:00:00Z,A,d,{ONE}")
         watch = watching(ledger, "RR100000062DE", "--json")
         assert watch.stdout is not None
         shown = [json.loads(watch.stdout.readline())]
-        ledger.kill()
-        ledger.start()
-        for number, kind in ((TWO, "ARRIVED"), (THREE, "DELIVERED")):
+        for number, kind, ends in (
+            (TWO, "ARRIVED", ledger.kill),
+            (THREE, "DELIVERED", ledger.end),
+        ):
+            ends()
+            ledger.start()
             record(ledger, f"RR100000062DE,{kind},2026-03-01T10:00:00Z,A,d,{number}")
             shown.append(json.loads(watch.stdout.readline()))
         watch.send_signal(signal.SIGINT)
-        rest, _ = watch.communicate(timeout=20)
+        rest, remark = watch.communicate(timeout=20)
 
     assert not rest
     assert watch.returncode == DONE
+    assert 1 <= remark.count("The ledger is away") <= 2
     assert [entry["event"]["type"].removeprefix("SCAN_EVENT_TYPE_") for entry in shown] == [
         *("SORTED", "ARRIVED", "DELIVERED"),
     ]

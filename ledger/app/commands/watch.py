@@ -61,9 +61,11 @@ def _watch(
     told.print(
         f"Watching {printable(request.tracking_number)}; Ctrl-C ends.", style="dim", markup=False
     )
+    away = False
     while True:
         try:
             for message in stub.WatchTrail(request):
+                away = False
                 for entry in message.entries:
                     if as_json:
                         line = json.dumps(MessageToDict(entry, preserving_proto_field_name=True))
@@ -75,7 +77,9 @@ def _watch(
             wait_s = retry_wait_s(error)
             if wait_s is None:
                 raise CommandFailed(explain(error, address), exit_code(error)) from None
-            told.print("The ledger is away; the watch goes on when it is back.", style="yellow")
+            if not away:
+                told.print("The ledger is away; the watch goes on when it is back.", style="yellow")
+            away = True
             time.sleep(max(AGAIN_S, wait_s))
         else:
             # The server has ended the stream, as it does before it ends itself.
