@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from contextlib import asynccontextmanager
+from itertools import accumulate
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ledger import metrics
@@ -151,13 +152,15 @@ class RocksdbScanLog:
         size = 0
         for block in blocks:
             # A block beyond the end is written and not synced yet.
-            part = block.values[max(0, index - block.first) : end - block.first]
-            for value in part:
-                values.append(value)
-                size += len(value)
-                if len(values) >= max_records or size >= max_bytes:
-                    return values
-            if block.next >= end:
+            start = max(0, index - block.first)
+            stop = min(end - block.first, start + max_records - len(values))
+            part = block.values[start:stop]
+            part_size = sum(map(len, part))
+            if size + part_size >= max_bytes:
+                return values + _within(part, max_bytes - size)
+            values += part
+            size += part_size
+            if len(values) >= max_records or block.next >= end:
                 break
         if not values:
             raise Diverged(
@@ -207,8 +210,8 @@ class RocksdbScanLog:
         except Busy as error:
             self._reject(group, error)
             return
-        except LedgerError as error:
-            self._reject(group, error)
+        except Exception as error:
+            self._reject(group, engine.fail("commit", error))
             raise
         engine.on_step("log: before the acknowledgement")
         for partition, block in blocks:
@@ -272,6 +275,13 @@ class RocksdbScanLog:
                 f"Partition {partition} is not in 0..{self._identity.partitions - 1}.",
                 reason="NO_SUCH_PARTITION",
             )
+
+
+def _within(values: Sequence[bytes], max_bytes: int) -> list[bytes]:
+    """Take values up to the one that fills a size."""
+    sizes = accumulate(map(len, values))
+    full = next((at for at, size in enumerate(sizes, 1) if size >= max_bytes), len(values))
+    return list(values[:full])
 
 
 def _check_lengths(keys: Sequence[bytes], values: Sequence[bytes]) -> None:

@@ -150,8 +150,8 @@ class Engine:
         """End everything: nothing more is written or acknowledged. Returns what to raise."""
         if self.failure is None:
             self.failure = Diverged(
-                f"The folder cannot be trusted any more, a {what} failed: {error}. Nothing more is "
-                f"acknowledged. What was acknowledged before is intact; see to the disk, then "
+                f"The embedded engine stops, because a {what} failed: {error}. Nothing more is "
+                f"acknowledged; what was acknowledged before is intact. See to the disk, then "
                 f"start again.",
                 reason="ENGINE_FAILED",
             )

@@ -40,8 +40,8 @@ it.
 """
 
 WAL_BYTES_MAX: Final = 96 << 20
-"""Write-ahead log that is kept before column families are flushed: read twice after a crash, in
-about a second.
+"""Write-ahead log that is kept before column families are flushed: it is read twice after a crash,
+at some 30 MB/s.
 """
 
 BLOCK_BYTES: Final = 16 << 10

@@ -1,4 +1,5 @@
-/* What a power cut would leave: preloaded into a process, it notes what has been synced.
+/* What a power cut would leave: preloaded into a process, it notes what has been synced. Where
+ * POWERCUT_SYNCS is set, every sync after that many fails, as on a disk that has gone.
  *
  * For every file the length at its last fsync or fdatasync, for small files also the bytes (they may
  * be overwritten in place), for every folder the names at its last fsync. sync_file_range is no sync.
@@ -8,6 +9,7 @@
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <dlfcn.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -55,6 +57,12 @@ static int sync_and_note(int fd, const char *call)
     int (*real)(int) = (int (*)(int))dlsym(RTLD_NEXT, call);
     static _Thread_local char bytes[SMALL];
     struct stat before;
+    static _Atomic long syncs;
+    const char *most = getenv("POWERCUT_SYNCS");
+    if (most && ++syncs > atol(most)) {
+        errno = EIO;
+        return -1;
+    }
     /* What is written while the sync runs may or may not be covered: it is not. */
     if (!getenv("POWERCUT_NOTES") || fstat(fd, &before))
         return real(fd);

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ledger.errors import Diverged
-from tests.faults.child import Life
+from tests.faults.child import FAILED, Life
 from tests.faults.lives import KILLED, Told, judge, live
 from tests.scale import scaled
 
@@ -77,6 +77,28 @@ async def test_what_was_acknowledged_outlives_a_power_cut(
     """Synced, every acknowledged record is there with its bytes, and the writer makes its rows."""
     folder = tmp_path / "ledger"
     told = await run_until_killed(folder, shim, sync=True, seed=seed)
+
+    await judge(folder, told)
+
+
+@pytest.mark.parametrize("syncs", [40, 101])
+async def test_a_failing_sync_ends_everything(tmp_path: Path, shim: Path, syncs: int) -> None:
+    """When a sync fails nothing more is acknowledged, and the process ends; what was acknowledged
+    before outlives a power cut.
+    """
+    folder, notes = tmp_path / "ledger", tmp_path / "notes"
+    notes.mkdir()
+    told = await live(
+        Life(str(folder)),
+        environment={
+            "LD_PRELOAD": str(shim),
+            "POWERCUT_NOTES": str(notes),
+            "POWERCUT_SYNCS": str(syncs),
+        },
+    )
+    assert (told.status, told.failure) == (FAILED, "ENGINE_FAILED"), told.errors
+    assert told.acknowledged
+    cut_power(folder, notes)
 
     await judge(folder, told)
 
