@@ -52,6 +52,8 @@ class Life:
     """Name of the durable step at which the process kills itself."""
     die_after: int = 1
     """How often the step is passed before."""
+    write_buffer_bytes: int = 256 << 10
+    """Small, so that a second sees many files."""
     file_bytes_max: int = 0
     """Length at which every file is full; 0 is no limit."""
 
@@ -65,9 +67,9 @@ def say(line: str) -> None:
     os.write(1, f"{line}\n".encode())
 
 
-def hurry() -> None:
+def hurry(life: Life) -> None:
     """Make files small and periods short, so that a second sees many of each."""
-    rocksdb_options.WRITE_BUFFER_BYTES = 256 << 10  # type: ignore[misc]
+    rocksdb_options.WRITE_BUFFER_BYTES = life.write_buffer_bytes  # type: ignore[misc]
     rocksdb_options.LEVEL_BASE_BYTES = 1 << 20  # type: ignore[misc]
     rocksdb_options.BLOB_FILE_BYTES = 1 << 20  # type: ignore[misc]
     rocksdb_engine.SYNC_PERIOD_S = FAST_S  # type: ignore[misc]
@@ -137,8 +139,9 @@ async def tell_history(ledger: Folder) -> None:
 
 
 if __name__ == "__main__":
-    hurry()
+    its_life = Life(**json.loads(sys.argv[1]))
+    hurry(its_life)
     try:
-        asyncio.run(main(Life(**json.loads(sys.argv[1]))))
+        asyncio.run(main(its_life))
     except* Diverged:
         sys.exit(FAILED)

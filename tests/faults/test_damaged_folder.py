@@ -4,6 +4,8 @@ import json
 import os
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -98,6 +100,55 @@ class TestCutWriteAheadLog:
         crashed.wal.unlink()
 
         assert (await refusal(crashed.folder)).reason == "LOG_SHORTER_THAN_ACKNOWLEDGED"
+
+
+class TestSeveralWriteAheadLogs:
+    @pytest.mark.slow
+    async def test_a_hole_in_the_middle_is_refused(self, tmp_path: Path) -> None:
+        """When an older one, whose rows are not in files yet, is shorter than it was, or gone, what
+        lies in the younger one does not hide it. Unharmed, both are recovered.
+        """
+        folder, told = await crash_with_two(tmp_path)
+        harms = [-1, 0, 1, 700, 10_000]
+        reasons = {}
+        for harm in harms:
+            copy = tmp_path / f"copy {harm}"
+            shutil.copytree(folder, copy / "ledger")
+            older, _ = write_ahead_logs(copy / "ledger")
+            if harm < 0:
+                older.unlink()
+            else:
+                os.truncate(older, older.stat().st_size - harm)
+            if harm != 0:
+                reasons[harm] = (await refusal(copy)).reason
+        await judge(tmp_path / "copy 0" / "ledger", told)
+
+        assert reasons[-1] == "DATABASE_DAMAGED"
+        assert set(reasons.values()) <= {"DATABASE_DAMAGED", "LOG_SHORTER_THAN_ACKNOWLEDGED"}
+
+
+def write_ahead_logs(folder: Path) -> list[Path]:
+    """The write-ahead logs of a folder, the oldest first."""
+    return sorted((folder / "database").glob("*.log"))
+
+
+async def crash_with_two(tmp_path: Path) -> tuple[Path, Told]:
+    """Kill a ledger while it flushes: both write-ahead logs are needed, and have records."""
+
+    def flushing(folder: Path, _: Told) -> bool:
+        with suppress(FileNotFoundError):
+            logs = write_ahead_logs(folder)
+            return len(logs) == 2 and logs[1].stat().st_size > 30_000
+        return False
+
+    for attempt in range(20):
+        folder = tmp_path / f"attempt {attempt}" / "ledger"
+        told = await live(
+            Life(str(folder), write_buffer_bytes=8 << 20), kill_when=partial(flushing, folder)
+        )
+        if flushing(folder, told):
+            return folder, told
+    raise AssertionError("no crash during a flush")
 
 
 class TestOtherFiles:
