@@ -37,6 +37,14 @@ for the last.
 YIELD_EVERY = 500
 """Records after which the loop gets a turn: some 2 ms, far below what a sender would notice."""
 
+STEP_RECORDS_ENOUGH = 1_000
+"""Records that are worth a step at once: what a step costs besides them is spread thin by then."""
+
+STEP_EVERY_S = 0.025
+"""How often smaller steps are made: 32 marks a step cost some 2 ms, whatever is in it. A tenth of
+the time within which a scan is to be readable.
+"""
+
 SETTLE_TICK_S = 0.5
 """How often rows that have become settled are marked so."""
 
@@ -91,7 +99,10 @@ class Writer:
             while True:
                 runs = await insist(lambda: follower.next(RUN_RECORDS_MAX))
                 if runs:
-                    await self._keep(runs)
+                    began_s = self._monotonic()
+                    records = await self._keep(runs)
+                    if records < STEP_RECORDS_ENOUGH:
+                        await asyncio.sleep(STEP_EVERY_S - (self._monotonic() - began_s))
 
     async def taken(self, partitions: Sequence[int]) -> Mapping[int, int]:
         """Start each partition from its settled mark: rows behind it may have been lost in a power
@@ -117,7 +128,8 @@ class Writer:
                 self._marks.pop(partition, None)
         logger.info("partitions given up", extra={"partitions": len(partitions)})
 
-    async def _keep(self, runs: Sequence[Run]) -> None:
+    async def _keep(self, runs: Sequence[Run]) -> int:
+        """Keep the rows of these runs, then mark; return how many they are."""
         async with self._in_flight:
             rows: list[Row] = []
             marks = [await self._read_run(run, rows) for run in runs]
@@ -134,6 +146,7 @@ class Writer:
             metrics.WRITER_READABLE_INDEX.labels(cell.partition).set(cell.next_index)
         lag_s = self._now_ns() / 1e9 - rows[-1].record_time_us / 1e6
         metrics.WRITER_LAG_SECONDS.set(max(0.0, lag_s))
+        return len(rows)
 
     async def _read_run(self, run: Run, rows: list[Row]) -> MarkCell:
         """Append the rows of a run to `rows`, and return the mark behind it."""
@@ -146,7 +159,7 @@ class Writer:
                 if partition_of(row[0], partitions) != partition:
                     raise _wrong_partition(partition, run.first_index + offset)
             rows += part
-            if start:
+            if len(rows) % YIELD_EVERY < len(part):
                 await asyncio.sleep(0)
         last = run.values[-1]
         return encode_mark(

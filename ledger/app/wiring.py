@@ -7,6 +7,7 @@ process with them: what is acknowledged is on disk, so starting again is the way
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import signal
 import time
@@ -119,6 +120,7 @@ async def _run_roles(
             with _metrics_at(settings.metrics) as metrics, _told_to_end() as ends:
                 host, _, _ = settings.listen.rpartition(":")
                 records = await _records(folder)
+                _leave_alone_what_stays()
                 on_up(Running(f"{host}:{port}", metrics, log.identity, records))
                 await ends.wait()
                 logger.info("draining", extra={"at_most_s": settings.drain_s})
@@ -128,6 +130,14 @@ async def _run_roles(
             await server.stop(LAST_ANSWERS_S)
         for job in jobs:
             job.cancel()
+
+
+def _leave_alone_what_stays() -> None:
+    """Keep the garbage collector from what was made at the start: looking through it stops the
+    process for 25 to 75 ms, again and again, and it is never garbage.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def warn_of_insecurity(settings: Settings) -> None:

@@ -103,13 +103,15 @@ async def run_stream(
     until_s: float,
     items_at_once: int,
     interval_s: float | None,
+    offset_s: float,
     sent: Sent,
     on_result: Callable[[Any, float], None] | None = None,
 ) -> None:
     """Send until the monotonic clock says `until_s`, then wait for all results.
 
     Without `interval_s` at most IN_FLIGHT batches are on their way; with it a batch is due every
-    `interval_s` seconds, whether or not results have come.
+    `interval_s` seconds, whether or not results have come, the first of them `offset_s` later:
+    scanners do not scan in step.
     """
     method: grpc.aio.StreamStreamMultiCallable[bytes, bytes] = channel.stream_stream(METHOD)
     call = method()
@@ -119,7 +121,7 @@ async def run_stream(
     room = asyncio.Semaphore(IN_FLIGHT if interval_s is None else 10_000)
 
     async def write() -> None:
-        due_s = time.monotonic()
+        due_s = time.monotonic() + offset_s
         for wave, request in stream.batches(items_at_once):
             if interval_s is not None:
                 due_s += interval_s

@@ -82,7 +82,7 @@ async def _run(load: Load) -> Report:
                 reads.create_task(_readable(channel, result, due_s, readable_s))
 
         async with asyncio.TaskGroup() as tasks:
-            for stream in streams:
+            for number, stream in enumerate(streams):
                 tasks.create_task(
                     run_stream(
                         channel,
@@ -90,6 +90,7 @@ async def _run(load: Load) -> Report:
                         until_s=started_s + load.seconds,
                         items_at_once=load.items_at_once,
                         interval_s=interval_s,
+                        offset_s=(interval_s or 0.0) * number / load.streams,
                         sent=sent,
                         on_result=read_back,
                     )
