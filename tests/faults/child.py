@@ -1,8 +1,8 @@
 """A small ledger in a process of its own, to be killed: appends, the writer, the history.
 
 Every acknowledgement is one line on standard output, written before anything else happens:
-`A partition index number` for a record, `P number` for an entry of the progress history, `F reason`
-for a failure of the engine. Started with one argument, a `Life` as JSON.
+`A partition index number` for a record, `P number` for an entry of the progress history, `S number`
+for a row that has settled, `F reason` for a failure of the engine. Started with a `Life` as JSON.
 """
 
 import asyncio
@@ -13,6 +13,7 @@ import signal
 import sys
 import time
 from collections import Counter
+from collections.abc import Coroutine, Iterator
 from dataclasses import asdict, dataclass
 from itertools import count
 from pathlib import Path
@@ -20,10 +21,13 @@ from pathlib import Path
 from ledger import progress
 from ledger.backends import rocksdb_engine, rocksdb_options, store_rocksdb
 from ledger.backends.rocksdb_folder import Folder, open_folder
+from ledger.codec import read_record
 from ledger.errors import Busy, Diverged, LedgerError
+from ledger.position import pack_position
 from ledger.writer import Writer
 from tests.faults.known import known
 from tests.folders import PARTITIONS
+from tests.rows import row_of
 
 FAILED = 3
 """Exit status after a failure of the engine."""
@@ -36,6 +40,9 @@ BATCH_RECORDS = 10
 
 PADDING = 300
 """Bytes that make the records long enough to fill files."""
+
+ROWS_FROM = pack_position(1, 0, 0)
+"""Where rows without a log are said to come from."""
 
 FAST_S = 0.1
 """Periods that are seconds in earnest."""
@@ -54,6 +61,8 @@ class Life:
     """How often the step is passed before."""
     write_buffer_bytes: int = 256 << 10
     """Small, so that a second sees many files."""
+    does: str = "everything"
+    """Or `history` alone, without any other sync; or `rows` alone."""
     file_bytes_max: int = 0
     """Length at which every file is full; 0 is no limit."""
 
@@ -75,6 +84,9 @@ def hurry(life: Life) -> None:
     rocksdb_engine.SYNC_PERIOD_S = FAST_S  # type: ignore[misc]
     store_rocksdb.SETTLE_AFTER_S = 3 * FAST_S  # type: ignore[misc]
     progress.TICK_S = FAST_S
+    if life.does == "history":
+        rocksdb_engine.SYNC_PERIOD_S = 3_600  # type: ignore[misc]
+        progress.QUIET_S = 0
 
 
 async def main(life: Life) -> None:
@@ -101,12 +113,22 @@ async def main(life: Life) -> None:
             limit = (life.file_bytes_max, life.file_bytes_max)
             resource.setrlimit(resource.RLIMIT_FSIZE, limit)
         async with asyncio.TaskGroup() as tasks:
-            for sender in range(SENDERS):
-                tasks.create_task(send(ledger, life, sender))
-            writer = Writer(ledger.log, ledger.store, monotonic=time.monotonic, now_ns=time.time_ns)
-            tasks.create_task(writer.run())
-            tasks.create_task(progress.keep_history(ledger.store, now_ns=time.time_ns))
-            tasks.create_task(tell_history(ledger))
+            for work in works(ledger, life):
+                tasks.create_task(work)
+
+
+def works(ledger: Folder, life: Life) -> Iterator[Coroutine[None, None, None]]:
+    """What the process does, all at once."""
+    if life.does == "rows":
+        yield settle_rows(ledger)
+        return
+    yield progress.keep_history(ledger.store, now_ns=time.time_ns)
+    yield tell_history(ledger)
+    if life.does == "history":
+        return
+    for sender in range(SENDERS):
+        yield send(ledger, life, sender)
+    yield Writer(ledger.log, ledger.store, monotonic=time.monotonic, now_ns=time.time_ns).run()
 
 
 async def send(ledger: Folder, life: Life, sender: int) -> None:
@@ -125,6 +147,15 @@ async def send(ledger: Folder, life: Life, sender: int) -> None:
             continue
         for index, number in enumerate(batch, first):
             say(f"A {partition} {index} {number}")
+
+
+async def settle_rows(ledger: Folder) -> None:
+    """Put rows, and say which of them must be there for good."""
+    for number in count():
+        value = known(number, partitions=PARTITIONS, padding=PADDING).value
+        await ledger.store.put([row_of(read_record(value), value, ROWS_FROM + number)])
+        await asyncio.sleep(ledger.store.settle_after_s)
+        say(f"S {number}")
 
 
 async def tell_history(ledger: Folder) -> None:

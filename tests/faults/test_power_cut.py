@@ -103,6 +103,26 @@ async def test_a_failing_sync_ends_everything(tmp_path: Path, shim: Path, syncs:
     await judge(folder, told)
 
 
+@pytest.mark.parametrize("does", ["history", "rows"])
+async def test_what_is_told_without_an_append_outlives_a_power_cut(
+    tmp_path: Path, shim: Path, does: str
+) -> None:
+    """An entry of the history that anyone saw, and a row that has settled, are there, though no
+    append came with a sync.
+    """
+    folder, notes = tmp_path / "ledger", tmp_path / "notes"
+    notes.mkdir()
+    told = await live(
+        Life(str(folder), does=does),
+        kill_when=lambda told: told.progress >= 3 or told.settled_rows >= 2,
+        environment={"LD_PRELOAD": str(shim), "POWERCUT_NOTES": str(notes)},
+    )
+    assert told.status == KILLED, told.errors
+    cut_power(folder, notes)
+
+    await judge(folder, told)
+
+
 async def test_without_syncs_a_power_cut_is_noticed(tmp_path: Path, shim: Path) -> None:
     """The same with syncing turned off loses acknowledged records: the test above can fail."""
     folder = tmp_path / "ledger"
