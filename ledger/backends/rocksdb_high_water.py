@@ -2,7 +2,7 @@
 
 It names, per partition, the next index and the hash of the record before it, and the last entry of
 the progress history. It is overwritten after each sync and before anyone is told. It is a lower
-bound: two slots with checksums take turns, and a torn or older one only says less.
+bound: of three slots with checksums one is always whole on disk, so a torn one only says less.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import struct
+import threading
 import zlib
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
@@ -23,6 +24,8 @@ _HEAD: Final = struct.Struct("<8sQQ32sI")  # magic, turn, progress number and ha
 _PARTITION: Final = struct.Struct("<Q32s")  # next index, hash of the record before it
 _CHECKSUM: Final = struct.Struct("<I")
 _NO_HASH: Final = bytes(32)
+_SLOTS: Final = 3
+_PAGE_BYTES: Final = 4096  # What a kernel writes out at once: no two slots share one.
 
 
 class Acknowledged(NamedTuple):
@@ -35,41 +38,54 @@ class Acknowledged(NamedTuple):
 
 
 class HighWater:
-    """The open file. Used by one thread."""
+    """The open file. One thread writes, another one syncs.
 
-    def __init__(self, descriptor: int, image: bytearray, turn: int) -> None:
-        """For `create` and `load`."""
+    Between two syncs only one slot is written, again and again. A sync freezes it and lets writes
+    go on in a slot that is neither frozen nor the one synced before; so whatever a power cut leaves
+    of the pages in between, the slot that was synced last is whole.
+    """
+
+    def __init__(self, descriptor: int, image: bytearray, slot: int) -> None:
+        """For `create` and `load`: `slot` is the one that `image` was read from."""
         self._descriptor = descriptor
         self._image = image
-        self._turn = turn
-        self._synced_turn = turn
+        self._turn = _turn_of(image)
+        self._synced_turn = self._turn
+        self._synced_slot = slot
+        self._slot = (slot + 1) % _SLOTS
+        self._placing = threading.Lock()
 
     @classmethod
     def create(cls, path: Path, partitions: int) -> None:
         """Write and sync a file that says that nothing was acknowledged."""
-        image = bytearray(_slot_bytes(partitions))
+        image = bytearray(_image_bytes(partitions))
         _HEAD.pack_into(image, 0, _MAGIC, 0, 0, _NO_HASH, partitions)
         _seal(image)
         with path.open("wb") as file:
-            file.write(image * 2)
+            file.write(image.ljust(_slot_bytes(len(image)), b"\0") * _SLOTS)
             file.flush()
             os.fsync(file.fileno())
 
     @classmethod
     def load(cls, path: Path, partitions: int) -> Self:
-        """Open the file. Raises Diverged where neither slot can be read."""
-        size = _slot_bytes(partitions)
+        """Open the file. Raises Diverged where no slot can be read."""
+        size = _image_bytes(partitions)
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         except FileNotFoundError as error:
             raise _unreadable(path, "is missing") from error
-        slots = [bytearray(os.pread(descriptor, size, at)) for at in (0, size)]
-        whole = [slot for slot in slots if _is_whole(slot, size, partitions)]
+        images = [
+            bytearray(os.pread(descriptor, size, slot * _slot_bytes(size)))
+            for slot in range(_SLOTS)
+        ]
+        whole = [slot for slot in range(_SLOTS) if _is_whole(images[slot], size, partitions)]
         if not whole:
             os.close(descriptor)
             raise _unreadable(path, "is damaged")
-        image = max(whole, key=_turn_of)
-        return cls(descriptor, image, _turn_of(image))
+        # Synced again: what was read may be in the page cache alone.
+        os.fdatasync(descriptor)
+        newest = max(whole, key=lambda slot: _turn_of(images[slot]))
+        return cls(descriptor, images[newest], newest)
 
     def record(self, partition: int) -> Acknowledged:
         """Say what was acknowledged last in a partition."""
@@ -95,25 +111,29 @@ class HighWater:
         struct.pack_into("<Q32s", self._image, 16, number, digest)
 
     def write(self) -> None:
-        """Overwrite the older slot. It then survives a crash of this process."""
-        self._turn += 1
-        struct.pack_into("<Q", self._image, 8, self._turn)
-        _seal(self._image)
+        """Put down what was noted. It then survives a crash of this process."""
         size = len(self._image)
-        written = os.pwrite(self._descriptor, self._image, size * (self._turn % 2))
+        with self._placing:
+            self._turn += 1
+            struct.pack_into("<Q", self._image, 8, self._turn)
+            _seal(self._image)
+            written = os.pwrite(self._descriptor, self._image, self._slot * _slot_bytes(size))
         if written != size:
             raise OSError(f"only {written} of {size} bytes of the high-water file were written")
 
     def sync(self) -> bool:
-        """Sync what was written since the last call, from any thread; False: there was nothing.
+        """Sync what was written since the last call, from any one thread; False: there was nothing.
 
         A power cut before it only makes the bound lower.
         """
-        turn = self._turn
-        if turn == self._synced_turn:
-            return False
+        with self._placing:
+            turn, frozen = self._turn, self._slot
+            if turn == self._synced_turn:
+                return False
+            self._slot = _SLOTS - frozen - self._synced_slot  # The third of 0, 1 and 2.
         os.fdatasync(self._descriptor)
-        self._synced_turn = turn
+        # If we crash before this line the slot that was synced before has not been touched.
+        self._synced_slot, self._synced_turn = frozen, turn
         return True
 
     def close(self) -> None:
@@ -126,8 +146,13 @@ def hash_of(value: bytes) -> bytes:
     return hashlib.sha256(value).digest()
 
 
-def _slot_bytes(partitions: int) -> int:
+def _image_bytes(partitions: int) -> int:
     return _offset(partitions) + _CHECKSUM.size
+
+
+def _slot_bytes(image_bytes: int) -> int:
+    """Give the size of a slot: whole pages."""
+    return -(-image_bytes // _PAGE_BYTES) * _PAGE_BYTES
 
 
 def _offset(partition: int) -> int:

@@ -16,6 +16,7 @@ from rocksdict import (
     Cache,
     DBCompressionType,
     DBRecoveryMode,
+    Env,
     Options,
     WriteBufferManager,
 )
@@ -107,6 +108,11 @@ def database_options() -> Options:
     # One thread writes; what several of them need would cost it a tenth.
     options.set_allow_concurrent_memtable_write(False)
     options.set_max_background_jobs(BACKGROUND_JOBS)
+    # Flush and compaction take what scans leave: else a scan waits for its turn while they run.
+    environment = Env()
+    environment.lower_high_priority_thread_pool_cpu_priority()
+    environment.lower_thread_pool_cpu_priority()
+    options.set_env(environment)
     options.set_max_open_files(OPEN_FILES_MAX)
     options.set_bytes_per_sync(SYNC_BYTES)
     options.set_keep_log_file_num(_KEPT_LOG_FILES)
