@@ -69,6 +69,12 @@ PROGRESS_ENTRIES = Counter(
     "Entries of the progress history decided by this process.",
     registry=REGISTRY,
 )
+PROGRESS_AGE_SECONDS = Gauge(
+    "ledger_progress_age_seconds",
+    "Seconds since the last entry of the progress history, by this process's clock; negative where "
+    "the clock is behind it and no entry is made.",
+    registry=REGISTRY,
+)
 QUERY_REQUESTS = Counter(
     "ledger_query_requests",
     "Requests answered, by method and status.",

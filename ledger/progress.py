@@ -66,7 +66,14 @@ async def append_entry(store: TrailStore, *, now_ns: Callable[[], int]) -> bool:
     if last is not None:
         quiet = time_ns - last.time_ns < QUIET_S * 1e9
         unmoved = list(ProgressEntry.FromString(last.entry).settled) == settled
-        if time_ns <= last.time_ns or (quiet and unmoved):
+        metrics.PROGRESS_AGE_SECONDS.set((time_ns - last.time_ns) / 1e9)
+        if time_ns <= last.time_ns:
+            # This clock went back, or another process's is ahead: no entry until it has caught up.
+            logger.warning(
+                "the clock is behind the progress history", extra={"last_ns": last.time_ns}
+            )
+            return False
+        if quiet and unmoved:
             return False
     number = last.number + 1 if last else 1
     entry = ProgressEntry(number=number, time_ns=time_ns, settled=settled)

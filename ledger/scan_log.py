@@ -114,12 +114,12 @@ class ScanLog(Protocol):
         Returns fewer where a megabyte is full or the log ends, but at least one. For one record an
         engine may have to read a whole megabyte.
         Raises Diverged where `index` is not in the log: at or beyond its end, or before its first
-        record.
+        record. Busy or Uncertain where the log cannot be reached; asking again is safe.
         """
 
     async def bounds(self, partition: int) -> Bounds:
         """Return which indexes the partition holds now. Every record that was acknowledged before
-        is within.
+        is within. Raises Busy or Uncertain where the log cannot be reached; asking again is safe.
         """
 
     def follow(self, reader: str, assignment: Assignment) -> AbstractAsyncContextManager[Follower]:

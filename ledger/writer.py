@@ -113,7 +113,7 @@ class Writer:
         for partition in partitions:
             for kind in MarkKind:
                 if cell := cells.get((kind, partition)):
-                    await check_mark(self._log, cell)
+                    await self._check(cell)
             settled = cells.get((MarkKind.SETTLED, partition))
             start[partition] = settled.next_index if settled else 0
             if settled:
@@ -189,7 +189,10 @@ class Writer:
         while True:
             await asyncio.sleep(VERIFY_EVERY_S)
             for cell in list(self._marks.values()):
-                await check_mark(self._log, cell)
+                await self._check(cell)
+
+    async def _check(self, cell: MarkCell) -> None:
+        await insist(lambda: check_mark(self._log, cell))
 
 
 async def insist(call: Callable[[], Awaitable[T]]) -> T:
