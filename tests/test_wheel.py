@@ -1,5 +1,6 @@
 """What a user installs: the wheel with the locked runtime, in an empty environment, works."""
 
+import json
 import subprocess
 import sys
 import venv
@@ -38,3 +39,10 @@ def test_the_wheel_works_in_an_empty_environment(tmp_path: Path) -> None:
     said = run(python, "-I", "-c", f"import {packages}; print(ledger.__file__)", folder=tmp_path)
 
     assert said.startswith(str(tmp_path))
+
+    # The main job, out of the wheel alone: also its data files have to be there.
+    demo = (tmp_path / "empty" / "bin" / "parcel-ledger", "demo", "--json")
+    verdict = json.loads(run(*demo, "--seconds", "3", "--scanners", "50", folder=tmp_path))
+
+    assert verdict["acknowledged"] > 0
+    assert (verdict["lost"], verdict["doubled"], verdict["conflicts"]) == (0, 0, 0)
