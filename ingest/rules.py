@@ -33,6 +33,8 @@ from ledger.v1.scan_event_pb2 import (
     SCAN_EVENT_TYPE_CORRECTION,
     SCAN_EVENT_TYPE_UNMAPPED,
     SCAN_EVENT_TYPE_UNSPECIFIED,
+    UTC_OFFSET_SOURCE_UNKNOWN,
+    UTC_OFFSET_SOURCE_UNSPECIFIED,
 )
 
 if TYPE_CHECKING:
@@ -46,6 +48,7 @@ DAY_NS: Final = 86_400 * 1_000_000_000
 MINUTE_NS: Final = 60 * 1_000_000_000
 _NANOS_END = 1_000_000_000
 _COUNTRY = re.compile(r"[A-Z]{2}")
+_OFFSET_PASSED_OVER = {UTC_OFFSET_SOURCE_UNSPECIFIED, UTC_OFFSET_SOURCE_UNKNOWN}
 _NUMBER_REASONS = {
     "CONTROL_CHARACTER": REFUSAL_REASON_MALFORMED,
     "TOO_LONG": REFUSAL_REASON_TOO_LONG,
@@ -125,11 +128,8 @@ def _times(event: ScanEvent) -> Iterator[Violation]:
             f"event.utc_offset_minutes is {offset}; it goes from -{UTC_OFFSET_MINUTES_MAX} to "
             f"{UTC_OFFSET_MINUTES_MAX}.",
         )
-    if event.date_only and (timestamp_ns(event.scan_time) + offset * MINUTE_NS) % DAY_NS:
-        yield _contradiction(
-            "event.date_only",
-            "event.date_only is set, but event.scan_time is not 00:00 at event.utc_offset_minutes.",
-        )
+    if event.date_only:
+        yield from _date_only(event)
     has_from, has_until = (
         event.HasField("expected_from_time"),
         event.HasField("expected_until_time"),
@@ -146,6 +146,17 @@ def _times(event: ScanEvent) -> Iterator[Violation]:
         yield _contradiction(
             "event.expected_until_time",
             "event.expected_until_time is before event.expected_from_time.",
+        )
+
+
+def _date_only(event: ScanEvent) -> Iterator[Violation]:
+    offset, at = event.utc_offset_minutes, "event.utc_offset_minutes"
+    if event.utc_offset_source in _OFFSET_PASSED_OVER:
+        offset, at = 0, "UTC, as event.utc_offset_source does not say where the offset comes from"
+    if (timestamp_ns(event.scan_time) + offset * MINUTE_NS) % DAY_NS:
+        yield _contradiction(
+            "event.date_only",
+            f"event.date_only is set, but event.scan_time is not 00:00 at {at}.",
         )
 
 

@@ -14,6 +14,8 @@ from tests.ingest_traffic import NOW_NS, SOURCE, a_batch, admitted, an_encoded_e
 
 OTHER = {"tracking_number": "RR123456785DE", "source_id": SOURCE, "event_id": bytes(16)}
 DAY = 86_400
+UTC_MIDNIGHT = {"date_only": True, "scan_time": {"seconds": 20_000 * DAY}}
+LOCAL_MIDNIGHT = {"date_only": True, "scan_time": {"seconds": 20_000 * DAY - 7_200}}
 
 # Changes to a good event, the field at fault, the reason.
 REFUSED: list[tuple[dict[str, Any], str, str]] = [
@@ -58,6 +60,9 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
         "OUT_OF_RANGE",
     ),
     ({"date_only": True}, "date_only", "CONTRADICTION"),
+    ({**LOCAL_MIDNIGHT, "utc_offset_source": 4}, "date_only", "CONTRADICTION"),
+    ({**LOCAL_MIDNIGHT, "utc_offset_source": None}, "date_only", "CONTRADICTION"),
+    ({**UTC_MIDNIGHT, "utc_offset_source": 77}, "date_only", "CONTRADICTION"),
     ({"type": 40, "source_code": "X"}, "code_system", "REQUIRED"),
     ({"type": 40, "code_system": "usps"}, "source_code", "REQUIRED"),
     ({"containment": {"container_number": "T1"}}, "containment.direction", "ENUM"),
@@ -122,7 +127,11 @@ KEPT: list[dict[str, Any]] = [
     {"raw_barcode": bytes(4_096)},
     {"position": {}},
     {"position": {"latitude": -90, "longitude": 180, "accuracy_meters": 12}},
-    {"date_only": True, "scan_time": {"seconds": 20_000 * DAY - 7_200}},
+    LOCAL_MIDNIGHT,
+    {**LOCAL_MIDNIGHT, "utc_offset_source": 77},
+    # An offset of which nobody says where it is from is passed over, and UTC is assumed.
+    {**UTC_MIDNIGHT, "utc_offset_source": 4},
+    {**UTC_MIDNIGHT, "utc_offset_source": None},
     {"containment": {"direction": 1, "container_number": "T 1"}},
     {"containment": {"direction": 3}},
     {"containment": {"direction": 99}},
