@@ -151,9 +151,13 @@ class TrailStore(Protocol):
 
         True: this entry, or the same bytes, stands under its number. False: another entry does, or
         the entry before is missing, or is not earlier: read the last one and try the next number.
-        An entry that stands never changes, and is there for good `settle_after_s` later: whoever
-        answers from an entry lets it grow that old.
+        An entry that stands never changes.
         """
 
     async def progress_at(self, time_ns: int | None = None) -> ProgressCell | None:
-        """Return the last entry at or before a time, or the last of all; None without any."""
+        """Return the last entry at or before a time, or the last of all; None without any.
+
+        With a time only entries count that are there for good: an engine that may still forget one
+        does not show it yet. Without a time the last decided one is returned all the same: for
+        those who append the next.
+        """
