@@ -105,6 +105,7 @@ class Scanner:
         source_id: str,
         spool_id: bytes | None = None,
         next_sequence: int = 1,
+        acked_through: int = 0,
         client: str = "parcel-ledger-scanner",
         version: str = "1",
         settings: ScannerSettings | None = None,
@@ -118,7 +119,8 @@ class Scanner:
         """Speak for `source_id` to the ledger at `target` (host and port).
 
         `spool_id` None makes a new spool; a program that keeps its spool over restarts gives it
-        with the `next_sequence`; empty is unnumbered. `on_refused` is told each refused event.
+        with the `next_sequence`, and with the `acked_through` up to which it knows all to be
+        durable or refused; empty is unnumbered. `on_refused` is told each refused event.
         A `channel` that is given is shared, and not closed.
         """
         self.spool_id = random_bytes(ID_BYTES) if spool_id is None else spool_id
@@ -129,6 +131,7 @@ class Scanner:
         self._owns_channel = channel is None
         self._outgoing = Outgoing(
             next_sequence=next_sequence if self.spool_id else 0,
+            acked_through=acked_through if self.spool_id else 0,
             batch_scans=self._settings.batch_scans,
             batch_bytes=self._settings.batch_bytes,
             counts=self.counts,
@@ -195,6 +198,13 @@ class Scanner:
     def next_sequence(self) -> int:
         """The number of the next scan: what a program keeps with its spool id over restarts."""
         return self._outgoing.next_sequence
+
+    @property
+    def acked_through(self) -> int:
+        """The number up to which every scan is known to be durable or refused; 0 is none. A program
+        keeps it, too.
+        """
+        return self._outgoing.acked_through()
 
     async def record(self, event: bytes | ScanEvent) -> Receipt:
         """Record one scan, and return when it is durable.

@@ -17,7 +17,7 @@ from ledger.v1.ingest_service_pb2 import DURABILITY_UNSPECIFIED, Refusal
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from ingest.scanner_batch import Outcome
     from ingest.scanner_settings import ScannerCounts
@@ -32,14 +32,15 @@ class Outgoing:
         self,
         *,
         next_sequence: int,
+        acked_through: int = 0,
         batch_scans: int,
         batch_bytes: int,
         counts: ScannerCounts,
         on_left: Callable[[], None],
         on_refused: Callable[[bytes, Refusal], None],
     ) -> None:
-        """`next_sequence` 0 is unnumbered. `on_left` is called whenever scans got their outcome,
-        `on_refused` with each refused event.
+        """`next_sequence` 0 is unnumbered; `acked_through` is what is known of the scans before it.
+        `on_left` is called whenever scans got their outcome, `on_refused` with each refused event.
         """
         self._counts = counts
         self._on_left = on_left
@@ -56,6 +57,9 @@ class Outgoing:
 
         self._queue: deque[tuple[Part, Sequence[bytes]]] = deque()
         self._again: list[OutBatch] = []
+        self._out: set[OutBatch] = set()  # Taken from here: on their way, or about to be.
+        self._acked_before = acked_through
+        self._knows_all = acked_through >= next_sequence - 1
 
     def lower_limits(self, limits: Limits) -> None:
         """Keep to the server's limits; 0 is not stated."""
@@ -77,7 +81,9 @@ class Outgoing:
         so, a new one.
         """
         if self._again and self._again[0].due_s <= now_s:
-            return heapq.heappop(self._again)
+            batch = heapq.heappop(self._again)
+            self._out.add(batch)
+            return batch
         if not fresh or not self._queue:
             return None
         submission, offset, _ = self._queue[0][0]
@@ -91,6 +97,7 @@ class Outgoing:
             else:
                 self._queue[0] = (Part(submission, offset + room, count - room), events[room:])
         self.queued -= len(batch.events)
+        self._out.add(batch)
         return batch
 
     def _room(self, batch: OutBatch, events: Sequence[bytes]) -> int:
@@ -102,6 +109,7 @@ class Outgoing:
     def send_again(self, batch: OutBatch, due_s: float) -> None:
         """Keep a batch until it is due."""
         batch.due_s = due_s
+        self._out.discard(batch)
         heapq.heappush(self._again, batch)
 
     def next_due_s(self) -> float | None:
@@ -113,9 +121,11 @@ class Outgoing:
         self._again.remove(batch)
         heapq.heapify(self._again)
 
-    def acked_through(self, in_flight: Iterable[OutBatch]) -> int:
-        """Give the highest sequence up to which every scan has its outcome."""
-        firsts = [batch.first_sequence for batch in (*self._again, *in_flight)]
+    def acked_through(self) -> int:
+        """Give the highest sequence up to which every scan is known to have its outcome."""
+        if not self._knows_all:
+            return self._acked_before  # What lies between it and the first scan here is not known.
+        firsts = [batch.first_sequence for batch in (*self._again, *self._out)]
         if self._queue:
             submission, offset, _ = self._queue[0][0]
             firsts.append(submission.first_sequence + offset)
@@ -128,6 +138,14 @@ class Outgoing:
 
         An index that the result does not name is to be sent again, too.
         """
+        again = self._settle(batch, result, durability)
+        self._out.discard(batch)  # Not before: who is told of a refusal may look at what is acked.
+        return again
+
+    def _settle(
+        self, batch: OutBatch, result: BatchResult, durability: Durability.ValueType
+    ) -> list[tuple[OutBatch, float]]:
+        """Sort a result's indexes by their fate, and do with each what that is."""
         count, durable = len(batch.events), result.durable
         if len(durable) == 1 and not durable[0].first and durable[0].last == count - 1:
             self._leave(batch, result.highest_positions, durability)

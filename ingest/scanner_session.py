@@ -189,7 +189,7 @@ class Session:
                 source_id=self._source_id,
                 spool_id=self._spool_id,
                 minted_through=self._outgoing.next_sequence - 1,
-                acked_through=self._outgoing.acked_through(self._in_flight.values()),
+                acked_through=self._outgoing.acked_through(),
             )
         return RawRecordScansRequest(heartbeat=heartbeat).SerializeToString()
 
