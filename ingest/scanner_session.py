@@ -16,6 +16,7 @@ from ledger.v1.ingest_service_pb2 import (
     Credit,
     Heartbeat,
     Open,
+    SourceProgress,
 )
 from ledger.v1.raw_pb2 import RawRecordScansRequest
 
@@ -73,7 +74,8 @@ class Session:
 
     def open_message(self, client: str, version: str) -> bytes:
         """Encode the first message."""
-        return RawRecordScansRequest(open=Open(client=client, version=version)).SerializeToString()
+        message = Open(client=client, version=version, sources=self._progress())
+        return RawRecordScansRequest(open=message).SerializeToString()
 
     def next_message(self, now_s: float, now_ns: int) -> bytes | None:
         """Encode the next message, if one may be sent now: a batch, or a sign of life."""
@@ -183,15 +185,22 @@ class Session:
         return request.SerializeToString()
 
     def _heartbeat(self) -> bytes:
-        heartbeat = Heartbeat()
-        if self._spool_id:
-            heartbeat.sources.add(
+        return RawRecordScansRequest(
+            heartbeat=Heartbeat(sources=self._progress())
+        ).SerializeToString()
+
+    def _progress(self) -> list[SourceProgress]:
+        """Tell how far the source is; an unnumbered one has nothing to say."""
+        if not self._spool_id:
+            return []
+        return [
+            SourceProgress(
                 source_id=self._source_id,
                 spool_id=self._spool_id,
                 minted_through=self._outgoing.next_sequence - 1,
                 acked_through=self._outgoing.acked_through(),
             )
-        return RawRecordScansRequest(heartbeat=heartbeat).SerializeToString()
+        ]
 
     def _take_opened(self, opened: Opened) -> None:
         self._is_open = True

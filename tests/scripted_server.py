@@ -19,6 +19,7 @@ from ledger.v1.ingest_service_pb2 import (
     Credit,
     IndexRange,
     Limits,
+    Open,
     Opened,
     RecordScansResponse,
     Resend,
@@ -54,7 +55,7 @@ class ScriptedServer:
             durability=DURABILITY_SYNCED,
         )
         self.batches: list[RawBatch] = []
-        self.streams = 0
+        self.opens: list[Open] = []
         self.others: list[RawRecordScansRequest] = []
         self.address = ""
         self.lingers_s = 0.0
@@ -63,10 +64,18 @@ class ScriptedServer:
         self.heard = asyncio.Event()
         """Set by each message behind the opening."""
 
+        self.greeted = asyncio.Event()
+        """Set by each opening."""
+
+    @property
+    def streams(self) -> int:
+        """How many streams were opened."""
+        return len(self.opens)
+
     async def record_scans(self, _: AsyncIterator[bytes], context: Any) -> None:  # noqa: ANN401
         """Serve one stream."""
-        self.streams += 1
-        await context.read()
+        self.opens.append(RawRecordScansRequest.FromString(await context.read()).open)
+        self.greeted.set()
         await context.write(response(opened=self.opened))
         while isinstance(message := await context.read(), bytes):
             self.heard.set()

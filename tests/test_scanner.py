@@ -254,11 +254,11 @@ class TestEnd:
                 await scanner.submit([an_encoded_event(1)])
         await server.stop(0)
 
-    async def test_a_bad_source_id_stops_the_scanner(self, served: Served) -> None:
-        """A batch rule that every batch would break: its scans are given up, with the reason."""
-        async with Scanner(served.address, source_id="gate\n17") as scanner:
-            with pytest.raises(ScanRefused, match="control character") as refused:
+    async def test_a_bad_source_id_stops_the_scanner(self, served: Served, log: FaultyLog) -> None:
+        """A rule that every batch would break: nothing is sent, and nothing counts as refused."""
+        async with Scanner(served.address, source_id="gate\t17") as scanner:
+            with pytest.raises(ScannerStopped, match="source_id has a control character"):
                 await scanner.record(an_event(1))
 
-        assert refused.value.refusal.field == "batch.source_id"
-        assert scanner.counts.refused == 1
+        assert scanner.counts.refused == 0
+        assert await records_of(log) == []

@@ -14,7 +14,7 @@ from ledger.v1.ingest_service_pb2 import (
     SourceState,
 )
 from ledger.v1.raw_pb2 import RawBatch
-from tests.ingest_traffic import SOURCE, an_event
+from tests.ingest_traffic import SOURCE, SPOOL, an_event
 from tests.scripted_server import (
     EVENTS,
     FAST,
@@ -155,6 +155,38 @@ class TestEndings:
 
         assert (progress.source_id, progress.spool_id) == (SOURCE, scanner.spool_id)
         assert (progress.minted_through, progress.acked_through) == (10, 10)
+
+    async def test_every_stream_opens_with_how_far_the_source_is(self) -> None:
+        """So a device that comes back says what was minted, also before it sends anything."""
+        script = once(lambda _: Uncertain("Gone.", reason="TEST"))
+        async with scripted(script) as server:
+            async with Scanner(
+                server.address,
+                source_id=SOURCE,
+                spool_id=SPOOL,
+                next_sequence=4,
+                acked_through=3,
+                settings=FAST,
+            ) as scanner:
+                await server.greeted.wait()
+                await scanner.submit(EVENTS)
+            told = [source for opened in server.opens for source in opened.sources]
+
+        assert {(source.source_id, source.spool_id) for source in told} == {(SOURCE, SPOOL)}
+        assert [(source.minted_through, source.acked_through) for source in told] == [
+            (3, 3),
+            (13, 3),
+        ]
+
+    async def test_an_unnumbered_source_opens_without_progress(self) -> None:
+        """It has no spool, and a progress without one would break the stream."""
+        async with (
+            scripted(taken) as server,
+            Scanner(server.address, source_id=SOURCE, spool_id=b"", settings=FAST) as scanner,
+        ):
+            await scanner.record(an_event())
+
+        assert [len(opened.sources) for opened in server.opens] == [0]
 
     async def test_nobody_there_is_waited_for(self) -> None:
         """A scanner may start before its server; attempts go on until there is one."""
