@@ -6,6 +6,7 @@ import io
 import os
 import subprocess
 import sys
+import time
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from ledger.v1.trail_service_pb2 import TrailEntry
 
 COMMAND = (sys.executable, "-m", "ledger.app.cli")
+
+READABLE_WITHIN_S = 20
+"""Longest wait for what is durable to be readable: a busy machine takes a second."""
 
 
 class Said(NamedTuple):
@@ -43,11 +47,20 @@ def ledger_up(folder: Path) -> Iterator[LedgerProcess]:
         ledger.end()
 
 
-def entries_of(ledger: LedgerProcess, *numbers: str) -> list[TrailEntry]:
-    """Read whole trails, one behind the other."""
+def entries_of(ledger: LedgerProcess, *numbers: str, at_least: int = 0) -> list[TrailEntry]:
+    """Read whole trails, one behind the other.
+
+    Waits for so many entries: a scan is durable some milliseconds before its trail shows it.
+    """
+    keys = [number.encode() for number in numbers]
+    until_s = time.monotonic() + READABLE_WITHIN_S
     with open_channel(ledger.address) as channel:
-        found = dict(trails(TrailServiceStub(channel), [number.encode() for number in numbers]))
-    return [entry for number in numbers for entry in found[number.encode()]]
+        while True:
+            found = dict(trails(TrailServiceStub(channel), keys))
+            entries = [entry for key in keys for entry in found[key]]
+            if len(entries) >= at_least or time.monotonic() > until_s:
+                return entries
+            time.sleep(0.02)
 
 
 def typed(*words: object) -> Said:
