@@ -21,7 +21,7 @@ from ledger.v1 import scan_event_pb2 as pb
 
 def csv_lines(text: str) -> list[Line]:
     """Read a CSV."""
-    return list(open_csv(io.StringIO(text, newline=""))[1])
+    return list(open_csv(io.StringIO(text, newline=""))[-1])
 
 
 def ndjson_lines(text: str) -> list[Line]:
@@ -53,11 +53,69 @@ def test_a_bad_line_of_csv_harms_no_other() -> None:
 
     assert [line.number for line in lines] == [2, 3, 4, 5, 6]
     assert [bool(line.problem) for line in lines] == [True, True, True, True, False]
+    assert [line.original for line in lines[:3]] == [["1"], ["1,2,3"], ['"x"y,2']]
     assert lines[3].problem == "it is not UTF-8"
     assert lines[-1].values == {"a": "1", "b": "2"}
 
 
-@pytest.mark.parametrize("text", ["", "a,a\n", "a,,b\n", "\udcff,b\n", "\n"])
+@pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("at", [0, 1_500, 2_999])
+@pytest.mark.parametrize("bad", ['"1,2', '1,"2', '1",2', '1,2"', '"1,""2'])
+def test_a_stray_quote_takes_its_own_line_alone(bad: str, at: int, newline: str) -> None:
+    """In the first line, a middle one and the last one: all others are read, and it stays as is."""
+    rows = [f'{n},"x, ""{n}"""' for n in range(3_000)]
+    rows[at] = bad
+
+    lines = csv_lines(newline.join(["a,b", *rows]))
+
+    assert [line.number for line in lines] == list(range(2, 3_002))
+    assert [n for n, line in enumerate(lines) if line.problem] == [at]
+    assert "double quotes" in lines[at].problem
+    assert lines[at].original == [bad]
+    for n, line in enumerate(lines):
+        assert n == at or line.values == {"a": str(n), "b": f'x, "{n}"'}
+
+
+def test_a_line_break_in_a_cell_is_said_and_neither_half_is_a_line() -> None:
+    """Also the second half is refused, though it may have as many cells as the header."""
+    first, second, good = csv_lines('a,b\n1,"x\ny",2\n3,4\n')
+
+    assert "line break" in first.problem
+    assert "line break" in second.problem
+    assert (first.original, second.original) == (['1,"x'], ['y",2'])
+    assert (good.number, good.values) == (4, {"a": "3", "b": "4"})
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize(
+    "chars", [n * LINE_CHARS_MAX + more for n in (1, 2) for more in range(-1, 4)]
+)
+def test_a_line_of_csv_has_a_longest_length(chars: int, newline: str) -> None:
+    """As long as it may be it is read; longer, it is refused and not kept whole. Both ends count
+    as one, wherever a reading is cut.
+    """
+    lines = csv_lines(newline.join(["a,b", "x" * (chars - 2) + ",2", "3,4", ""]))
+
+    assert [line.number for line in lines] == [2, 3]
+    assert bool(lines[0].problem) == (chars > LINE_CHARS_MAX)
+    assert len(lines[0].original[0]) <= LINE_CHARS_MAX + 1
+    assert lines[1].values == {"a": "3", "b": "4"}
+
+
+def test_an_endless_line_is_refused_at_the_end_of_the_file() -> None:
+    """With an open quote in it, too."""
+    [line] = csv_lines('a,b\n"' + "x" * 7 * LINE_CHARS_MAX)
+
+    assert "longer than" in line.problem
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "a,a\n", "a,,b\n", "\udcff,b\n", "\n", '"a,b\n1,2\n', 'a,"b\n', 'a",b\n'),
+        "a," + "b" * LINE_CHARS_MAX + "\n",
+    ],
+)
 def test_a_csv_without_a_header_is_refused(text: str) -> None:
     """Without names nothing can be read."""
     with pytest.raises(Refused, match="no CSV of scans"):
@@ -69,6 +127,22 @@ def test_a_file_of_refused_lines_can_be_sent_again() -> None:
     [line] = csv_lines("refused_line,refused_reason,tracking_number\n7,MALFORMED,RR1\n")
 
     assert line.values == {"tracking_number": "RR1"}
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_a_line_that_was_refused_twice_loses_its_old_reasons(delimiter: str) -> None:
+    """What stood in the first file is the original, whatever its old reasons have in them."""
+    bad = 'RR1,"A'.replace(",", delimiter)
+    rows = [
+        "refused_line,refused_reason,tracking_number,place".replace(",", delimiter),
+        f'7{delimiter}"why, ""and; \tmore"""{delimiter}{bad}',
+        f"7{delimiter}no more",
+    ]
+
+    known, short = csv_lines("\n".join(rows))
+
+    assert known.original == [bad]
+    assert short.original == [rows[2]]
 
 
 def test_ndjson_is_flattened_and_numbers_stay_text() -> None:

@@ -59,6 +59,7 @@ class ScanFile:
     Attributes:
         kind: its format.
         columns: the header of a CSV; empty for NDJSON.
+        delimiter: what stands between the cells of a CSV.
         lines: its lines, once.
         size: bytes in all; None for a pipe.
     """
@@ -66,10 +67,11 @@ class ScanFile:
     def __init__(self, stream: TextIO, kind: Kind) -> None:
         self.kind = kind
         self.columns: Sequence[str] = ()
+        self.delimiter = ","
         self._descriptor = stream.fileno()
         self.size = os.fstat(self._descriptor).st_size or None
         if kind == "csv":
-            self.columns, self.lines = open_csv(stream)
+            self.columns, self.delimiter, self.lines = open_csv(stream)
             _check_columns(self.columns)
         else:
             self.lines = read_ndjson(stream)
@@ -143,18 +145,22 @@ def in_background(lines: Iterable[Line], *, linger_s: float) -> Iterator[Line | 
 class RefusedFile:
     """A CSV of refused lines; made with the first of them. Mended, it can be sent as it is.
 
+    Each line of it is one refused line. One that cannot be split stands there as it stood, with
+    its stray quote: what is not mended is refused again, and never sent as something else.
+
     Attributes:
         path: where it is, or would be.
         count: how many lines it has.
         first: the first few.
     """
 
-    def __init__(self, path: Path, columns: Sequence[str]) -> None:
-        """`columns` are those of the file that is sent; empty for NDJSON."""
+    def __init__(self, path: Path, columns: Sequence[str], delimiter: str) -> None:
+        """`columns` and `delimiter` are those of the file that is sent; empty, a comma: NDJSON."""
         self.path = path
         self.count = 0
         self.first: list[Refusal] = []
         self._columns = columns
+        self._delimiter = delimiter
         self._kept = [i for i, name in enumerate(columns) if not name.startswith(REFUSED_PREFIX)]
         self._file: TextIO | None = None
 
@@ -168,19 +174,24 @@ class RefusedFile:
             why = [REFUSED_PREFIX + name for name in ("line", "field", "reason", "message")]
             self._write([*why, *([self._columns[i] for i in self._kept] or ["text"])])
         line, *reasons = refusal
+        why = [str(line.number), *(" ".join(reason.splitlines()) for reason in reasons)]
         cells = line.original
-        if self._columns and len(cells) == len(self._columns):
-            cells = [cells[i] for i in self._kept]
-        self._write([str(line.number), *reasons, *cells])
+        if not self._columns:
+            self._write([*why, *cells])
+        elif len(cells) == len(self._columns):
+            self._write([*why, *(cells[i] for i in self._kept)])
+        else:
+            self._write(why, as_it_stood=self._delimiter + cells[0])
 
     def close(self) -> None:
         """Close the file, where there is one."""
         if self._file:
             self._file.close()
 
-    def _write(self, cells: Sequence[str]) -> None:
+    def _write(self, cells: Sequence[str], as_it_stood: str = "") -> None:
         assert self._file is not None
-        csv.writer(self._file, lineterminator="\n").writerow(cells)
+        end = f"{as_it_stood}\n"
+        csv.writer(self._file, delimiter=self._delimiter, lineterminator=end).writerow(cells)
 
 
 def _check_columns(columns: Sequence[str]) -> None:

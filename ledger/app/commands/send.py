@@ -71,7 +71,7 @@ def send(
     place_name, city, region, postal_code, country, container_number, containment_direction.
     `source` says who saw the scan; attribute.NAME takes what has no field. A value of an enum may
     be in any case and without its prefix. A missing event_id is made from the line: sending a file
-    twice changes nothing.
+    twice changes nothing. A scan is one line: no cell may have a line break.
 
     Exit code: 0 all is durable, 1 something was refused, 2 not all could be sent.
     """
@@ -88,7 +88,9 @@ def send(
         if scan_file.columns and "source" not in scan_file.columns and not source:
             raise CommandFailed("Say who saw the scans: --source NAME, or a column `source`.")
         bad = RefusedFile(
-            refused or Path(f"{'stdin' if file == STDIN else file}.refused.csv"), scan_file.columns
+            refused or Path(f"{'stdin' if file == STDIN else file}.refused.csv"),
+            scan_file.columns,
+            scan_file.delimiter,
         )
         sender = Sender(channel, server=address, give_up_s=give_up_s, on_refused=bad.add)
         shipment = Shipment(scan_file, sender, bad, source or "")
