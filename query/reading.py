@@ -7,12 +7,15 @@ scanned a million times) costs those who ask for it, and no others.
 from __future__ import annotations
 
 import asyncio
+import sys
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
+from ledger.errors import Busy
 from query.trail import GROUP_BYTES, below
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
     from ledger.trail_store import Slice, StoredRow, TrailStore
 
@@ -24,10 +27,14 @@ a real item has some hundred.
 WHOLE_BYTES_MAX = 8 << 20
 """Most bytes of records of a trail that is read whole."""
 
-LOOK_THROUGH_ROWS_MAX = 100_000
-"""Most records that are looked through for those that may be shown. Only an item that was scanned
-that often has more, and is then served as oversized also where the pins leave little of it.
+LOOK_S = 4.0
+"""Longest time in seconds for one look through a trail, of which the pins may leave little: some
+million records. Then it is Busy, because another answer would not be the one as of that time. Less
+than the time that a batch gives to an item.
 """
+
+LOOK_RETRY_AFTER_S = 1.0
+"""When to ask again for what could not be looked through: by then much of it is in memory."""
 
 SHORT_ROWS = 500
 """Records in the first read of a trail. What does not fit waits for a place among the long
@@ -42,6 +49,15 @@ SHORT_READS_MAX = 64
 
 LONG_READS_MAX = 4
 """Most long reads at once: 40 MiB of rows."""
+
+LONG_ROWS = 20_000
+"""Records after which a long read is an endless one, and leaves its place to others: some 0.1 s."""
+
+ENDLESS_READS_MAX = 2
+"""Most endless reads at once: two of them share what the long reads leave of the store."""
+
+ENDLESS_PLACES = 16
+"""Most endless reads that run or wait, each with up to 10 MiB of rows that it has kept."""
 
 REST_ROWS = 2_000
 """Most records in one of the reads that follow the first."""
@@ -66,11 +82,14 @@ class Stretch(NamedTuple):
 class TrailReader:
     """Reads trails for all requests of one process."""
 
-    def __init__(self, store: TrailStore) -> None:
-        """`store` is only read from."""
+    def __init__(self, store: TrailStore, *, monotonic: Callable[[], float]) -> None:
+        """`store` is only read from; `monotonic` gives seconds."""
         self._store = store
+        self._monotonic = monotonic
         self._short = asyncio.Semaphore(SHORT_READS_MAX)
         self._long = asyncio.Semaphore(LONG_READS_MAX)
+        self._endless = asyncio.Semaphore(ENDLESS_READS_MAX)
+        self._endless_places = ENDLESS_PLACES
 
     async def first_of_many(self, keys: Sequence[bytes]) -> Mapping[bytes, Slice]:
         """Read the first rows of many keys. What comes back is good for `whole`."""
@@ -87,6 +106,7 @@ class TrailReader:
         """Return all rows below the pins; None where there are more of them than are read whole.
 
         `begun` holds the first rows of these keys, where they have been read already.
+        Raises Busy where looking through what is above the pins takes too long.
         """
         tally = _Tally(limits)
         keyed_rows: KeyedRows = []
@@ -97,25 +117,58 @@ class TrailReader:
                 async with self._short:
                     part = await self._store.read(key, max_rows=SHORT_ROWS, max_bytes=SHORT_BYTES)
             rows = tally.keep(part.rows)
-            if part.more:
-                async with self._long:
-                    rows += await self._rest(key, part.rows[-1].order, tally)
+            if part.more and not tally.is_full:
+
+                def take(part: Slice, rows: list[StoredRow] = rows) -> bool:
+                    rows += tally.keep(part.rows)
+                    return tally.is_full
+
+                await self._look_through(key, after(part.rows[-1].order), take)
             if tally.is_full:
                 return None
             keyed_rows.append((key, rows))
         return keyed_rows
 
-    async def _rest(self, key: bytes, last: bytes, tally: _Tally) -> list[StoredRow]:
-        rows: list[StoredRow] = []
-        while not tally.is_full:
+    async def _look_through(self, key: bytes, start: bytes, take: Callable[[Slice], bool]) -> None:
+        """Read on until `take` has enough, or the trail ends. It is given every slice."""
+        async with self._long:
+            end_s = self._monotonic() + LOOK_S
+            last = await self._look(key, start, take, end_s=end_s, most=LONG_ROWS)
+        if last is not None:
+            async with self._endless_place():
+                await self._look(key, after(last), take, end_s=end_s, most=sys.maxsize)
+
+    async def _look(
+        self, key: bytes, start: bytes, take: Callable[[Slice], bool], *, end_s: float, most: int
+    ) -> bytes | None:
+        """Return the last order where there is more to read after so many rows, else None."""
+        count = 0
+        while True:
+            if self._monotonic() >= end_s:
+                raise _busy()
             part = await self._store.read(
-                key, start=after(last), max_rows=REST_ROWS, max_bytes=REST_BYTES
+                key, start=start, max_rows=REST_ROWS, max_bytes=REST_BYTES
             )
-            rows += tally.keep(part.rows)
-            if not part.more:
-                break
+            if take(part) or not part.more:
+                return None
             last = part.rows[-1].order
-        return rows
+            count += len(part.rows)
+            if count >= most:
+                return last
+            start = after(last)
+            await asyncio.sleep(0)  # A store that answers at once lets nobody else run.
+
+    @asynccontextmanager
+    async def _endless_place(self) -> AsyncIterator[None]:
+        # The wait ends in time: who is ahead has begun earlier, and so gives up earlier.
+        if not self._endless_places:
+            raise _busy()
+        self._endless_places -= 1
+        try:
+            async with self._endless:
+                yield
+        finally:
+            self._endless_places += 1
 
     async def stretch(
         self,
@@ -154,15 +207,14 @@ class TrailReader:
 
 
 class _Tally:
-    """Counts what a read of a whole trail has kept, and how much it has looked through."""
+    """Counts what a read of a whole trail has kept."""
 
     def __init__(self, limits: Mapping[int, int]) -> None:
         self._limits = limits
-        self._rows = self._bytes = self._looked_through = 0
+        self._rows = self._bytes = 0
 
     def keep(self, rows: Sequence[StoredRow]) -> list[StoredRow]:
         kept = below(rows, self._limits)
-        self._looked_through += len(rows)
         self._rows += len(kept)
         self._bytes += sum(len(row.record) for row in kept)
         return kept
@@ -170,11 +222,15 @@ class _Tally:
     @property
     def is_full(self) -> bool:
         # What is kept depends on the pins alone, so that the answer as of a time stays the same.
-        return (
-            self._rows > WHOLE_ROWS_MAX
-            or self._bytes > WHOLE_BYTES_MAX
-            or self._looked_through > LOOK_THROUGH_ROWS_MAX
-        )
+        return self._rows > WHOLE_ROWS_MAX or self._bytes > WHOLE_BYTES_MAX
+
+
+def _busy() -> Busy:
+    return Busy(
+        "This item has too many records to be looked through now. Ask again in some seconds.",
+        reason="TRAIL_TOO_LONG_FOR_NOW",
+        retry_after_s=LOOK_RETRY_AFTER_S,
+    )
 
 
 def after(order: bytes) -> bytes:

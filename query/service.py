@@ -66,7 +66,7 @@ class TrailService:
         self._progress = progress
         self._watches = watches
         self._monotonic = monotonic
-        self._reader = TrailReader(store)
+        self._reader = TrailReader(store, monotonic=monotonic)
         self._watch_reads = asyncio.Semaphore(WATCH_READS_MAX)
 
     def handler(self) -> grpc.GenericRpcHandler:

@@ -1,4 +1,4 @@
-"""Pages of a trail over gRPC: one snapshot, whatever arrives meanwhile, also of endless trails."""
+"""Pages of a trail over gRPC: one snapshot, whatever arrives meanwhile."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ from google.protobuf.duration_pb2 import Duration
 
 from ledger.v1.scan_event_pb2 import Attribute
 from ledger.v1.trail_service_pb2 import TrailOrder, TrailView
-from query import reading
 from query.answers import PAGE_BYTES_MAX, PAGE_ENTRIES_MAX
 from query.reading import WHOLE_ROWS_MAX
 from query.requests import PAGE_ENTRIES_DEFAULT
 from tests.asking import asked, failing
-from tests.trails import at_minute, event_id, positions, scan, timestamp, wire_position
+from tests.trails import at_minute, scan, wire_position
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -34,11 +33,6 @@ async def door(tmp_path: Path) -> AsyncIterator[Asked]:
     """A door to an empty ledger."""
     async with asked(tmp_path / "ledger") as opened:
         yield opened
-
-
-async def walk(door: Asked, **fields: object) -> list[TrailEntry]:
-    """Join the pages of a trail."""
-    return [entry async for page in door.pages(**fields) for entry in page.entries]
 
 
 def minutes(entries: Sequence[TrailEntry]) -> list[int]:
@@ -183,94 +177,3 @@ class TestSnapshot:
         assert not any(page.oversized for page in pages)
         assert minutes([e for page in pages for e in page.entries]) == list(range(count))
         assert (await door.list()).oversized
-
-
-class TestOversized:
-    async def test_5000_records_are_read_whole(self, door: Asked) -> None:
-        """The limit itself is not oversized; one more is."""
-        await door.shelf.put(*(scan(i, minute=i) for i in range(WHOLE_ROWS_MAX)))
-        before = await door.list()
-        await door.shelf.put(scan("one more"))
-        await door.shelf.settle()
-        after = await door.list(as_of_time=timestamp(door.shelf.now_ns))
-
-        assert (before.oversized, after.oversized) == (False, True)
-
-    @pytest.mark.parametrize("descending", [False, True])
-    @pytest.mark.parametrize("size", [700, 1_000])
-    async def test_it_is_walked_by_scan_time(
-        self, door: Asked, descending: bool, size: int
-    ) -> None:
-        """Every event once and in order; copies and conflicts of one scan time are known."""
-        count = WHOLE_ROWS_MAX + 500
-        await door.shelf.put(*(scan(i, minute=i) for i in range(count)))
-        await door.shelf.put(*(scan(i, minute=i) for i in range(0, count, 10)))
-        await door.shelf.put(*(scan(i, minute=i, facility="X") for i in range(0, count, 100)))
-
-        walked = await walk(door, page_size=size, descending=descending)
-
-        expected = sorted([*range(count), *range(0, count, 100)], reverse=descending)
-        assert minutes(walked) == expected
-        assert len(set(positions(walked))) == len(walked)
-        assert sum(entry.marks.duplicate_count for entry in walked) == count // 10
-        assert sum(entry.marks.conflict for entry in walked) == 2 * (count // 100)
-
-    async def test_a_range_of_it_is_walked(self, door: Asked) -> None:
-        """Start is included, end is not, also where the trail is read in stretches."""
-        await door.shelf.put(*(scan(i, minute=i) for i in range(WHOLE_ROWS_MAX + 1)))
-        fields = {"start_time": at_minute(1_000), "end_time": at_minute(1_500), "page_size": 100}
-
-        up = await walk(door, **fields)
-        down = await walk(door, **fields, descending=True)
-
-        assert minutes(up) == list(range(1_000, 1_500))
-        assert minutes(down) == list(range(1_499, 999, -1))
-
-    async def test_it_has_no_order_of_recording(self, door: Asked) -> None:
-        """What cannot be sorted whole is not pretended to be."""
-        await door.shelf.put(*(scan(i, minute=i) for i in range(WHOLE_ROWS_MAX + 1)))
-
-        with failing() as failures:
-            await door.list(order=RECORDED)
-
-        assert failures[0].code is grpc.StatusCode.FAILED_PRECONDITION
-        assert failures[0].reason == "TRAIL_OVERSIZED"
-
-    async def test_an_old_answer_stays_whole(self, door: Asked) -> None:
-        """As of a time when it was short, a trail is not oversized, however long it is now."""
-        await door.shelf.put(scan("old", minute=9_999))
-        then = await door.shelf.settle()
-        await door.shelf.put(*(scan(i, minute=i) for i in range(2 * WHOLE_ROWS_MAX)))
-
-        answer = await door.list(as_of_time=timestamp(then))
-
-        assert not answer.oversized
-        assert [entry.event.event_id for entry in answer.entries] == [event_id("old")]
-
-    async def test_a_look_has_an_end(self, door: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Where too much must be looked through for little, a trail is served as oversized."""
-        monkeypatch.setattr(reading, "LOOK_THROUGH_ROWS_MAX", WHOLE_ROWS_MAX)
-        await door.shelf.put(scan("old", minute=9_999))
-        then = await door.shelf.settle()
-        await door.shelf.put(*(scan(i, minute=i) for i in range(2 * WHOLE_ROWS_MAX)))
-
-        walked = await walk(door, as_of_time=timestamp(then), page_size=1_000)
-        first = await door.list(as_of_time=timestamp(then), page_size=1)
-
-        assert [entry.event.event_id for entry in walked] == [event_id("old")]
-        assert first.oversized
-        assert not first.entries
-        assert first.next_page_token
-
-    @pytest.mark.slow
-    async def test_endless_copies_end(self, door: Asked) -> None:
-        """Thousands of copies of one event, more than a stretch holds, do not stop a walk."""
-        await door.shelf.put(*[scan("a", minute=1)] * (WHOLE_ROWS_MAX + 1), scan("b", minute=2))
-
-        for descending in (False, True):
-            walked = await walk(door, page_size=2, descending=descending)
-
-            copies = [entry for entry in walked if entry.event.event_id == event_id("a")]
-            seen = len(copies) + sum(entry.marks.duplicate_count for entry in copies)
-            assert seen == WHOLE_ROWS_MAX + 1
-            assert len(walked) == len(copies) + 1
