@@ -26,8 +26,17 @@ MESSAGE_BYTES_MAX: Final = 8 << 20
 """Most bytes of one answer: twice what a server sends."""
 
 _RETRIABLE: Final = frozenset(
-    {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.INTERNAL}
+    {
+        grpc.StatusCode.UNAVAILABLE,
+        grpc.StatusCode.DEADLINE_EXCEEDED,
+        grpc.StatusCode.INTERNAL,
+        # What a server that ends, or a proxy on the way, makes of a call that it drops.
+        grpc.StatusCode.CANCELLED,
+        grpc.StatusCode.UNKNOWN,
+        grpc.StatusCode.ABORTED,
+    }
 )
+"""What may or may not have happened: with the same event ids, sending again is safe."""
 
 
 def open_channel(server: str) -> grpc.Channel:
