@@ -7,6 +7,7 @@ import pytest
 
 from ledger.app.settings import (
     NAMES,
+    PARTITIONS_MAX,
     Settings,
     default_data_folder,
     is_loopback,
@@ -14,6 +15,7 @@ from ledger.app.settings import (
     meaning,
     split_address,
 )
+from ledger.backends import rocksdb_folder
 from ledger.errors import Refused
 
 
@@ -83,7 +85,7 @@ def test_an_unknown_name_is_refused_and_the_nearest_one_is_named(
     ("text", "environ", "setting"),
     [
         ("partitions = 0", {}, "partitions"),
-        ("partitions = 65537", {}, "partitions"),
+        ("partitions = 1025", {}, "partitions"),
         ("partitions = true", {}, "partitions"),
         ('partitions = "4"', {}, "partitions"),
         ("insecure = 1", {}, "insecure"),
@@ -137,6 +139,15 @@ def test_listening_beyond_this_machine_must_be_said_aloud(name: str, address: st
 
     assert caught.value.field == name
     assert Settings(**chosen, insecure=True).insecure
+
+
+def test_as_many_partitions_as_the_engine_takes() -> None:
+    """The limit is stated twice, and is one: the engine would refuse one more later than here."""
+    assert PARTITIONS_MAX == rocksdb_folder.PARTITIONS_MAX
+    assert Settings(partitions=PARTITIONS_MAX).partitions == PARTITIONS_MAX
+    assert f"{PARTITIONS_MAX:,}" in meaning("partitions")
+    with pytest.raises(Refused, match=f"{PARTITIONS_MAX:,}"):
+        Settings(partitions=PARTITIONS_MAX + 1)
 
 
 def test_metrics_can_be_off() -> None:

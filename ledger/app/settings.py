@@ -19,13 +19,15 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, get_type_hints
 
 from ledger.errors import Refused
-from ledger.position import PARTITIONS_MAX
 
 ENVIRONMENT_PREFIX: Final = "PARCEL_LEDGER_"
 """What the name of every setting begins with in the environment."""
 
 CONFIG_VARIABLE: Final = "PARCEL_LEDGER_CONFIG"
 """Path of the TOML file, where no flag gives it."""
+
+PARTITIONS_MAX: Final = 1_024
+"""Most partitions: what the embedded engine takes, stated here since settings know no engine."""
 
 DRAIN_S_MAX: Final = 3_600.0
 """Longest drain in seconds: an operator who waits longer has another problem."""
@@ -60,7 +62,7 @@ class Settings:
     """Folder of the log and the trails. One running process holds it."""
 
     partitions: int = 32
-    """Partitions of the log. Fixed when the data folder is made."""
+    """Partitions of the log, 1 to 1,024. Fixed when the data folder is made."""
 
     drain_s: float = 10.0
     """Seconds that scans on their way get to finish when `up` is told to end."""
@@ -89,7 +91,7 @@ class Settings:
         if not 1 <= self.partitions <= PARTITIONS_MAX:
             raise _invalid(
                 "partitions",
-                f"`partitions` is {self.partitions}; it goes from 1 to {PARTITIONS_MAX}.",
+                f"`partitions` is {self.partitions}; it goes from 1 to {PARTITIONS_MAX:,}.",
             )
         if not 0 <= self.drain_s <= DRAIN_S_MAX:
             raise _invalid(
