@@ -126,7 +126,7 @@ RECORD_OVERHEAD_BYTES: Final = 200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IngestLimits:
-    """What an operator may set; the rest are facts of the wire."""
+    """What a test may set; no setting reaches it. The rest are facts of the wire."""
 
     pending_bytes_max: int = PENDING_BYTES_MAX
     linger_s: float = LINGER_S
