@@ -5,10 +5,13 @@ Roles take the objects from here. Labels are looked up once, outside of the hot 
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
 REGISTRY = CollectorRegistry(auto_describe=True)
 """All metrics of this process."""
+
+ProcessCollector(registry=REGISTRY)
+"""process_*: its CPU seconds, memory, open files and start, where there is a /proc (Linux)."""
 
 _LATENCY_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 

@@ -1,6 +1,7 @@
 """`parcel-ledger up` as an operator meets it: what it says, what it refuses, how it ends."""
 
 import json
+import re
 import signal
 import socket
 import subprocess
@@ -54,7 +55,9 @@ class Up:
 
 
 def test_up_says_where_it_is(tmp_path: Path) -> None:
-    """Address, metrics, data, partitions, and what an acknowledgement means; then it serves."""
+    """Address, metrics (its memory and CPU too), data, partitions, and what an acknowledgement
+    means; then it serves.
+    """
     up = Up(tmp_path, "--partitions", "4")
     said = up.said()
     with urllib.request.urlopen(f"http://127.0.0.1:{up.metrics_port}/metrics") as page:
@@ -68,6 +71,9 @@ def test_up_says_where_it_is(tmp_path: Path) -> None:
     assert "0 scans in 4 partitions" in said
     assert "SYNCED (synced to disk)" in said
     assert "ledger_ingest_durable_scans_total 0.0" in metrics
+    [memory] = re.findall(r"^process_resident_memory_bytes (\S+)$", metrics, re.MULTILINE)
+    assert float(memory) > 10e6
+    assert "\nprocess_cpu_seconds_total " in metrics
     assert progress.code == DONE
     assert "Nothing has been recorded so far." in progress.answer
     assert code == DONE
