@@ -86,6 +86,7 @@ class Link:
                 counts=self._counts,
                 random=self._random,
                 now_s=self._monotonic(),
+                is_careful=self._failures > 0,
             )
             try:
                 ending = await self._one_stream(session)

@@ -46,7 +46,11 @@ class Session:
         counts: ScannerCounts,
         random: Callable[[], float],
         now_s: float,
+        is_careful: bool = False,
     ) -> None:
+        """`is_careful`: until the first result came only one batch is on its way. Then whatever
+        ends the stream is known: a message that is being written at that moment would hide it.
+        """
         self.is_closing = False
         """Whether nothing more is to be sent on it."""
 
@@ -62,6 +66,7 @@ class Session:
         self._settings = settings
         self._counts = counts
         self._random = random
+        self._is_careful = is_careful
         self._is_open = False
         self._durability: Durability.ValueType = DURABILITY_UNSPECIFIED
         self._window = Credit()
@@ -94,9 +99,14 @@ class Session:
         if self._owes():
             due_s.append(self._waiting_since_s() + self._settings.result_deadline_s)
         if self._is_open and not self.is_closing:
+            # A batch that has no room waits for a response; no other one is made meanwhile.
+            if self._held is not None:
+                if self._has_room(self._held):
+                    due_s.append(self._hold_until_s)
+                return min(due_s)
             if (again_s := self._outgoing.next_due_s()) is not None:
                 due_s.append(max(again_s, self._hold_until_s))
-            if self._outgoing.queued and self._held is None:
+            if self._outgoing.queued:
                 due_s.append(max(self._sent_s + self._settings.linger_s, self._hold_until_s))
         return min(due_s)
 
@@ -149,17 +159,22 @@ class Session:
                 or now_s - self._sent_s >= self._settings.linger_s
             )
             self._held = outgoing.take(now_s, fresh=fresh)
-        batch, window = self._held, self._window
-        if batch is None or (
-            self._in_flight
-            and (
-                self._scans + len(batch.events) > window.window_events
-                or self._bytes + batch.bytes > window.window_bytes
-            )
-        ):
+        batch = self._held
+        if batch is None or not self._has_room(batch):
             return None
         self._held = None
         return batch
+
+    def _has_room(self, batch: OutBatch) -> bool:
+        """Tell whether a batch may be on its way, too. One always may."""
+        if not self._in_flight:
+            return True
+        if self._is_careful and not self.is_proven:
+            return False
+        return (
+            self._scans + len(batch.events) <= self._window.window_events
+            and self._bytes + batch.bytes <= self._window.window_bytes
+        )
 
     def _batch_message(self, batch: OutBatch, now_s: float, now_ns: int) -> bytes:
         """Encode a batch, its events as they are, and count it as sent."""

@@ -31,7 +31,9 @@ SETTINGS = ScannerSettings(
 class Told:
     """A source with a stream that is told everything by hand, the time too."""
 
-    def __init__(self, *, next_sequence: int = 1, acked_through: int = 0) -> None:
+    def __init__(
+        self, *, next_sequence: int = 1, acked_through: int = 0, is_careful: bool = False
+    ) -> None:
         self.now_s = 0.0
         self.acked_at_refusals: list[int] = []
         counts = ScannerCounts()
@@ -52,6 +54,7 @@ class Told:
             counts=counts,
             random=lambda: 0.0,
             now_s=self.now_s,
+            is_careful=is_careful,
         )
 
     def submit(self, events: list[bytes]) -> None:
@@ -130,3 +133,30 @@ class TestAckedThrough:
         told.take(result=BatchResult(batch_number=1, durable=[IndexRange(last=1)]))
 
         assert told.heartbeat().acked_through == then
+
+
+class TestRoom:
+    async def test_a_batch_without_room_waits_for_a_response(self) -> None:
+        """Nothing is looked at again before: neither time nor another batch makes room."""
+        told = Told()
+        told.submit([*EVENTS, *EVENTS])
+        told.open()
+        for _ in range(4):
+            told.send()
+        told.take(result=BatchResult(batch_number=1))
+        told.take(result=BatchResult(batch_number=2))
+        told.take(credit=Credit(window_events=1))
+
+        assert told.session.next_message(told.now_s, NOW_NS) is None
+        assert told.session.due_s() > told.now_s + 1
+
+    async def test_a_careful_stream_sends_one_batch_until_a_result_comes(self) -> None:
+        """The window is used from then on."""
+        told = Told(is_careful=True)
+        told.submit([*EVENTS, *EVENTS])
+        told.open()
+        told.send()
+        assert told.session.next_message(told.now_s + 0.001, NOW_NS) is None
+
+        told.take(result=BatchResult(batch_number=1, durable=[IndexRange(last=4)]))
+        assert [told.send().batch.batch_number for _ in range(3)] == [2, 3, 4]
