@@ -154,14 +154,16 @@ class RefusedFile:
         first: the first few.
     """
 
-    def __init__(self, path: Path, columns: Sequence[str], delimiter: str) -> None:
-        """`columns` and `delimiter` are those of the file that is sent; empty, a comma: NDJSON."""
+    def __init__(self, path: Path, sent: ScanFile) -> None:
+        """`sent` is the file whose lines they are: they stay in its columns."""
         self.path = path
         self.count = 0
         self.first: list[Refusal] = []
-        self._columns = columns
-        self._delimiter = delimiter
-        self._kept = [i for i, name in enumerate(columns) if not name.startswith(REFUSED_PREFIX)]
+        self._columns = sent.columns
+        self._delimiter = sent.delimiter
+        self._kept = [
+            i for i, name in enumerate(sent.columns) if not name.startswith(REFUSED_PREFIX)
+        ]
         self._file: TextIO | None = None
 
     def add(self, refusal: Refusal) -> None:

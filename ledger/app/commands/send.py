@@ -87,11 +87,8 @@ def send(
     with open_scan_file(file, file_format) as scan_file, ledger_at(address) as channel:
         if scan_file.columns and "source" not in scan_file.columns and not source:
             raise CommandFailed("Say who saw the scans: --source NAME, or a column `source`.")
-        bad = RefusedFile(
-            refused or Path(f"{'stdin' if file == STDIN else file}.refused.csv"),
-            scan_file.columns,
-            scan_file.delimiter,
-        )
+        path = refused or Path(f"{'stdin' if file == STDIN else file}.refused.csv")
+        bad = RefusedFile(path, scan_file)
         sender = Sender(channel, server=address, give_up_s=give_up_s, on_refused=bad.add)
         shipment = Shipment(scan_file, sender, bad, source or "")
         started_s = time.monotonic()
