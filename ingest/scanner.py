@@ -206,6 +206,13 @@ class Scanner:
         """
         return self._outgoing.acked_through()
 
+    @property
+    def unsettled(self) -> int:
+        """How many scans were handed over and are neither durable nor refused, as far as is known.
+        When the scanner has stopped they stay so.
+        """
+        return self._outgoing.scans
+
     async def record(self, event: bytes | ScanEvent) -> Receipt:
         """Record one scan, and return when it is durable.
 
@@ -241,7 +248,7 @@ class Scanner:
 
     async def flush(self) -> None:
         """Wait until every scan that was handed over is durable or refused."""
-        while self._outgoing.scans:
+        while self._outgoing.scans and self._stopped is None:
             self._left.clear()
             await self._left.wait()
         if self._stopped is not None:
@@ -249,9 +256,11 @@ class Scanner:
             raise self._stopped
 
     def _has_room(self, events: Sequence[bytes]) -> bool:
-        """Tell whether they fit; alone they always do."""
+        """Tell whether they fit; alone they always do. None waits for room when it stopped."""
         outgoing, settings = self._outgoing, self._settings
-        return not outgoing.scans or (
+        if self._stopped is not None or not outgoing.scans:
+            return True
+        return (
             outgoing.scans + len(events) <= settings.buffer_scans
             and outgoing.bytes + sum(map(len, events)) <= settings.buffer_bytes
         )

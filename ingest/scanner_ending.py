@@ -19,8 +19,9 @@ STATUS_KEY = "grpc-status-details-bin"
 
 
 class ScannerStopped(Exception):
-    """The scanner cannot go on, and sends nothing more. What has no outcome may be durable or not:
-    a later scanner may send it again with the same event ids.
+    """The scanner cannot go on, and sends nothing more. The message says why, and how many scans
+    have no outcome. These may be durable or not, and none of them counts as refused: a later
+    scanner may send them again with the same event ids.
     """
 
 
@@ -32,9 +33,6 @@ class Next(Enum):
 
     WAIT = auto()
     """Connect again, after a wait."""
-
-    GIVE_UP_BATCH = auto()
-    """The oldest batch without a result is never to be sent again as it is."""
 
     SPLIT_BATCH = auto()
     """A batch was too large."""
@@ -55,7 +53,8 @@ class Ending(NamedTuple):
 # What is not listed may pass by itself: the network, a restart, an overload.
 _NEXT = {
     grpc.StatusCode.OK: Next.CONNECT,
-    grpc.StatusCode.INVALID_ARGUMENT: Next.GIVE_UP_BATCH,
+    # A rule of batches, not of scans: the scans are good, and the next batch would break it, too.
+    grpc.StatusCode.INVALID_ARGUMENT: Next.STOP,
     grpc.StatusCode.UNIMPLEMENTED: Next.STOP,
     grpc.StatusCode.UNAUTHENTICATED: Next.STOP,
     grpc.StatusCode.PERMISSION_DENIED: Next.STOP,
@@ -68,17 +67,22 @@ def ending_of(
     code: grpc.StatusCode, message: str | None, metadata: Iterable[tuple[str, str | bytes]] | None
 ) -> Ending:
     """Read a status: its code, and the details that it carries."""
-    field, retry_after_s = "", None
+    field, reason, retry_after_s = "", "", None
     for detail in _details(metadata or ()):
         violations, retry = error_details_pb2.BadRequest(), error_details_pb2.RetryInfo()
+        info = error_details_pb2.ErrorInfo()
         if detail.Unpack(violations) and violations.field_violations:
             field = violations.field_violations[0].field
+        elif detail.Unpack(info):
+            reason = info.reason
         elif detail.Unpack(retry):
             retry_after_s = retry.retry_delay.seconds + retry.retry_delay.nanos / 1e9
     following = _NEXT.get(code, Next.WAIT)
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED and retry_after_s is None:
         following = Next.SPLIT_BATCH
-    return Ending(following, f"{code.name}: {message or ''}", field, retry_after_s or 0.0)
+    where = f" ({' at '.join(filter(None, (reason, field)))})" if reason or field else ""
+    text = f"{code.name}: {message or ''}{where}"
+    return Ending(following, text, field, retry_after_s or 0.0)
 
 
 def _details(metadata: Iterable[tuple[str, str | bytes]]) -> Iterable[AnyMessage]:

@@ -15,7 +15,6 @@ from ingest.scanner_ending import Ending, Next, ScannerStopped, ending_of
 from ingest.scanner_session import Session
 from ledger.v1.ingest_service_pb2 import (
     REFUSAL_REASON_TOO_LARGE,
-    REFUSAL_REASON_UNSPECIFIED,
     RecordScansResponse,
     Refusal,
 )
@@ -92,10 +91,8 @@ class Link:
                 ending = await self._one_stream(session)
             finally:
                 left = session.take_back()
-                for batch in left:
-                    self._outgoing.send_again(batch, 0.0)
             if session.stop_reason:
-                raise ScannerStopped(session.stop_reason)
+                raise self._stopped(session.stop_reason)
             self._recover(ending, left)
             if session.is_proven:
                 self._failures = 0
@@ -174,23 +171,27 @@ class Link:
 
     def _recover(self, ending: Ending, left: list[OutBatch]) -> None:
         """Do with what had no result what the ending says; as a rule it is sent again as it is."""
-        judges = ending.next in {Next.GIVE_UP_BATCH, Next.SPLIT_BATCH}
-        if ending.next is Next.STOP or (judges and not left):
-            raise ScannerStopped(ending.message)
-        if not judges:
-            return
-        # Results come in order, so the first one without is the one that broke a rule.
         is_size = ending.next is Next.SPLIT_BATCH
-        guilty = max(left, key=lambda batch: batch.bytes) if is_size else left[0]
+        if ending.next is Next.STOP or (is_size and not left):
+            raise self._stopped(ending.message)
+        if not is_size:
+            return
+        guilty = max(left, key=lambda batch: batch.bytes)
         self._outgoing.withdraw(guilty)
         last = len(guilty.events) - 1
-        if is_size and last:
+        if last:
             for piece in (guilty.cut(0, last // 2), guilty.cut(last // 2 + 1, last)):
                 self._outgoing.send_again(piece, 0.0)
             return
-        reason = REFUSAL_REASON_TOO_LARGE if is_size else REFUSAL_REASON_UNSPECIFIED
-        refusal = Refusal(field=ending.field or "batch", reason=reason, message=ending.message)
-        self._outgoing.refuse(guilty, [refusal] * len(guilty.events))
+        # A scan that is too large alone: no other batch can carry it.
+        refusal = Refusal(
+            field=ending.field or "batch", reason=REFUSAL_REASON_TOO_LARGE, message=ending.message
+        )
+        self._outgoing.refuse(guilty, [refusal])
+
+    def _stopped(self, reason: str) -> ScannerStopped:
+        """Say why it stops, and what that leaves open."""
+        return ScannerStopped(f"{reason}; scans that have no outcome: {self._outgoing.scans}")
 
     def _wait_s(self, ending: Ending) -> float:
         """Tell how long to wait before the next stream."""

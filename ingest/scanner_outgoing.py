@@ -204,15 +204,15 @@ class Outgoing:
         self._leave(batch, (), DURABILITY_UNSPECIFIED)
 
     def give_up(self, error: Exception) -> None:
-        """End all submissions with an error. What became of their events is not known."""
-        parts = [part for batch in self._again for part in batch.parts]
+        """End all submissions with an error. Their events stay as they are, without an outcome:
+        nobody may take them for durable or refused.
+        """
+        parts = [part for batch in (*self._again, *self._out) for part in batch.parts]
         parts += [part for part, _ in self._queue]
         for submission, _, _ in parts:
             if not submission.future.done():
                 submission.future.set_exception(error)
                 submission.future.exception()  # Nobody has to ask: leaving the scanner says it too.
-        self._again, self.scans, self.bytes, self.queued = [], 0, 0, 0
-        self._queue.clear()
 
     def _leave(
         self, batch: OutBatch, positions: Sequence[Position], durability: Durability.ValueType

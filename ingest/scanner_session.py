@@ -134,11 +134,15 @@ class Session:
             )
 
     def take_back(self) -> list[OutBatch]:
-        """Give what has no result, in the order it was sent: the stream is over."""
-        batches = [*self._in_flight.values(), *filter(None, [self._held])]
+        """Put what has no result back, as the stream is over; give of it what was sent on it, in
+        order: only that can have broken a rule.
+        """
+        sent = list(self._in_flight.values())
+        for batch in (*sent, *filter(None, [self._held])):
+            self._outgoing.send_again(batch, 0.0)
         self._in_flight.clear()
         self._held = None
-        return batches
+        return sent
 
     def _owes(self) -> bool:
         return not self._is_open or bool(self._in_flight)

@@ -16,6 +16,7 @@ from ingest.scanner import (
     ScanRefused,
     new_event_id,
 )
+from ledger.event import TIME_NS_END
 from ledger.v1.ingest_service_pb2 import (
     DURABILITY_SYNCED,
     REFUSAL_REASON_ENUM,
@@ -24,7 +25,7 @@ from ledger.v1.ingest_service_pb2 import (
 )
 from tests.faulty_log import FaultyLog
 from tests.ingest_server import Served, faulty_log, records_of, serving
-from tests.ingest_traffic import SOURCE, SPOOL, an_encoded_event, an_event
+from tests.ingest_traffic import NOW_NS, SOURCE, SPOOL, an_encoded_event, an_event
 
 
 @pytest.fixture
@@ -262,3 +263,46 @@ class TestEnd:
 
         assert scanner.counts.refused == 0
         assert await records_of(log) == []
+
+    async def test_a_bad_source_id_of_an_unnumbered_source(
+        self, served: Served, log: FaultyLog
+    ) -> None:
+        """Its first batch breaks the rule: its scans are not refused, they have no outcome."""
+        refused: list[bytes] = []
+        async with Scanner(
+            served.address,
+            source_id="gate\t17",
+            spool_id=b"",
+            on_refused=lambda event, _: refused.append(event),
+        ) as scanner:
+            with pytest.raises(ScannerStopped, match="SOURCE_MALFORMED at "):
+                await scanner.record(an_event(1))
+
+        assert (refused, scanner.counts.refused, scanner.unsettled) == ([], 0, 1)
+        assert await records_of(log) == []
+
+    async def test_a_clock_beyond_all_times_loses_no_scan(
+        self, served: Served, log: FaultyLog
+    ) -> None:
+        """The scanner stops and says why; with the clock set a later one sends the same scans."""
+        events = [an_encoded_event(number) for number in range(1, 6)]
+        clock = [NOW_NS]
+        async with Scanner(
+            served.address, source_id=SOURCE, spool_id=SPOOL, now_ns=lambda: clock[0]
+        ) as scanner:
+            await (await scanner.submit(events[:2]))
+            clock[0] = TIME_NS_END
+            await scanner.submit(events[2:])
+            with pytest.raises(ScannerStopped, match="SEND_TIME_OUT_OF_RANGE") as stopped:
+                await scanner.flush()
+
+        assert str(stopped.value).endswith("scans that have no outcome: 3")
+        assert (scanner.counts.durable, scanner.counts.refused) == (2, 0)
+        assert (scanner.unsettled, scanner.acked_through) == (3, 2)
+        async with Scanner(
+            served.address, source_id=SOURCE, spool_id=SPOOL, next_sequence=3, acked_through=2
+        ) as later:
+            await (await later.submit(events[2:]))
+        records = sorted(await records_of(log), key=lambda record: record.sequence)
+        assert [record.event for record in records] == events
+        assert (later.unsettled, later.acked_through) == (0, 5)

@@ -68,23 +68,51 @@ class TestEndings:
         assert server.streams == 2
         assert scanner.counts.sent_again == 0
 
-    async def test_a_broken_batch_is_given_up_and_nothing_else(self) -> None:
-        """INVALID_ARGUMENT: the first batch without a result is the one; it is never sent again."""
+    async def test_a_broken_batch_rule_stops_the_scanner(self) -> None:
+        """INVALID_ARGUMENT: nothing of the batch was recorded and none of it counts as refused. The
+        error names the rule; the scans stay as they are, those of later batches too.
+        """
+        refused: list[bytes] = []
 
         def script(batch: RawBatch) -> Answer:
             if batch.first_sequence == 1:
-                return Refused("Bad spool.", reason="TEST", field="batch.spool_id")
-            return taken(batch)
+                return taken(batch)
+            return Refused("Bad spool.", reason="TEST_RULE", field="batch.spool_id")
 
-        async with scripted(script) as server, a_scanner(server) as scanner:
-            first, second = await asyncio.gather(
-                self._record(scanner, 1), self._record(scanner, 2, wait_s=0.1)
-            )
+        async with scripted(script) as server:
+            server.opened.limits.batch_scans_max = 4
+            async with Scanner(
+                server.address,
+                source_id=SOURCE,
+                settings=FAST,
+                on_refused=lambda event, _: refused.append(event),
+            ) as scanner:
+                await scanner.record(an_event())
+                future = await scanner.submit(EVENTS)
+                with pytest.raises(ScannerStopped) as stopped:
+                    await scanner.flush()
+                with pytest.raises(ScannerStopped):
+                    await future
 
-        assert isinstance(first, ScanRefused)
-        assert first.refusal.field == "batch.spool_id"
-        assert second is None
-        assert [batch.first_sequence for batch in server.batches] == [1, 2]
+        assert "Bad spool. (TEST_RULE at batch.spool_id)" in str(stopped.value)
+        assert str(stopped.value).endswith("scans that have no outcome: 10")
+        assert (refused, scanner.counts.refused, scanner.counts.durable) == ([], 0, 1)
+        assert (scanner.acked_through, scanner.unsettled, scanner.next_sequence) == (1, 10, 12)
+        # A batch that is on its way at that moment hides why the stream ended: then it takes two.
+        assert server.streams <= 2
+
+    async def test_nobody_waits_for_room_in_a_scanner_that_has_stopped(self) -> None:
+        """What has no outcome fills the buffer for good: handing over says why, in either way."""
+        settings = ScannerSettings(buffer_scans=10, backoff_first_s=0.001)
+        error = Refused("Bad spool.", reason="TEST_RULE", field="batch.spool_id")
+        async with scripted(lambda _: error) as server, a_scanner(server, settings) as scanner:
+            await scanner.submit(EVENTS)
+            with pytest.raises(ScannerStopped, match="Bad spool"):
+                await scanner.submit(EVENTS)
+            with pytest.raises(ScannerStopped, match="Bad spool"):
+                scanner.submit_nowait(EVENTS)
+
+        assert scanner.unsettled == 10
 
     async def _record(
         self, scanner: Scanner, number: int, wait_s: float = 0.0

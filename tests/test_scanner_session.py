@@ -135,6 +135,23 @@ class TestAckedThrough:
         assert told.heartbeat().acked_through == then
 
 
+class TestTakeBack:
+    async def test_what_was_never_sent_cannot_be_at_fault(self) -> None:
+        """All that has no result goes out again, but only what was sent may have broken a rule."""
+        told = Told()
+        told.submit(EVENTS)
+        told.open()
+        told.send()
+        told.send()
+        told.take(result=BatchResult(batch_number=1))
+        told.take(credit=Credit(window_events=1))
+        told.heartbeat()
+
+        assert [batch.first_sequence for batch in told.session.take_back()] == [6]
+        again = [told.outgoing.take(told.now_s, fresh=False) for _ in range(2)]
+        assert [batch.first_sequence for batch in again if batch] == [1, 6]
+
+
 class TestRoom:
     async def test_a_batch_without_room_waits_for_a_response(self) -> None:
         """Nothing is looked at again before: neither time nor another batch makes room."""
