@@ -6,10 +6,6 @@ the progress history is continued from where it is.
 
 import asyncio
 import os
-from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -19,56 +15,18 @@ from ledger.event import order_from_time, order_key
 from ledger.trail_store import (
     PUT_ROWS_MAX,
     READ_MANY_KEYS_MAX,
-    MarkCell,
-    MarkKind,
     ProgressCell,
     Row,
     StoredRow,
     TrailStore,
 )
 from tests.contracts.patience import unique
-
-ALL = 1_000_000
-"""A limit that no test reaches."""
-
-DAY_NS = 86_400 * 1_000_000_000
+from tests.contracts.progress_contract import ProgressContract, next_entry
+from tests.contracts.store_under_test import ALL, everything, mark, row, stored
 
 
-def row(key: bytes, time_ns: int, *, index: int = 0, size: int = 100) -> Row:
-    """A row at a scan time; the same arguments do not give the same row."""
-    position = 1 << 56 | index
-    return Row(key, order_key(time_ns, os.urandom(16), position), os.urandom(size), time_ns // 1000)
-
-
-def stored(rows: list[Row]) -> list[StoredRow]:
-    """What a read of these rows gives."""
-    return sorted(StoredRow(row.order, row.record) for row in rows)
-
-
-async def everything(store: TrailStore, key: bytes) -> list[StoredRow]:
-    """The whole trail."""
-    return list((await store.read(key, max_rows=ALL, max_bytes=1 << 40)).rows)
-
-
-def mark(
-    log: str, index: int, *, kind: MarkKind = MarkKind.READABLE, partition: int = 3
-) -> MarkCell:
-    """A mark whose bytes say its index."""
-    return MarkCell(kind, log, 1, partition, index, b"mark %d" % index)
-
-
-class TrailStoreContract(ABC):
-    """A subclass says how its store is opened; twice with one folder opens the same store."""
-
-    @abstractmethod
-    def open_store(self, folder: Path) -> AbstractAsyncContextManager[TrailStore]:
-        """Open the store; `folder` is an empty one, or was used for it before."""
-
-    @pytest.fixture
-    async def store(self, tmp_path: Path) -> AsyncIterator[TrailStore]:
-        """The store under test."""
-        async with self.open_store(tmp_path) as store:
-            yield store
+class TrailStoreContract(ProgressContract):
+    """Rows, and all that is done with marks and the progress history."""
 
     # --- rows -------------------------------------------------------------------------------------
 
@@ -277,100 +235,6 @@ class TrailStoreContract(ABC):
 
     # --- marks ------------------------------------------------------------------------------------
 
-    async def test_the_larger_mark_stands(self, store: TrailStore) -> None:
-        """Of two marks of one place the larger index stands, whichever comes last."""
-        reader, log = unique("reader").decode(), unique("log").decode()
-
-        for index in (10, 30, 20, 30):
-            await store.put_marks(reader, [mark(log, index)])
-        await store.put_marks(reader, [mark(log, 5), mark(log, 40), mark(log, 8)])
-
-        assert list(await store.marks(reader)) == [mark(log, 40)]
-
-    async def test_marks_of_other_places_stand_side_by_side(self, store: TrailStore) -> None:
-        """Kinds, logs, generations, partitions and readers each have their own mark."""
-        reader, other = unique("reader").decode(), unique("reader").decode()
-        log = unique("log").decode()
-        marks = [
-            mark(log, 9),
-            mark(log, 4, kind=MarkKind.SETTLED),
-            mark(log, 7, partition=4),
-            mark(log, 2)._replace(generation=2),
-            mark(unique("log").decode(), 1),
-        ]
-
-        await store.put_marks(reader, marks)
-        await store.put_marks(other, [mark(log, 1)])
-
-        assert sorted(await store.marks(reader), key=str) == sorted(marks, key=str)
-        assert list(await store.marks(other)) == [mark(log, 1)]
-
-    async def test_a_reader_without_marks_has_none(self, store: TrailStore) -> None:
-        """A name that was never used has no marks."""
-        assert list(await store.marks(unique("reader").decode())) == []
-
-    # --- the progress history ---------------------------------------------------------------------
-
-    async def test_an_entry_is_decided_once(self, store: TrailStore) -> None:
-        """The same entry is true again, another one under its number is false, and the first
-        stands.
-        """
-        entry = await next_entry(store)
-
-        assert await store.decide_progress(entry)
-        assert await store.decide_progress(entry)
-        assert not await store.decide_progress(entry._replace(entry=b"other"))
-        assert not await store.decide_progress(entry._replace(time_ns=entry.time_ns + 1))
-        assert await store.progress_at() == entry
-
-    async def test_of_many_at_once_one_is_decided(self, store: TrailStore) -> None:
-        """Of different entries for one number exactly one is decided, and that one stands."""
-        entry = await next_entry(store)
-        tries = [entry._replace(entry=b"try %d" % n, time_ns=entry.time_ns + n) for n in range(12)]
-
-        decided = await asyncio.gather(*(store.decide_progress(one) for one in tries))
-
-        assert sum(decided) == 1
-        assert await store.progress_at() == tries[decided.index(True)]
-
-    async def test_numbers_have_no_gaps_and_times_only_grow(self, store: TrailStore) -> None:
-        """An entry without the one before, or not later than it, is not decided."""
-        entry = await next_entry(store)
-        assert await store.decide_progress(entry)
-
-        follower = entry._replace(number=entry.number + 1, time_ns=entry.time_ns + 1)
-        assert not await store.decide_progress(follower._replace(number=entry.number + 2))
-        assert not await store.decide_progress(follower._replace(time_ns=entry.time_ns))
-        assert not await store.decide_progress(follower._replace(time_ns=entry.time_ns - 1))
-        assert await store.progress_at() == entry
-        assert await store.decide_progress(follower)
-
-    async def test_the_entry_of_a_time_is_found(self, store: TrailStore) -> None:
-        """The last entry at or before a time is found, over seconds, days and months of nothing."""
-        entries = [await next_entry(store)]
-        steps = [1, 1_000_000_000, 59 * 1_000_000_000, DAY_NS, 2 * DAY_NS + 5, 70 * DAY_NS, 1]
-        for step in steps:
-            last = entries[-1]
-            entries.append(ProgressCell(last.number + 1, last.time_ns + step, os.urandom(40)))
-        for entry in entries:
-            assert await store.decide_progress(entry)
-
-        for entry, follower in pairwise(entries):
-            assert await store.progress_at(entry.time_ns) == entry
-            assert await store.progress_at(follower.time_ns - 1) == entry
-            middle = (entry.time_ns + follower.time_ns) // 2
-            assert await store.progress_at(middle) == entry
-        assert await store.progress_at(entries[-1].time_ns + 400 * DAY_NS) == entries[-1]
-        assert await store.progress_at() == entries[-1]
-
-    async def test_before_the_first_entry_there_is_none(self, store: TrailStore) -> None:
-        """A time before all entries has no entry."""
-        await store.decide_progress(await next_entry(store))
-
-        assert await store.progress_at(0) is None
-
-    # --- its life ---------------------------------------------------------------------------------
-
     async def test_a_store_says_when_rows_are_there_for_good(self, store: TrailStore) -> None:
         """A store has a generation, and a time after which rows are settled."""
         assert store.generation >= 1
@@ -408,10 +272,3 @@ class TrailStoreContract(ABC):
         ):
             with pytest.raises(Closed):
                 await call
-
-
-async def next_entry(store: TrailStore) -> ProgressCell:
-    """An entry that can be decided now."""
-    last = await store.progress_at()
-    time_ns = last.time_ns + 1_000_000_000 if last else 1_700_000_000 * 1_000_000_000
-    return ProgressCell(last.number + 1 if last else 1, time_ns, os.urandom(40))
