@@ -1,7 +1,9 @@
 """The gRPC side of the process, over real connections: errors as status codes, health, limits."""
 
 import asyncio
+import gc
 import socket
+import weakref
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -200,6 +202,60 @@ async def test_a_message_over_the_limit_is_refused_for_good() -> None:
         assert await answers(channel, "Unary", b"x" * (MESSAGE_BYTES_MAX - 1))
     assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
     assert not caught.value.trailing_metadata()
+
+
+async def test_a_request_that_cannot_be_parsed_is_the_callers_mistake() -> None:
+    """Also where gRPC was given the parser: it is no error of the server."""
+    async with serving(Echo()) as channel:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await channel.unary_unary("/grpc.health.v1.Health/Check", bytes, bytes)(b"\xff")
+
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def test_a_call_that_sends_nothing_is_refused() -> None:
+    """Every method takes one request, and says so where it is missing."""
+    async with serving(Echo()) as channel:
+        call: Any = channel.stream_unary(f"/{SERVICE}/Unary", bytes, bytes)(iter(()))
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await call
+
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+@pytest.mark.parametrize("method", ["Unary", "Stream"])
+async def test_an_error_lets_go_of_the_request(method: str) -> None:
+    """Else requests of megabytes pile up until the garbage collector comes by."""
+    alive: list[weakref.ref[object]] = []
+
+    class Failing(Echo):
+        async def unary(self, request: bytes, _context: object) -> bytes:
+            self.fail()
+            return request
+
+        async def stream(self, request: bytes, _context: object) -> AsyncIterator[bytes]:
+            self.fail()
+            yield request
+
+        def fail(self) -> None:
+            class Parsed: ...
+
+            parsed = Parsed()
+            alive.append(weakref.ref(parsed))
+            try:
+                [][0]
+            except IndexError as error:
+                raise errors.Refused("m", reason="R") from error
+
+    gc.collect()
+    gc.disable()
+    try:
+        async with serving(Failing()) as channel:
+            with pytest.raises(grpc.aio.AioRpcError):
+                await answers(channel, method)
+            assert [parsed() for parsed in alive] == [None]
+    finally:
+        gc.enable()
 
 
 async def test_a_method_is_told_when_its_caller_is_gone() -> None:

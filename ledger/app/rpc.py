@@ -10,20 +10,24 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import aclosing
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, TypeAlias
 
 import grpc
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.duration_pb2 import Duration
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from grpc_status import rpc_status
 
 from ledger import errors
+from ledger.app.message_gate import MessageGate
 
 logger = logging.getLogger(__name__)
+
+_Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
+_Read: TypeAlias = Callable[[Any, Any], Awaitable[Any]]
 
 ERROR_DOMAIN: Final = "parcel-ledger"
 """Domain of the reasons in every ErrorInfo."""
@@ -47,8 +51,8 @@ ERROR_TEXT_MAX: Final = 1_000
 KEEPALIVE_MIN_MS: Final = 20_000
 """How often a client may ping: scanners behind mobile networks need it every 20 s or so."""
 
-STREAMS_PER_CONNECTION_MAX: Final = 1_000
-"""Most calls at once on one connection; a gateway needs a few."""
+STREAMS_PER_CONNECTION_MAX: Final = 128
+"""Most calls at once on one connection; a gateway needs a few. Clients hold back what is over."""
 
 CODE_OF: Final[Sequence[tuple[type[errors.LedgerError], int]]] = (
     (errors.TooLarge, code_pb2.RESOURCE_EXHAUSTED),
@@ -77,6 +81,8 @@ class RpcServer:
                 ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
                 ("grpc.max_send_message_length", RESPONSE_BYTES_MAX),
                 ("grpc.max_concurrent_streams", STREAMS_PER_CONNECTION_MAX),
+                # With the probe a window grows to megabytes, also of calls that wait to be read.
+                ("grpc.http2.bdp_probe", 0),
                 # A client that pings as often as it may is no attacker.
                 ("grpc.http2.min_ping_interval_without_data_ms", KEEPALIVE_MIN_MS),
                 ("grpc.keepalive_permit_without_calls", 1),
@@ -120,28 +126,47 @@ class RpcServer:
 
 
 class ErrorsToStatus(grpc.aio.ServerInterceptor):
-    """Turns the errors of every method into status codes."""
+    """Turns the errors of every method into status codes, and reads requests through a gate."""
+
+    def __init__(self) -> None:
+        self._gates: dict[str, MessageGate] = {}  # By service.
+        self._wrapped: dict[str, tuple[_Handler, _Handler]] = {}  # By method: bare, and wrapped.
 
     async def intercept_service(
         self,
-        continuation: Callable[
-            [grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any] | None]
-        ],
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[_Handler | None]],
         handler_call_details: grpc.HandlerCallDetails,
-    ) -> grpc.RpcMethodHandler[Any, Any] | None:
-        """Wrap one method."""
+    ) -> _Handler | None:
+        """Wrap one method, once."""
         handler = await continuation(handler_call_details)
         if handler is None:
             return None
+        method = handler_call_details.method
+        known = self._wrapped.get(method)
+        if known is not None and known[0] is handler:
+            return known[1]
+        wrapped = self._wrap(handler, method.rpartition("/")[0])
+        self._wrapped[method] = (handler, wrapped)
+        return wrapped
+
+    def _wrap(self, handler: _Handler, service: str) -> _Handler:
         kind = "_".join(
             "stream" if streams else "unary"
             for streams in (handler.request_streaming, handler.response_streaming)
         )
-        wrap = _wrap_stream if handler.response_streaming else _wrap_unary
-        make = getattr(grpc, f"{kind}_rpc_method_handler")
-        wrapped: grpc.RpcMethodHandler[Any, Any] = make(
-            wrap(getattr(handler, kind)),
-            request_deserializer=handler.request_deserializer,
+        parse = handler.request_deserializer
+        read: _Read = _as_it_comes
+        if not handler.request_streaming:
+            gate = self._gates.setdefault(service, MessageGate())
+            read, parse = _gated(gate, parse), None
+        wrap, make = (
+            (_wrap_stream, grpc.stream_stream_rpc_method_handler)
+            if handler.response_streaming
+            else (_wrap_unary, grpc.stream_unary_rpc_method_handler)
+        )
+        wrapped: _Handler = make(
+            wrap(getattr(handler, kind), read),
+            request_deserializer=parse,
             response_serializer=handler.response_serializer,
         )
         return wrapped
@@ -183,20 +208,40 @@ def _status(code: int, message: str, details: Iterable[Message] = ()) -> status_
     return status
 
 
-def _wrap_unary(inner: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
-    async def call(request: Any, context: Any) -> Any:  # noqa: ANN401 - any method's messages.
+def _gated(gate: MessageGate, parse: Callable[[bytes], Any] | None) -> _Read:
+    async def read(_: object, context: Any) -> Any:  # noqa: ANN401 - any method's messages.
+        message = await gate.read(context)
+        if parse is None:
+            return message
         try:
-            return await inner(request, context)
+            return parse(message)
+        except DecodeError as error:
+            raise errors.Refused(
+                "The message cannot be decoded.", reason="MESSAGE_UNDECODABLE"
+            ) from error
+
+    return read
+
+
+async def _as_it_comes(requests: object, _: object) -> object:
+    return requests
+
+
+def _wrap_unary(inner: Callable[..., Any], read: _Read) -> Callable[..., Awaitable[Any]]:
+    async def call(requests: Any, context: Any) -> Any:  # noqa: ANN401 - any method's messages.
+        try:
+            # No name here keeps the request: the method alone decides how long it lives.
+            return await inner(await read(requests, context), context)
         except Exception as error:
             await _abort(context, error)
 
     return call
 
 
-def _wrap_stream(inner: Callable[..., Any]) -> Callable[..., Awaitable[None]]:
-    async def call(request: Any, context: Any) -> None:  # noqa: ANN401 - any method's messages.
+def _wrap_stream(inner: Callable[..., Any], read: _Read) -> Callable[..., Awaitable[None]]:
+    async def call(requests: Any, context: Any) -> None:  # noqa: ANN401 - any method's messages.
         try:
-            answer = inner(request, context)
+            answer = inner(await read(requests, context), context)
             if hasattr(answer, "__aiter__"):
                 async with aclosing(answer) as responses:
                     async for response in responses:
@@ -223,5 +268,8 @@ async def _abort(context: Any, error: BaseException) -> NoReturn:  # noqa: ANN40
             "The server met an error of its own. Try again later; the operator finds it in the "
             "server's log.",
         )
+    # gRPC keeps what it aborts with in a cycle, and with it the frames that the error came through:
+    # a request of megabytes would live until the garbage collector comes by.
+    error.__traceback__ = error.__cause__ = error.__context__ = None
     await context.abort_with_status(rpc_status.to_status(status))
     raise AssertionError("abort_with_status returned")
