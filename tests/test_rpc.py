@@ -243,8 +243,8 @@ async def test_an_error_lets_go_of_the_request(method: str) -> None:
             parsed = Parsed()
             alive.append(weakref.ref(parsed))
             try:
-                [][0]
-            except IndexError as error:
+                int("x")
+            except ValueError as error:
                 raise errors.Refused("m", reason="R") from error
 
     gc.collect()
@@ -256,6 +256,16 @@ async def test_an_error_lets_go_of_the_request(method: str) -> None:
             assert [parsed() for parsed in alive] == [None]
     finally:
         gc.enable()
+
+
+@pytest.mark.slow
+async def test_1500_quick_calls_at_once_are_all_answered() -> None:
+    """Neither gRPC's own limits cancel some of them nor ours turn them away."""
+    async with serving(Echo()) as channel:
+        await channel.channel_ready()
+        done = await asyncio.gather(*(answers(channel, "Unary") for _ in range(1_500)))
+
+    assert done == [[b"x"]] * 1_500
 
 
 async def test_a_method_is_told_when_its_caller_is_gone() -> None:

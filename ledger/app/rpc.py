@@ -54,6 +54,14 @@ KEEPALIVE_MIN_MS: Final = 20_000
 STREAMS_PER_CONNECTION_MAX: Final = 128
 """Most calls at once on one connection; a gateway needs a few. Clients hold back what is over."""
 
+PENDING_CALLS_MAX: Final = 3_000
+"""Calls that have begun and that no task serves yet; gRPC cancels more, without a word. It keeps up
+to a window of each: 64 KiB, and mostly a few hundred bytes.
+"""
+
+PENDING_S: Final = 120
+"""Seconds after which gRPC cancels such a call, without a word: longer than any deadline."""
+
 CODE_OF: Final[Sequence[tuple[type[errors.LedgerError], int]]] = (
     (errors.TooLarge, code_pb2.RESOURCE_EXHAUSTED),
     (errors.NotPossibleNow, code_pb2.FAILED_PRECONDITION),
@@ -81,6 +89,11 @@ class RpcServer:
                 ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
                 ("grpc.max_send_message_length", RESPONSE_BYTES_MAX),
                 ("grpc.max_concurrent_streams", STREAMS_PER_CONNECTION_MAX),
+                ("grpc.server.max_pending_requests", PENDING_CALLS_MAX),
+                ("grpc.server.max_pending_requests_hard_limit", PENDING_CALLS_MAX),
+                ("grpc.server_max_unrequested_time_in_server", PENDING_S),
+                # It counts calls that are answered and not yet taken apart, and refuses good ones.
+                ("grpc.http.overload_protection", 0),
                 # With the probe a window grows to megabytes, also of calls that wait to be read.
                 ("grpc.http2.bdp_probe", 0),
                 # A client that pings as often as it may is no attacker.
