@@ -149,7 +149,9 @@ class IngestService:
             return RecordScanBatchResponse(result=result, durability=durability)
         self._enter()
         try:
-            result = await self._intake.result(self._intake.take(request.batch, len(message)))
+            taken = self._intake.take(request.batch, len(message))
+            del request, message  # What waits for its result is in memory once.
+            result = await self._intake.result(taken)
         finally:
             self._leave()
         result.batch_number = 0

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from ledger.app.message_gate import MessageGate
+from ledger.app.message_gate import LARGE_BYTES, PAUSES, MessageGate
 from ledger.errors import Busy, Refused
 
 
@@ -92,3 +92,27 @@ async def test_a_call_without_a_message_is_refused() -> None:
     with pytest.raises(Refused) as caught:
         await MessageGate().read(call)
     assert caught.value.reason == "MESSAGE_MISSING"
+
+
+async def test_new_calls_begin_between_large_messages() -> None:
+    """Large messages come one by one, with turns of the loop for others before each."""
+    gate = MessageGate()
+    calls = [Call() for _ in range(3)]
+    for call in calls:
+        call.message.set_result(bytes(LARGE_BYTES))
+    turns = [0]
+    at: list[int] = []
+
+    async def count() -> None:
+        while True:
+            await asyncio.sleep(0)
+            turns[0] += 1
+
+    async def read(call: Call) -> None:
+        await gate.read(call)
+        at.append(turns[0])
+
+    counting = asyncio.create_task(count())
+    await asyncio.gather(*(read(call) for call in calls))
+    counting.cancel()
+    assert all(later - earlier >= PAUSES for earlier, later in zip([0, *at], at, strict=False))

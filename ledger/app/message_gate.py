@@ -24,6 +24,19 @@ PLACE_WAIT_S: Final = 5.0
 READ_S: Final = 20.0
 """Seconds within which a message must be here: the largest batch over a line of half a megabit."""
 
+LARGE_BYTES: Final = 64 << 10
+"""A message from this size on takes the loop long enough that others must get their turn first."""
+
+PAUSES: Final = 5
+"""Turns of the loop before a large message is handled. gRPC begins one call per turn, and those it
+has not begun can neither be told to wait nor be refused.
+"""
+
+PAUSE_S: Final = 0.001
+"""Seconds of such a turn: the time gRPC needs to give the next call. A mebibyte of scans costs
+twenty times as much as all turns before it.
+"""
+
 BUSY_RETRY_S: Final = 0.5
 """Seconds after which a call that found no place may try again: places are free much sooner."""
 
@@ -41,6 +54,7 @@ class MessageGate:
     ) -> None:
         """See the limits above."""
         self._places = asyncio.Semaphore(at_once_max)
+        self._one_large = asyncio.Lock()
         self._waiting = 0
         self._waiting_max = waiting_max
         self._place_wait_s = place_wait_s
@@ -53,7 +67,12 @@ class MessageGate:
         else:
             await self._places.acquire()
         try:
-            return await self._message(context)
+            message = await self._message(context)
+            if len(message) >= LARGE_BYTES:
+                async with self._one_large:
+                    for _ in range(PAUSES):
+                        await asyncio.sleep(PAUSE_S)
+            return message
         finally:
             self._places.release()
 
