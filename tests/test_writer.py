@@ -4,94 +4,32 @@ import asyncio
 import hashlib
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from pathlib import Path
 
 import pytest
 
 from ledger.backends.rocksdb_folder import Folder
 from ledger.codec import read_record
-from ledger.errors import Busy, Diverged, LedgerError, Uncertain
-from ledger.marks import TRAIL_READER, check_mark, encode_mark
-from ledger.position import pack_position
-from ledger.scan_log import Assignment, Bounds, Follower, ScanLog
-from ledger.trail_store import MarkCell, MarkKind, TrailStore
+from ledger.errors import Diverged, LedgerError
+from ledger.marks import TRAIL_READER
+from ledger.trail_store import MarkKind
 from ledger.v1.progress_pb2 import Mark
-from ledger.writer import Writer
-from tests.faults.known import all_rows, append, contents, known
-from tests.faulty_log import FaultyLog
+from tests.faults.known import all_rows, contents
 from tests.faulty_store import FaultyStore
-from tests.folders import PARTITIONS, opened
-from tests.rows import row_of
+from tests.writing import (
+    BUSY,
+    PATIENCE_S,
+    UNCERTAIN,
+    UnderAnotherName,
+    caught_up,
+    fill,
+    ledger,
+    marks,
+    rows_of_the_log,
+    running,
+    why_it_stops,
+)
 
-PATIENCE_S = 20.0
-BUSY = Busy("The store is busy.", reason="TEST_BUSY", retry_after_s=0.01)
-UNCERTAIN = Uncertain("The store did not answer.", reason="TEST_UNCERTAIN")
-
-
-@pytest.fixture
-async def ledger(tmp_path: Path) -> AsyncIterator[Folder]:
-    """A log and a store."""
-    async with opened(tmp_path) as folder:
-        yield folder
-
-
-def writer(log: ScanLog, store: TrailStore) -> Writer:
-    """A writer with real clocks."""
-    return Writer(log, store, monotonic=time.monotonic, now_ns=time.time_ns)
-
-
-@asynccontextmanager
-async def running(log: ScanLog, store: TrailStore) -> AsyncIterator[asyncio.Task[None]]:
-    """A writer that runs in the background, and is cancelled."""
-    task = asyncio.create_task(writer(log, store).run())
-    try:
-        yield task
-    finally:
-        task.cancel()
-        await asyncio.wait([task])
-
-
-async def marks(store: TrailStore, kind: MarkKind) -> dict[int, int]:
-    """How far each partition is marked."""
-    cells = await store.marks(TRAIL_READER)
-    return {cell.partition: cell.next_index for cell in cells if cell.kind is kind}
-
-
-async def caught_up(ledger: Folder, kind: MarkKind = MarkKind.READABLE) -> None:
-    """Wait until everything in the log is marked."""
-    ends = {p: (await ledger.log.bounds(p)).next for p in range(PARTITIONS)}
-    wanted = {partition: end for partition, end in ends.items() if end}
-    async with asyncio.timeout(PATIENCE_S):
-        while await marks(ledger.store, kind) != wanted:  # noqa: ASYNC110 - nothing tells.
-            await asyncio.sleep(0.005)
-
-
-async def fill(ledger: Folder, numbers: range) -> None:
-    """Append known records."""
-    for number in numbers:
-        await append(ledger.log, known(number, partitions=PARTITIONS))
-
-
-async def rows_of_the_log(ledger: Folder) -> set[tuple[bytes, bytes, bytes]]:
-    """The rows that the log's records are."""
-    rows = set()
-    for (partition, index), value in (await contents(ledger.log)).items():
-        row = row_of(read_record(value), value, pack_position(1, partition, index))
-        rows.add((row.tracking_key, row.order, row.record))
-    return rows
-
-
-def mark_at(log: ScanLog, next_index: int, last_record: bytes, *, partition: int = 0) -> MarkCell:
-    """A mark as a writer of the same log would have put it."""
-    return encode_mark(
-        log.identity,
-        partition,
-        next_index=next_index,
-        last_record=last_record,
-        last_record_time_ns=1,
-    )
+__all__ = ["ledger"]  # A fixture, taken by its name.
 
 
 class TestRowsAndMarks:
@@ -193,7 +131,7 @@ class TestRestart:
     async def test_two_writers_that_both_believe_are_harmless(self, ledger: Folder) -> None:
         """Two writers of the same partitions at once write the same trail as one."""
         async with running(ledger.log, ledger.store):
-            zombie = _UnderAnotherName(ledger.log)
+            zombie = UnderAnotherName(ledger.log)
             async with running(zombie, ledger.store):
                 await fill(ledger, range(80))
                 await caught_up(ledger)
@@ -239,110 +177,3 @@ class TestStoreTrouble:
         await fill(ledger, range(5))
 
         assert (await why_it_stops(ledger.log, store)).reason == "TEST"
-
-
-class TestDivergedLog:
-    async def test_a_record_in_the_wrong_partition_stops_it(self, ledger: Folder) -> None:
-        """A record whose key belongs elsewhere is not written, and neither is what follows."""
-        one = known(3, partitions=PARTITIONS)
-        wrong = (one.partition + 1) % PARTITIONS
-        await ledger.log.append(wrong, [one.key], [one.value])
-
-        error = await why_it_stops(ledger.log, ledger.store)
-
-        assert error.reason == "RECORD_IN_WRONG_PARTITION"
-        assert error.metadata == {"partition": str(wrong), "index": "0"}
-        assert await all_rows(ledger.store) == set()
-        assert await marks(ledger.store, MarkKind.READABLE) == {}
-
-    async def test_a_record_that_is_none_stops_it(self, ledger: Folder) -> None:
-        """Bytes that no ingest wrote are not skipped."""
-        await ledger.log.append(0, [b"K"], [b"\xff\xff"])
-
-        assert (await why_it_stops(ledger.log, ledger.store)).reason == "RECORD_UNREADABLE"
-
-    @pytest.mark.parametrize("kind", MarkKind)
-    async def test_a_log_that_was_cut_stops_it(self, ledger: Folder, kind: MarkKind) -> None:
-        """A log shorter than a mark is named, with the indexes that are gone."""
-        one = known(0, partitions=PARTITIONS)
-        await append(ledger.log, one)
-        mark = mark_at(ledger.log, 4, b"gone", partition=one.partition)
-        await ledger.store.put_marks(TRAIL_READER, [mark._replace(kind=kind)])
-
-        error = await why_it_stops(ledger.log, ledger.store)
-
-        assert error.reason == "LOG_SHORTER_THAN_MARK"
-        assert "indexes 1 to 3 are gone" in error.message
-        assert await all_rows(ledger.store) == set()
-
-    async def test_a_log_that_was_cut_and_grew_again_stops_it(self, ledger: Folder) -> None:
-        """A log that is long enough, with other bytes before the mark, would mix two histories."""
-        one = known(0, partitions=PARTITIONS)
-        for number in (0, 7, 14):
-            await append(ledger.log, known(number, partitions=PARTITIONS))
-        mark = mark_at(ledger.log, 2, b"another record", partition=one.partition)
-        await ledger.store.put_marks(TRAIL_READER, [mark])
-
-        error = await why_it_stops(ledger.log, ledger.store)
-
-        assert error.reason == "LOG_DIFFERS_FROM_MARK"
-        assert error.metadata["index"] == "1"
-
-    async def test_a_cut_below_a_running_writer_is_found(
-        self, ledger: Folder, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        """While it runs the writer reads its last record again, and stops when it is another."""
-        monkeypatch.setattr("ledger.writer.VERIFY_EVERY_S", 0.02)
-        log = _CutLog(ledger.log)
-        await fill(ledger, range(10))
-        async with running(log, ledger.store) as task:
-            await caught_up(ledger)
-            log.is_cut = True
-            async with asyncio.timeout(PATIENCE_S):
-                await asyncio.wait([task])
-
-        shorter = pytest.RaisesExc(Diverged, match="shorter")
-        with pytest.RaisesGroup(shorter, flatten_subgroups=True):
-            task.result()
-
-    async def test_a_mark_at_the_end_of_the_log_is_fine(self, ledger: Folder) -> None:
-        """A mark behind the last record, with its hash, is what a healthy log has."""
-        one = known(0, partitions=PARTITIONS)
-        await append(ledger.log, one)
-
-        await check_mark(ledger.log, mark_at(ledger.log, 1, one.value, partition=one.partition))
-
-
-async def why_it_stops(log: ScanLog, store: TrailStore) -> LedgerError:
-    """Run a writer that must stop, and return its error."""
-    with pytest.RaisesGroup(Diverged, flatten_subgroups=True) as stopped:
-        async with asyncio.timeout(PATIENCE_S):
-            await writer(log, store).run()
-    error = stopped.value.exceptions[0]
-    while isinstance(error, ExceptionGroup):
-        error = error.exceptions[0]
-    assert isinstance(error, LedgerError)
-    return error
-
-
-class _UnderAnotherName(FaultyLog):
-    """A log whose followers are of another name: the reader's lock does not hold them back."""
-
-    def follow(self, reader: str, assignment: Assignment) -> AbstractAsyncContextManager[Follower]:
-        """Follow beside the owner of the name."""
-        return super().follow(reader + " zombie", assignment)
-
-
-class _CutLog(FaultyLog):
-    """A log that comes back shorter."""
-
-    is_cut = False
-
-    async def bounds(self, partition: int) -> Bounds:
-        """Say less than before."""
-        return Bounds(0, 0) if self.is_cut else await super().bounds(partition)
-
-    async def read(self, partition: int, index: int, max_records: int) -> Sequence[bytes]:
-        """Hold less than before."""
-        assert not self.is_cut
-        return await super().read(partition, index, max_records)
