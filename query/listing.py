@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 from ledger.errors import NotPossibleNow
 from ledger.event import order_from_time
+from ledger.trail_store import ORDER_BYTES
 from ledger.v1.trail_service_pb2 import LookupStatus
 from query.answers import fill
-from query.reading import KeyedRows, after
+from query.reading import after
 from query.trail import (
     GROUP_BYTES,
     Place,
@@ -32,19 +33,19 @@ if TYPE_CHECKING:
 
     from ledger.trail_store import Slice
     from ledger.v1.raw_pb2 import RawBatchGetTrailsResponse, RawListScanEventsResponse
-    from query.reading import Stretch, TrailReader
+    from query.reading import Stretch, TrailReader, Whole
     from query.trail import Entry, Pin, Rank
 
     Answer = RawListScanEventsResponse | RawBatchGetTrailsResponse
 
 STRETCH_SPARE_ROWS = 200
-"""Rows that are read beyond a page of a long trail: copies, which collapse, and rows that are not
-shown yet.
+"""Events that are read beyond a page of a long trail: those of the group it begins with that were
+shown before, and what may say of the page's own that they are in conflict or corrected.
 """
 
 STRETCHES_MAX = 8
-"""Most stretches read for one page. When none of them has anything to show the page is empty, and
-its token goes on.
+"""Most stretches read for one page. The second has something to show, unless its records hold no
+events. When none has, the page is empty, and its token goes on.
 """
 
 
@@ -88,9 +89,9 @@ async def answer(
     """
     out.tracking_keys.extend(key.decode() for key in question.keys)
     limits = limits_of(pins)
-    keyed_rows = await reader.whole(question.keys, limits, begun)
-    if keyed_rows is not None:
-        return _answer_whole(question, keyed_rows, out, last)
+    whole = await reader.whole(question.keys, limits, begun)
+    if whole is not None:
+        return _answer_whole(question, whole, out, last)
     out.oversized = True
     out.status = LookupStatus.LOOKUP_STATUS_FOUND
     if question.recorded:
@@ -103,9 +104,9 @@ async def answer(
 
 
 def _answer_whole(
-    question: Question, keyed_rows: KeyedRows, out: Answer, last: Place | None
+    question: Question, whole: Whole, out: Answer, last: Place | None
 ) -> Place | None:
-    entries: Sequence[Entry] = trail_of(keyed_rows)
+    entries: Sequence[Entry] = trail_of(*whole)
     out.status = _FOUND if entries else _NOT_YET_SEEN
     # Marks are those of the whole trail, so only now is anything left out.
     entries = between(entries, question.start_ns, question.end_ns)
@@ -126,18 +127,17 @@ async def _answer_long(
     begin = None if shown is None else shown[:GROUP_BYTES]
     for _ in range(STRETCHES_MAX):
         stretch = await _next(reader, question, limits, begin)
-        if stretch.is_cut and begin is not None and len(begin) == GROUP_BYTES:
-            begin = shown  # A group longer than a stretch: reading it again would lead nowhere.
-            continue
-        begin = stretch.last
-        entries = _behind(trail_of(stretch.keyed_rows), shown, question)
+        entries = _behind(trail_of(stretch.keyed_rows, stretch.copies), shown, question)
         if entries:
             count = _fill(question, entries, out)
             if count < len(entries):
                 return place_of(entries[count - 1])
+        if entries or stretch.last is None:
+            begin = stretch.last
             break
-        if begin is None:
-            break
+        # Of a group with more events than are read at once, this part was shown before.
+        again = stretch.is_cut and begin is not None and len(begin) == GROUP_BYTES
+        begin = shown if again else stretch.last
     return None if begin is None else Place(begin, 0)
 
 
@@ -151,9 +151,9 @@ async def _next(
     start = order_from_time(question.start_ns or 0)
     stop = None if question.end_ns is None else order_from_time(question.end_ns)
     if begin is not None and question.descending:
-        stop = after(begin) if len(begin) == GROUP_BYTES else begin
+        stop = after(begin) + _FIRST if len(begin) == GROUP_BYTES else begin
     elif begin is not None:
-        start = begin if len(begin) == GROUP_BYTES else after(begin)
+        start = begin + _FIRST if len(begin) == GROUP_BYTES else after(begin)
     return await reader.stretch(
         question.keys,
         limits,
@@ -175,3 +175,4 @@ def _fill(question: Question, entries: Sequence[Entry], out: Answer) -> int:
 
 _FOUND = LookupStatus.LOOKUP_STATUS_FOUND
 _NOT_YET_SEEN = LookupStatus.LOOKUP_STATUS_NOT_YET_SEEN
+_FIRST = bytes(ORDER_BYTES - GROUP_BYTES)

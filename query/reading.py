@@ -12,20 +12,21 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from ledger.errors import Busy
-from query.trail import GROUP_BYTES, below
+from query.copies import Amount, Events
+from query.trail import GROUP_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 
     from ledger.trail_store import Slice, StoredRow, TrailStore
 
 WHOLE_ROWS_MAX = 5_000
-"""Most records of a trail that is read whole: made into entries in some 20 ms. The longest trail of
-a real item has some hundred.
+"""Most events of a trail that is read whole: made into entries in some 20 ms. The longest trail of
+a real item has some hundred. Copies do not count.
 """
 
 WHOLE_BYTES_MAX = 8 << 20
-"""Most bytes of records of a trail that is read whole."""
+"""Most bytes of records of a trail that is read whole, without those of copies."""
 
 LOOK_S = 4.0
 """Longest time in seconds for one look through a trail, of which the pins may leave little: some
@@ -66,17 +67,41 @@ REST_BYTES = 2 << 20
 """Most bytes of records in one of the reads that follow the first."""
 
 KeyedRows = list[tuple[bytes, list["StoredRow"]]]
-"""The rows of an item, by key."""
+"""The rows of an item, by key: one row for each event."""
+
+
+class Whole(NamedTuple):
+    """A whole trail."""
+
+    keyed_rows: KeyedRows
+    copies: Mapping[bytes, int]
+    """How many further copies there are, by the order of the row that stands for them."""
 
 
 class Stretch(NamedTuple):
     """A part of a long trail, which ends with a whole group of copies where that is possible."""
 
     keyed_rows: KeyedRows
+    copies: Mapping[bytes, int]
+    """As in `Whole`."""
     last: bytes | None
-    """Order of its last row in the direction of the read; None where the trail ends."""
+    """The order it ends with, in the direction of the read; None where the trail ends."""
     is_cut: bool
-    """True: all of it is one group of copies, and there is more of that group."""
+    """True: it ends within a group, which has more events than are read at once."""
+
+
+class _Span(NamedTuple):
+    """How many rows to read next, and what of a trail is left to read."""
+
+    rows: int
+    start: bytes
+    stop: bytes | None = None
+    descending: bool = False
+
+    def behind(self, order: bytes) -> _Span:
+        if self.descending:
+            return _Span(REST_ROWS, self.start, order, descending=True)
+        return _Span(REST_ROWS, after(order), self.stop)
 
 
 class TrailReader:
@@ -102,61 +127,63 @@ class TrailReader:
         keys: Sequence[bytes],
         limits: Mapping[int, int],
         begun: Mapping[bytes, Slice] | None = None,
-    ) -> KeyedRows | None:
-        """Return all rows below the pins; None where there are more of them than are read whole.
+    ) -> Whole | None:
+        """Return all events below the pins; None where there are more than are read whole.
 
         `begun` holds the first rows of these keys, where they have been read already.
-        Raises Busy where looking through what is above the pins takes too long.
+        Raises Busy where looking through copies, and what is above the pins, takes too long.
         """
-        tally = _Tally(limits)
+        # What counts depends on the pins alone, so that the answer as of a time stays the same.
+        left = Amount(WHOLE_ROWS_MAX, WHOLE_BYTES_MAX)
         keyed_rows: KeyedRows = []
+        copies: dict[bytes, int] = {}
         for key in keys:
             if begun is not None:
                 part = begun[key]
             else:
                 async with self._short:
                     part = await self._store.read(key, max_rows=SHORT_ROWS, max_bytes=SHORT_BYTES)
-            rows = tally.keep(part.rows)
-            if part.more and not tally.is_full:
-
-                def take(part: Slice, rows: list[StoredRow] = rows) -> bool:
-                    rows += tally.keep(part.rows)
-                    return tally.is_full
-
-                await self._look_through(key, after(part.rows[-1].order), take)
-            if tally.is_full:
+            events = Events(limits, most=left)
+            if not events.add(part.rows) and part.more:
+                await self._look_through(key, _Span(REST_ROWS, after(part.rows[-1].order)), events)
+            if events.is_cut:
                 return None
-            keyed_rows.append((key, rows))
-        return keyed_rows
+            left = Amount(left.rows - len(events.rows), left.bytes - events.bytes)
+            keyed_rows.append((key, events.rows))
+            copies |= events.copies
+        return Whole(keyed_rows, copies)
 
-    async def _look_through(self, key: bytes, start: bytes, take: Callable[[Slice], bool]) -> None:
-        """Read on until `take` has enough, or the trail ends. It is given every slice."""
+    async def _look_through(self, key: bytes, span: _Span, events: Events) -> None:
+        """Read on until the events have ended, or the trail."""
         async with self._long:
             end_s = self._monotonic() + LOOK_S
-            last = await self._look(key, start, take, end_s=end_s, most=LONG_ROWS)
-        if last is not None:
+            rest = await self._look(key, span, events, end_s=end_s, most=LONG_ROWS)
+        if rest is not None:
             async with self._endless_place():
-                await self._look(key, after(last), take, end_s=end_s, most=sys.maxsize)
+                await self._look(key, rest, events, end_s=end_s, most=sys.maxsize)
 
     async def _look(
-        self, key: bytes, start: bytes, take: Callable[[Slice], bool], *, end_s: float, most: int
-    ) -> bytes | None:
-        """Return the last order where there is more to read after so many rows, else None."""
+        self, key: bytes, span: _Span, events: Events, *, end_s: float, most: int
+    ) -> _Span | None:
+        """Return what is left to read after so many rows; None where nothing is."""
         count = 0
-        while True:
+        while count < most:
             if self._monotonic() >= end_s:
                 raise _busy()
             part = await self._store.read(
-                key, start=start, max_rows=REST_ROWS, max_bytes=REST_BYTES
+                key,
+                start=span.start,
+                stop=span.stop,
+                descending=span.descending,
+                max_rows=span.rows,
+                max_bytes=REST_BYTES,
             )
-            if take(part) or not part.more:
+            if events.add(part.rows) or not part.more:
                 return None
-            last = part.rows[-1].order
             count += len(part.rows)
-            if count >= most:
-                return last
-            start = after(last)
+            span = span.behind(part.rows[-1].order)
             await asyncio.sleep(0)  # A store that answers at once lets nobody else run.
+        return span
 
     @asynccontextmanager
     async def _endless_place(self) -> AsyncIterator[None]:
@@ -180,49 +207,24 @@ class TrailReader:
         descending: bool,
         rows: int,
     ) -> Stretch:
-        """Return the next rows below the pins, with `start` <= order < `stop`, of a long trail;
-        at most `rows` of each key.
+        """Return the next events below the pins, with `start` <= order < `stop`, of a long trail:
+        of each key `rows`, and what more its last group has.
+
+        Raises Busy as `whole` does. Where a stretch ends depends on the pins alone.
         """
-        async with self._long:
-            parts = [
-                await self._store.read(
-                    key,
-                    start=start,
-                    stop=stop,
-                    descending=descending,
-                    max_rows=rows,
-                    max_bytes=REST_BYTES,
-                )
-                for key in keys
-            ]
-        last, is_cut = _complete_through(parts, descending=descending)
+        enough = Amount(rows, REST_BYTES)
+        most = Amount(rows + WHOLE_ROWS_MAX, REST_BYTES + WHOLE_BYTES_MAX)
+        span = _Span(rows + 1, start, stop, descending)  # One more shows that a group has ended.
+        found = [(key, Events(limits, most=most, enough=enough)) for key in keys]
+        for key, events in found:
+            await self._look_through(key, span, events)
+        last, is_cut = _end_of([events for _, events in found], descending=descending)
         return Stretch(
-            [
-                (key, below(_through(part.rows, last, descending=descending), limits))
-                for key, part in zip(keys, parts, strict=True)
-            ],
+            [(key, _through(events.rows, last, descending=descending)) for key, events in found],
+            {order: count for _, events in found for order, count in events.copies.items()},
             last,
             is_cut,
         )
-
-
-class _Tally:
-    """Counts what a read of a whole trail has kept."""
-
-    def __init__(self, limits: Mapping[int, int]) -> None:
-        self._limits = limits
-        self._rows = self._bytes = 0
-
-    def keep(self, rows: Sequence[StoredRow]) -> list[StoredRow]:
-        kept = below(rows, self._limits)
-        self._rows += len(kept)
-        self._bytes += sum(len(row.record) for row in kept)
-        return kept
-
-    @property
-    def is_full(self) -> bool:
-        # What is kept depends on the pins alone, so that the answer as of a time stays the same.
-        return self._rows > WHOLE_ROWS_MAX or self._bytes > WHOLE_BYTES_MAX
 
 
 def _busy() -> Busy:
@@ -238,29 +240,32 @@ def after(order: bytes) -> bytes:
     return (int.from_bytes(order, "big") + 1).to_bytes(len(order), "big")
 
 
-def _complete_through(parts: Sequence[Slice], *, descending: bool) -> tuple[bytes | None, bool]:
-    """Find the last row up to which nothing is missing and no group of copies is cut; where one
-    group fills all, its last row, and say that it is cut. None: nothing is missing at all.
+def _end_of(parts: Iterable[Events], *, descending: bool) -> tuple[bytes | None, bool]:
+    """Find the order through which nothing is missing of any key, and say whether a group is cut
+    there. None: nothing is missing at all.
     """
-    ends = [part.rows[-1].order for part in parts if part.more]
+    edge = _BEFORE_ALL if descending else _BEHIND_ALL
+    ends = [
+        (events.rows[-1].order if events.is_cut else events.rows[-1].order[:GROUP_BYTES] + edge)
+        for events in parts
+        if events.is_cut or events.has_enough
+    ]
     if not ends:
         return None, False
-    end = max(ends) if descending else min(ends)
-    group = end[:GROUP_BYTES]
-    if descending:
-        whole = [row.order for part in parts for row in part.rows if row.order > after(group)]
-        last = min(whole, default=None)
-    else:
-        whole = [row.order for part in parts for row in part.rows if row.order < group]
-        last = max(whole, default=None)
-    return (end, True) if last is None else (last, False)
+    last = max(ends) if descending else min(ends)
+    return last, not last.endswith(edge)
 
 
-def _through(
-    rows: Sequence[StoredRow], last: bytes | None, *, descending: bool
-) -> Sequence[StoredRow]:
+def _through(rows: list[StoredRow], last: bytes | None, *, descending: bool) -> list[StoredRow]:
     if last is None:
         return rows
     if descending:
         return [row for row in rows if row.order >= last]
     return [row for row in rows if row.order <= last]
+
+
+_BEFORE_ALL = (1).to_bytes(8, "big")
+"""A position before all: the first of generation 1 is far above."""
+
+_BEHIND_ALL = ((1 << 63) - 1).to_bytes(8, "big")
+"""A position behind all: the largest that a page token can hold."""

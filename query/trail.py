@@ -11,6 +11,7 @@ from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Callable
 from operator import attrgetter
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from google.protobuf.message import DecodeError
@@ -97,8 +98,14 @@ class Entry:
         return int.from_bytes(self.order[GROUP_BYTES:], "big")
 
 
-def trail_of(keyed_rows: Iterable[tuple[bytes, Iterable[StoredRow]]]) -> list[Entry]:
-    """Make the entries of one item from the rows of each of its keys, ordered by scan time."""
+def trail_of(
+    keyed_rows: Iterable[tuple[bytes, Iterable[StoredRow]]],
+    copies: Mapping[bytes, int] = MappingProxyType({}),
+) -> list[Entry]:
+    """Make the entries of one item from the rows of each of its keys, ordered by scan time.
+
+    `copies` says how many further copies a row stands for, by its order.
+    """
     versions: dict[_Identity, list[Entry]] = {}
     entries: list[Entry] = []
     corrections: list[tuple[Entry, _Identity]] = []
@@ -113,6 +120,8 @@ def trail_of(keyed_rows: Iterable[tuple[bytes, Iterable[StoredRow]]]) -> list[En
             if known is not None and _is_copy(known, order, record, value):
                 continue
             entry = Entry(order, record, value, event)
+            if order in copies:
+                entry.is_marked, entry.duplicates = True, copies[order]
             entries.append(entry)
             if known is None:
                 versions[identity] = [entry]

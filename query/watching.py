@@ -54,15 +54,15 @@ async def news(
     Raises NotPossibleNow for a trail that is too long to be read whole.
     """
     known = limits_of(sent.pins)
-    keyed_rows = await reader.whole(keys, limits_of(shown))
-    if keyed_rows is None:
+    whole = await reader.whole(keys, limits_of(shown))
+    if whole is None:
         raise NotPossibleNow(
             "This trail is too long to be watched. List it by scan time.",
             reason="TRAIL_OVERSIZED",
             field="tracking_number",
         )
     # Most times that the partition moved it was another item: then no record is parsed.
-    if all(len(below(rows, known)) == len(rows) for _, rows in keyed_rows):
+    if all(len(below(rows, known)) == len(rows) for _, rows in whole.keyed_rows):
         return []
-    entries = arranged(trail_of(keyed_rows), by_position, descending=False)
+    entries = arranged(trail_of(*whole), by_position, descending=False)
     return [entry for entry in entries if not is_below(entry.position, known)]

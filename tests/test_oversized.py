@@ -11,14 +11,14 @@ import pytest
 
 from ledger.errors import Busy
 from ledger.numbers import filing_key
-from ledger.v1.trail_service_pb2 import TrailOrder
-from query import reading
+from ledger.v1.trail_service_pb2 import TrailOrder, WatchTrailRequest
+from query import listing, reading
 from query.reading import LONG_READS_MAX, SHORT_ROWS, WHOLE_ROWS_MAX, TrailReader
 from tests.asking import asked, failing
 from tests.trails import NUMBER, at_minute, event_id, positions, scan, timestamp
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Iterable, Sequence
     from pathlib import Path
 
     from ledger.v1.trail_service_pb2 import TrailEntry
@@ -44,6 +44,11 @@ def minutes(entries: Sequence[TrailEntry]) -> list[int]:
     """Give the minutes of events."""
     start_s = at_minute(0).seconds
     return [(entry.event.scan_time.seconds - start_s) // 60 for entry in entries]
+
+
+def counted(entries: Iterable[TrailEntry]) -> list[tuple[bytes, int]]:
+    """Give the ids of events, and how many further copies each has."""
+    return [(entry.event.event_id, entry.marks.duplicate_count) for entry in entries]
 
 
 async def test_5000_records_are_read_whole(door: Asked) -> None:
@@ -166,19 +171,80 @@ async def test_endless_looks_are_few(door: Asked, monkeypatch: pytest.MonkeyPatc
     )
     alone = await reader.whole(keys, {})
 
-    assert alone == [(keys[0], [])]
+    assert alone == ([(keys[0], [])], {})
     assert [answer for answer in together if not isinstance(answer, Busy)] == [alone]
 
 
-@pytest.mark.slow
 async def test_endless_copies_end(door: Asked) -> None:
-    """Thousands of copies of one event, more than a stretch holds, do not stop a walk."""
+    """Thousands of copies of one event are one entry, and do not make a trail too long."""
     await door.shelf.put(*[scan("a", minute=1)] * (WHOLE_ROWS_MAX + 1), scan("b", minute=2))
+    expected = [(event_id("a"), WHOLE_ROWS_MAX), (event_id("b"), 0)]
 
+    for order in (SCAN_TIME, RECORDED):
+        assert counted((await door.list(order=order)).entries) == expected
     for descending in (False, True):
-        walked = await walk(door, page_size=2, descending=descending)
+        pages = [page async for page in door.pages(page_size=1, descending=descending)]
+        assert not any(page.oversized for page in pages)
+        walked = [entry for page in pages for entry in page.entries]
+        assert counted(walked) == (expected[::-1] if descending else expected)
+    async for sent in door.trails.WatchTrail(WatchTrailRequest(tracking_number=NUMBER)):
+        assert counted(sent.entries) == expected
+        break
 
-        copies = [entry for entry in walked if entry.event.event_id == event_id("a")]
-        seen = len(copies) + sum(entry.marks.duplicate_count for entry in copies)
-        assert seen == WHOLE_ROWS_MAX + 1
-        assert len(walked) == len(copies) + 1
+
+@pytest.mark.parametrize("descending", [False, True])
+async def test_endless_copies_in_a_long_trail(door: Asked, descending: bool) -> None:
+    """Where a trail is read in stretches, copies that none of them holds are one entry as well."""
+    await door.shelf.put(*(scan(i, minute=i) for i in range(WHOLE_ROWS_MAX + 1)))
+    await door.shelf.put(*[scan(300, minute=300)] * (WHOLE_ROWS_MAX + 1))
+    fields = {"start_time": at_minute(298), "end_time": at_minute(303), "descending": descending}
+
+    first = await door.list(**fields, page_size=2)
+    walked = await walk(door, **fields, page_size=2)
+
+    expected = [(event_id(i), (WHOLE_ROWS_MAX + 1) * (i == 300)) for i in range(298, 303)]
+    assert first.oversized
+    assert counted(walked) == (expected[::-1] if descending else expected)
+
+
+@pytest.mark.parametrize("descending", [False, True])
+@pytest.mark.parametrize("size", [1, 3, 7, 100])
+async def test_pages_of_a_long_trail_are_those_below_the_pins(
+    door: Asked, monkeypatch: pytest.MonkeyPatch, descending: bool, size: int
+) -> None:
+    """Pages and marks stay as they were, whatever comes between, and are those of the whole."""
+    await door.shelf.put(
+        *(scan(i // 2, minute=i // 2, facility=f"{i % 4 // 3}") for i in range(60))
+    )
+    await door.shelf.put(*(scan(i * 7 % 30, minute=i * 7 % 30, facility="0") for i in range(90)))
+    then = await door.shelf.settle()
+    fields = {"as_of_time": timestamp(then), "descending": descending}
+    whole = (await door.list(**fields)).entries
+    for name, value in (("WHOLE_ROWS_MAX", 20), ("REST_ROWS", 4), ("LONG_ROWS", 9)):
+        monkeypatch.setattr(reading, name, value)
+    monkeypatch.setattr(listing, "STRETCH_SPARE_ROWS", 2)
+    before = [page async for page in door.pages(**fields, page_size=size)]
+
+    await door.shelf.put(*(scan(i * 7 % 30, minute=i * 7 % 30, facility="0") for i in range(90)))
+    await door.shelf.put(*(scan(("new", i), minute=i / 10) for i in range(400)))
+
+    after = [page async for page in door.pages(**fields, page_size=size)]
+    assert before[0].oversized
+    assert [page.entries for page in after] == [page.entries for page in before]
+    assert [entry for page in before for entry in page.entries] == list(whole)
+
+
+@pytest.mark.parametrize("descending", [False, True])
+async def test_endless_conflicts_end(
+    door: Asked, monkeypatch: pytest.MonkeyPatch, descending: bool
+) -> None:
+    """One event in more versions than are remembered is walked to its end, each version once."""
+    monkeypatch.setattr(reading, "WHOLE_ROWS_MAX", 20)
+    monkeypatch.setattr(listing, "STRETCH_SPARE_ROWS", 2)
+    versions = [scan("a", minute=1, facility=str(i)) for i in range(100)]
+    places = await door.shelf.put(*versions, scan("b", minute=0), scan("c", minute=2))
+
+    walked = await walk(door, page_size=9, descending=descending)
+
+    expected = [places[100], *places[:100], places[101]]
+    assert positions(walked) == (expected[::-1] if descending else expected)
