@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from ledger.errors import DeadlinePassed, NotPossibleNow
+from ledger.event import TIME_NS_END
 from ledger.marks import TRAIL_READER
 from ledger.numbers import partition_of
 from ledger.position import SCANS_LOG
@@ -152,7 +153,8 @@ class ProgressView:
             await asyncio.sleep(min(AT_LEAST_POLL_S, left_s))
 
     async def _read_last_entry(self) -> tuple[ProgressCell, ...]:
-        last = await self._store.progress_at()
+        # By a time, so that only entries count that are there for good.
+        last = await self._store.progress_at(TIME_NS_END)
         return (last,) if last else ()
 
     async def _read_marks(self) -> _Marks:
