@@ -78,6 +78,9 @@ class Intake:
         self.is_draining = False
         """Set when the server is about to end: then every batch is to be sent again."""
 
+        self.sources = 0
+        """Sources that all streams speak for."""
+
         self._monotonic = monotonic
 
     def take(self, batch: RawBatch, message_bytes: int, *, is_open: bool = True) -> Taken:

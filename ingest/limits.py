@@ -76,6 +76,14 @@ SOURCES_PER_STREAM_MAX: Final = 10_000
 each.
 """
 
+SOURCES_MAX: Final = 100_000
+"""Most sources of all streams together: ten large facilities. Some 600 bytes each, 60 MB."""
+
+STATES_WAITING_MAX: Final = 1_000
+"""States of sources that wait to be written on one stream. Beyond it the stream is not read; the
+sources of one more message may come on top.
+"""
+
 BATCHES_PER_STREAM_MAX: Final = 64
 """Most batches of one stream without a result. Beyond it the stream is not read: it bounds what a
 sender that does not read its results can keep here.
@@ -90,7 +98,9 @@ WINDOW_BYTES: Final = 8 << 20
 PENDING_BYTES_MAX: Final = 32 << 20
 """Bytes admitted and not yet durable, of all streams: two seconds of work at full speed, so that a
 result never takes much longer, and as Python objects some 60 MB. Above it no stream is read. Each
-stream may add the one message that it had begun to send.
+stream may add the one message that it had begun to send: gRPC keeps it for a read that is open, and
+an idle stream has one open. Nothing in Python bounds their sum: 200 streams that sent 3.8 MB each
+at once took 370 MB.
 """
 
 LINGER_S: Final = 0.005
@@ -137,4 +147,6 @@ class IngestLimits:
     window_bytes: int = WINDOW_BYTES
     batches_per_stream_max: int = BATCHES_PER_STREAM_MAX
     sources_per_stream_max: int = SOURCES_PER_STREAM_MAX
+    sources_max: int = SOURCES_MAX
+    states_waiting_max: int = STATES_WAITING_MAX
     busy_retry_s: float = BUSY_RETRY_S

@@ -86,6 +86,11 @@ class IngestService:
         """The services, in the order of SERVICE_NAMES."""
         return (self.handler(),)
 
+    @property
+    def sources(self) -> int:
+        """Sources that all streams speak for now."""
+        return self._intake.sources
+
     async def run(self) -> None:
         """Carry scans to the log until cancelled, or raise what ends the log."""
         await self._batcher.run()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 import grpc
 from google.protobuf.message import DecodeError
@@ -38,8 +38,26 @@ Source: TypeAlias = tuple[str, bytes]
 
 Context: TypeAlias = "grpc.aio.ServicerContext[bytes, RecordScansResponse]"
 
+_Item: TypeAlias = "RecordScansResponse | _State | tuple[Taken, int]"
+
 _FRAME_BYTES: Final = 5
 """What a request adds to its batch at most: a tag, and a length of up to four bytes."""
+
+
+class _State(NamedTuple):
+    """What became of a source. Many may wait, so the message is made when it is written."""
+
+    source: Source
+    is_open: bool
+
+    def response(self) -> RecordScansResponse:
+        state = SourceState(
+            source_id=self.source[0], spool_id=self.source[1], status=SOURCE_STATUS_OPEN
+        )
+        if not self.is_open:
+            state.status = SOURCE_STATUS_TAKEN_OVER
+            state.reason = "A newer stream speaks for this source and spool."
+        return RecordScansResponse(source_state=state)
 
 
 class Stream:
@@ -59,7 +77,8 @@ class Stream:
         self._limits = limits
         self._speakers = speakers
         self._sources: dict[Source, bool] = {}  # Whether it is open here.
-        self._outbox: deque[RecordScansResponse | tuple[Taken, int]] = deque()
+        self._outbox: deque[_Item] = deque()
+        self._states = 0  # Of sources, in the outbox.
         self._is_writing = False
         self._next_number = 1
         self._message_bytes = 0  # Of the request that was read last.
@@ -85,15 +104,16 @@ class Stream:
             self._task.uncancel()
             error = self._ending
         finally:
+            self._intake.sources -= len(self._sources)
             for source in self._sources:
                 if self._speakers.get(source) is self:
                     del self._speakers[source]
         if error is not None:
             raise error
 
-    def send(self, response: RecordScansResponse | tuple[Taken, int]) -> None:
-        """Put a response, or a batch whose result is to come, behind what waits to be written."""
-        self._outbox.append(response)
+    def send(self, item: _Item) -> None:
+        """Put a response, or what makes one, behind what waits to be written."""
+        self._outbox.append(item)
         if not self._is_writing and self._tasks is not None:
             self._is_writing = True
             self._tasks.create_task(self._write_all())
@@ -114,16 +134,25 @@ class Stream:
             # The sender is gone, and gRPC is about to end the call. What was taken is recorded all
             # the same; the sender sends it again, and the ledger knows it.
             self._outbox.clear()
+            self._states = 0
 
-    async def _write(self, item: RecordScansResponse | tuple[Taken, int]) -> None:
+    async def _write(self, item: _Item) -> None:
         if isinstance(item, RecordScansResponse):
             await self._context.write(item)
+            return
+        if isinstance(item, _State):
+            await self._context.write(item.response())
+            self._states -= 1
+            self._signal()
             return
         taken, size = item
         await self._context.write(RecordScansResponse(result=await self._intake.result(taken)))
         self._taken -= 1
         self._scans -= taken.scans
         self._bytes -= size
+        self._signal()
+
+    def _signal(self) -> None:
         if self._less is not None and not self._less.done():
             self._less.set_result(None)
 
@@ -157,7 +186,10 @@ class Stream:
         """Read a request, or None at the end. Waits while too much of this stream or of all streams
         has no result: HTTP/2 then holds the sender back.
         """
-        while self._taken >= self._limits.batches_per_stream_max:
+        while (
+            self._taken >= self._limits.batches_per_stream_max
+            or self._states >= self._limits.states_waiting_max
+        ):
             self._less = asyncio.get_running_loop().create_future()
             await self._less
         if not self._intake.batcher.has_room:
@@ -222,26 +254,30 @@ class Stream:
                 reason="TOO_MANY_SOURCES",
                 field="batch.source_id",
             )
+        if self._intake.sources >= self._limits.sources_max:
+            raise Busy(
+                "All streams together speak for as many sources as the server takes.",
+                reason="SOURCES_BUSY",
+                retry_after_s=self._limits.busy_retry_s,
+            )
+        self._intake.sources += 1
         self._sources[source] = True
         if spool_id:  # An unnumbered source may be spoken for by any number of streams.
             older = self._speakers.get(source)
             self._speakers[source] = self
             if older is not None:
                 older.lose(source)
-        state = SourceState(source_id=source_id, spool_id=spool_id, status=SOURCE_STATUS_OPEN)
-        self.send(RecordScansResponse(source_state=state))
+        self._say(_State(source, is_open=True))
         return True
 
     def lose(self, source: Source) -> None:
         """A newer stream speaks for a source; say so. What is in flight gets its result."""
         self._sources[source] = False
-        state = SourceState(
-            source_id=source[0],
-            spool_id=source[1],
-            status=SOURCE_STATUS_TAKEN_OVER,
-            reason="A newer stream speaks for this source and spool.",
-        )
-        self.send(RecordScansResponse(source_state=state))
+        self._say(_State(source, is_open=False))
+
+    def _say(self, state: _State) -> None:
+        self._states += 1
+        self.send(state)
 
 
 def _check_open(message: Open) -> None:

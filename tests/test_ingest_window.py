@@ -8,7 +8,8 @@ import grpc
 import pytest
 
 from ingest.limits import IngestLimits
-from ledger.v1.ingest_service_pb2 import DURABILITY_SYNCED
+from ledger.v1.ingest_service_pb2 import DURABILITY_SYNCED, Heartbeat, SourceProgress
+from ledger.v1.raw_pb2 import RawRecordScansRequest
 from tests.faulty_log import FaultyLog
 from tests.ingest_server import (
     Caller,
@@ -68,6 +69,54 @@ class TestWindow:
                 await caller.send_batch(a_batch(events, batch_number=number))
 
                 assert durable(await caller.result()) == [(0, 9)]
+
+
+class TestSources:
+    async def test_a_sender_that_reads_no_answers_is_not_read(self, log: FaultyLog) -> None:
+        """Its sources stay few, however many it names; once it reads, it gets all of them."""
+        limits = IngestLimits(states_waiting_max=100)
+        async with asyncio.timeout(30), serving(log, limits=limits) as served:
+            # With the probe the windows of this side grow by as much as the other side sends.
+            options = [("grpc.http2.bdp_probe", 0)]
+            async with grpc.aio.insecure_channel(served.address, options=options) as channel:
+                caller = Caller(channel)
+                await caller.open()
+                sending = asyncio.create_task(send_beats(caller))
+                await asyncio.sleep(0.5)
+                assert served.service.sources < 5_000  # gRPC has room for some states itself.
+
+                for _ in range(10_000):
+                    assert (await caller.next()).WhichOneof("message") == "source_state"
+                await sending
+
+    async def test_all_streams_together_have_so_many_sources(self, log: FaultyLog) -> None:
+        """One stream too many is told to slow down; an ended one gives its sources back."""
+        limits = IngestLimits(sources_max=3)
+        async with asyncio.timeout(30), serving(log, limits=limits) as served:
+            one, two = Caller(served.channel), Caller(served.channel)
+            await one.open([a_source(1), a_source(2)])
+            await two.open([a_source(3), a_source(4)])
+            error = await two.error()
+            assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+            assert details_of(error) == ("SOURCES_BUSY", "", True)
+
+            await one.close()
+            three = Caller(served.channel)
+            await three.open([a_source(number) for number in range(3)])
+            assert len(await three.close()) == 3
+            assert served.service.sources == 0
+
+
+async def send_beats(caller: Caller) -> None:
+    """Name 10,000 sources in heartbeats of 500."""
+    for first in range(0, 10_000, 500):
+        beat = Heartbeat(sources=[a_source(first + number) for number in range(500)])
+        await caller.send(RawRecordScansRequest(heartbeat=beat))
+
+
+def a_source(number: int) -> SourceProgress:
+    """A numbered source, with a name as long as may be."""
+    return SourceProgress(source_id=f"gate-{number:0120}", spool_id=bytes(16))
 
 
 class TestUnary:
