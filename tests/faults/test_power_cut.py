@@ -55,7 +55,7 @@ async def run_until_killed(folder: Path, shim: Path, *, sync: bool, seed: int) -
     first: list[float] = []
 
     def over(told: Told) -> bool:
-        if told.acknowledged and not first:
+        if len(told.acknowledged) > 100 and not first:
             first.append(time.monotonic())
         return bool(first) and time.monotonic() - first[0] > wait_s
 
@@ -65,7 +65,6 @@ async def run_until_killed(folder: Path, shim: Path, *, sync: bool, seed: int) -
         environment={"LD_PRELOAD": str(shim), "POWERCUT_NOTES": str(notes)},
     )
     assert told.status == KILLED, told.errors
-    assert len(told.acknowledged) > 100
     cut_power(folder, notes)
     return told
 
