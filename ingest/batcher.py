@@ -112,9 +112,8 @@ class Batcher:
                 started = -self._limits.linger_s
                 while True:
                     await self._some.wait()
-                    # With nothing on its way the first record goes at once; others gather behind.
-                    if self._flushes:
-                        await self._linger(started + self._limits.linger_s - self._monotonic())
+                    # After a pause the first record goes at once; others gather behind it.
+                    await self._linger(started + self._limits.linger_s - self._monotonic())
                     await self._flushing.acquire()
                     started = self._monotonic()
                     self._flushes += 1

@@ -103,8 +103,11 @@ an idle stream has one open. Nothing in Python bounds their sum: 200 streams tha
 at once took 370 MB.
 """
 
-LINGER_S: Final = 0.005
-"""Seconds that a scan may wait for others: about the time of one synced commit."""
+LINGER_S: Final = 0.02
+"""Shortest time in seconds from one flush to the next, so the longest that a scan waits for others.
+At 20,000 scans/s it takes a fifth of the CPU off a scan, compared with 5 ms; after a pause nobody
+waits.
+"""
 
 FLUSHES_IN_FLIGHT_MAX: Final = 4
 """Most flushes on their way to the log: one is written, one is waiting, two are being made."""
