@@ -11,9 +11,9 @@ import grpc
 import pytest
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
-from ledger.backends.rocksdb_folder import open_folder
 
 from ledger.app.rpc import RpcServer
+from ledger.backends.rocksdb_folder import open_folder
 from ledger.v1.progress_service_pb2_grpc import ProgressServiceStub
 from ledger.v1.trail_service_pb2 import ListScanEventsRequest
 from ledger.v1.trail_service_pb2_grpc import TrailServiceStub
