@@ -13,6 +13,8 @@ from ledger.app.demo.processes import LedgerProcess
 from ledger.app.exits import DONE, FAILED, REFUSED
 from tests.shells import COMMAND, Said, entries_of, environment, ledger_up, spawned, typed
 
+pytestmark = pytest.mark.slow
+
 HEADER = "source,tracking_number,type,scan_time,facility"
 
 

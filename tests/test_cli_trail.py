@@ -14,6 +14,8 @@ from ledger.app.demo.processes import LedgerProcess
 from ledger.app.exits import DONE, REFUSED
 from tests.shells import COMMAND, Said, environment, ledger_up, typed
 
+pytestmark = pytest.mark.slow
+
 HEADER = "tracking_number,type,scan_time,facility,device,event_id\n"
 ONE, TWO, THREE = (f"{n:032x}" for n in (1, 2, 3))
 

@@ -16,6 +16,8 @@ from loadtest.acknowledged import Acknowledged, AcknowledgedFile, read_acknowled
 from loadtest.verify import verify
 from tests.shells import ledger_up, spawned, typed
 
+pytestmark = pytest.mark.slow
+
 NUMBER = "RR473124829GB"
 HEADER = "tracking_number,type,scan_time,facility,event_id\n"
 

@@ -17,6 +17,8 @@ from query.reading import LONG_READS_MAX, SHORT_ROWS, WHOLE_ROWS_MAX, TrailReade
 from tests.asking import asked, failing
 from tests.trails import NUMBER, at_minute, event_id, positions, scan, timestamp
 
+pytestmark = pytest.mark.slow
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Sequence
     from pathlib import Path

@@ -26,6 +26,8 @@ from tests.scripted_server import (
     taken,
 )
 
+pytestmark = pytest.mark.slow
+
 
 class TestEndings:
     @pytest.mark.parametrize(

@@ -18,6 +18,8 @@ from query.watches import WATCH_INTERVAL_S
 from tests.asking import asked, failing, served
 from tests.trails import NUMBER, PARTITIONS, names, scan
 
+pytestmark = pytest.mark.slow
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path

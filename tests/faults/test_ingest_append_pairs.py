@@ -19,6 +19,8 @@ from tests.ingest_server import faulty_log, records_of, serving
 from tests.ingest_traffic import an_encoded_event
 from tests.scale import scaled
 
+pytestmark = pytest.mark.slow
+
 SCANNERS = 4
 SCANS_EACH = scaled(150, soak=20_000)
 SEED = 20_261_121

@@ -12,6 +12,8 @@ from tests.ingest_server import Served, faulty_log, records_of, serving
 from tests.ingest_traffic import an_encoded_event
 from tests.scale import scaled
 
+pytestmark = pytest.mark.slow
+
 SCANNERS = 4
 RESTARTS = scaled(4, soak=200)
 UP_S = 0.15
