@@ -51,8 +51,10 @@ ERROR_TEXT_MAX: Final = 1_000
 KEEPALIVE_MIN_MS: Final = 20_000
 """How often a client may ping: scanners behind mobile networks need it every 20 s or so."""
 
-STREAMS_PER_CONNECTION_MAX: Final = 128
-"""Most calls at once on one connection; a gateway needs a few. Clients hold back what is over."""
+STREAMS_PER_CONNECTION_MAX: Final = 1_000
+"""Most calls at once on one connection. A client's library holds back what is over without a word,
+so it has to be more than all scanners of a facility that share a connection, each with a stream.
+"""
 
 PENDING_CALLS_MAX: Final = 3_000
 """Calls that have begun and that no task serves yet; gRPC cancels more, without a word. It keeps up
