@@ -147,7 +147,7 @@ def test_a_ledger_that_is_ended_under_load_finishes_first(tmp_path: Path) -> Non
 @pytest.mark.slow
 @pytest.mark.timeout(120)
 def test_the_demo_keeps_the_promise(tmp_path: Path) -> None:
-    """As it is shown: 200 scanners, killed in mid-flight, nothing lost or doubled, and it says so."""
+    """With 200 scanners, killed in mid-flight: nothing lost, nothing doubled, and it says so."""
     said = spawned(
         *("demo", "--seconds", "3", "--scanners", "200", "--seed", "7", "--json"),
         *("--data", tmp_path / "data"),
