@@ -70,8 +70,9 @@ gen: ready ## Makes ledger/v1 and docs/ledger.options from the proto files.
 
 .PHONY: lock
 lock: ready ## Writes the lock files anew; UPGRADE=--upgrade takes the newest versions.
-	@$(LOCK) pyproject.toml --group dev --output-file requirements/dev.txt
+	@$(LOCK) pyproject.toml --all-extras --group dev --output-file requirements/dev.txt
 	@$(LOCK) pyproject.toml --constraint requirements/dev.txt --output-file requirements/run.txt
+	@$(LOCK) pyproject.toml --extra kafka --extra cassandra --constraint requirements/dev.txt --output-file requirements/roles.txt
 	@echo uv | $(LOCK) - --output-file requirements/uv.txt
 
 .PHONY: released
