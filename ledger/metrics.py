@@ -63,8 +63,17 @@ WRITER_LAG_SECONDS = Gauge(
 )
 WRITER_RETRIES = Counter(
     "ledger_writer_retries",
-    "Puts repeated because the store was busy or unsure, by kind.",
+    "Calls repeated because log or store was busy or unsure, by kind.",
     ["kind"],
+    registry=REGISTRY,
+)
+WRITER_PARTITIONS = Gauge(
+    "ledger_writer_partitions", "Partitions that this writer reads now.", registry=REGISTRY
+)
+WRITER_REWINDS = Counter(
+    "ledger_writer_rewinds",
+    "Times the writer went back to the settled marks, because a process of the store ended or came "
+    "back.",
     registry=REGISTRY,
 )
 PROGRESS_ENTRIES = Counter(

@@ -17,9 +17,9 @@ from ledger.trail_store import MarkKind, ProgressCell
 from ledger.v1.progress_pb2 import ProgressEntry, SettledIndex
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
-    from ledger.trail_store import TrailStore
+    from ledger.trail_store import MarkCell, TrailStore
 
 logger = logging.getLogger(__name__)
 
@@ -47,25 +47,13 @@ async def append_entry(store: TrailStore, *, now_ns: Callable[[], int]) -> bool:
     """Append one entry where something moved or a minute has passed; say whether this call made
     it.
     """
-    # The last entry is read before the marks, and marks only grow: so an entry never says less
-    # than the one before.
     last = await store.progress_at()
-    settled = [
-        SettledIndex(
-            log=cell.log,
-            generation=cell.generation,
-            partition=cell.partition,
-            next_index=cell.next_index,
-        )
-        for cell in sorted(
-            await store.marks(TRAIL_READER), key=lambda c: (c.log, c.generation, c.partition)
-        )
-        if cell.kind is MarkKind.SETTLED
-    ]
+    before = ProgressEntry.FromString(last.entry).settled if last else ()
+    settled = _settled(before, await store.marks(TRAIL_READER))
     time_ns = now_ns()
     if last is not None:
         quiet = time_ns - last.time_ns < QUIET_S * 1e9
-        unmoved = list(ProgressEntry.FromString(last.entry).settled) == settled
+        unmoved = list(before) == settled
         metrics.PROGRESS_AGE_SECONDS.set((time_ns - last.time_ns) / 1e9)
         if time_ns <= last.time_ns:
             # This clock went back, or another process's is ahead: no entry until it has caught up.
@@ -83,3 +71,18 @@ async def append_entry(store: TrailStore, *, now_ns: Callable[[], int]) -> bool:
     if decided:
         metrics.PROGRESS_ENTRIES.inc()
     return decided
+
+
+def _settled(before: Iterable[SettledIndex], marks: Iterable[MarkCell]) -> list[SettledIndex]:
+    """Give the settled indexes, none below what the entry before said: a store that forgot a young
+    mark shows an older one, but the rows have been there for good all the same.
+    """
+    reached = {(each.log, each.generation, each.partition): each.next_index for each in before}
+    for cell in marks:
+        if cell.kind is MarkKind.SETTLED:
+            place = (cell.log, cell.generation, cell.partition)
+            reached[place] = max(cell.next_index, reached.get(place, 0))
+    return [
+        SettledIndex(log=log, generation=generation, partition=partition, next_index=index)
+        for (log, generation, partition), index in sorted(reached.items())
+    ]

@@ -10,7 +10,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 PUT_ROWS_MAX = 20_000
 """Most rows in one put: what bounds the memory of one call."""
@@ -102,6 +102,16 @@ class TrailStore(Protocol):
         """Seconds after which what was put is there for good, whatever ends: a process by kill -9,
         or all nodes by a power cut. Before that a store may forget it, rows and marks each on
         their own.
+        """
+
+    async def lives(self) -> Mapping[str, str]:
+        """Name the store's processes that can be reached, and for each the life that it is in.
+
+        Another answer than before means that a process ended or came back in between: it may have
+        forgotten what was put within `settle_after_s` before it ended, also where the caller never
+        saw an error. Equal answers mean that none did. A process that is only slow to answer is no
+        reason to leave it out, but to raise Busy. Empty where the store ends with the caller's own
+        process.
         """
 
     async def put(self, rows: Sequence[Row]) -> None:

@@ -9,25 +9,25 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple
 
 from ledger import metrics
 from ledger.codec import read_record, rows_of
-from ledger.errors import Busy, Diverged, Uncertain
+from ledger.errors import Diverged
+from ledger.insist import insist
 from ledger.marks import TRAIL_READER, check_mark, encode_mark, marks_of
 from ledger.numbers import partition_of
 from ledger.position import pack_position
-from ledger.trail_store import MarkCell, MarkKind, Row
+from ledger.settling import Settling, StoreForgot
+from ledger.trail_store import MarkKind
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from ledger.scan_log import Run, ScanLog
-    from ledger.trail_store import TrailStore
+    from ledger.trail_store import MarkCell, Row, TrailStore
 
 logger = logging.getLogger(__name__)
-T = TypeVar("T")
 
 RUN_RECORDS_MAX = 4_000
 """Most records kept in one step: some 40 ms of work, so that the first of them do not wait long
@@ -45,25 +45,23 @@ STEP_EVERY_S = 0.05
 of the time within which a scan is to be readable.
 """
 
-SETTLE_TICK_S = 0.5
-"""How often rows that have become settled are marked so."""
-
 VERIFY_EVERY_S = 10.0
 """How often the last marked record is read again and compared: a log that was cut is found within
 it.
 """
 
-RETRY_FIRST_S = 0.05
-"""First wait before a call that failed is repeated; it doubles each time."""
+FINISH_S = 5.0
+"""Longest wait for steps on their way when partitions go: a store that is away must not keep
+another writer from them. What is not marked by then is written again, by whoever comes after.
+"""
 
-RETRY_MOST_S = 5.0
-"""Longest wait before a call is repeated: a store that comes back is in use again within it."""
 
+class _Step(NamedTuple):
+    """Runs that are kept together."""
 
-class _Settling(NamedTuple):
-    due: float
-    """When the rows below these marks are settled, by the monotonic clock, in seconds."""
+    rows: Sequence[Row]
     marks: Sequence[MarkCell]
+    """Behind the last row of each run."""
 
 
 class Writer:
@@ -76,40 +74,72 @@ class Writer:
         *,
         monotonic: Callable[[], float],
         now_ns: Callable[[], int],
+        steps_at_once: int = 1,
     ) -> None:
-        """`monotonic` gives seconds, `now_ns` nanoseconds since 1970-01-01T00:00:00Z."""
+        """`monotonic` gives seconds, `now_ns` nanoseconds since 1970-01-01T00:00:00Z.
+
+        `steps_at_once` is how many steps may be on their way: more than one where the store works
+        in other processes, while this one reads on.
+        """
         self._log = log
         self._store = store
         self._monotonic = monotonic
         self._now_ns = now_ns
-        self._in_flight = asyncio.Lock()
-        self._settling: deque[_Settling] = deque()
-        self._marks: dict[int, MarkCell] = {}
+        self._steps_at_once = steps_at_once
+        self._room = asyncio.Semaphore(steps_at_once)
+        self._steps: set[asyncio.Task[None]] = set()
+        self._settling = Settling(store, monotonic=monotonic)
+        self._owned: dict[int, MarkCell | None] = {}
+        """By partition that is ours: the last mark that we know of."""
+        self._reached: dict[int, int] = {}
+        """By partition: up to where we have put everything since it was settled, also before
+        others had it in between.
+        """
         partitions = range(log.identity.partitions)
         self._readable = [metrics.WRITER_READABLE_INDEX.labels(number) for number in partitions]
-        self._settled = [metrics.WRITER_SETTLED_INDEX.labels(number) for number in partitions]
 
     async def run(self) -> None:
         """Carry on until cancelled. A store that is down is waited for; it is never a reason to
         skip a record.
         """
+        while True:
+            try:
+                await self._carry()
+            except* StoreForgot:
+                # Whoever follows anew begins at the settled marks.
+                metrics.WRITER_REWINDS.inc()
+
+    async def _carry(self) -> None:
+        self._reached.clear()
+        self._room = asyncio.Semaphore(self._steps_at_once)
+        await self._settling.begin()
+        # From the inside out: nothing is verified or settled any more, then the partitions are
+        # given up, which waits for the steps on their way; then those that are still there end.
         async with (
+            asyncio.TaskGroup() as steps,
             self._log.follow(TRAIL_READER, self) as follower,
-            asyncio.TaskGroup() as tasks,
+            asyncio.TaskGroup() as ticks,
         ):
-            tasks.create_task(self._settle_forever())
-            tasks.create_task(self._verify_forever())
+            ticks.create_task(self._settling.run())
+            ticks.create_task(self._verify_forever())
+            before: asyncio.Task[None] | None = None
             while True:
                 runs = await insist(lambda: follower.next(RUN_RECORDS_MAX))
-                if runs:
-                    began_s = self._monotonic()
-                    records = await self._keep(runs)
-                    if records < STEP_RECORDS_ENOUGH:
-                        await asyncio.sleep(STEP_EVERY_S - (self._monotonic() - began_s))
+                if not runs:
+                    continue
+                began_s = self._monotonic()
+                await self._room.acquire()
+                step = await self._read(runs)
+                before = steps.create_task(self._keep(step, before))
+                self._steps.add(before)
+                before.add_done_callback(self._steps.discard)
+                if len(step.rows) < STEP_RECORDS_ENOUGH:
+                    await asyncio.wait([before])
+                    await asyncio.sleep(STEP_EVERY_S - (self._monotonic() - began_s))
 
     async def taken(self, partitions: Sequence[int]) -> Mapping[int, int]:
-        """Start each partition from its settled mark: rows behind it may have been lost in a power
-        cut.
+        """Start each partition from its settled mark, since rows behind it may be lost; or from
+        where we came to ourselves, since we still watch over what is not settled of it.
         """
         cells = marks_of(await insist(lambda: self._store.marks(TRAIL_READER)), self._log.identity)
         start = {}
@@ -118,38 +148,49 @@ class Writer:
                 if cell := cells.get((kind, partition)):
                     await self._check(cell)
             settled = cells.get((MarkKind.SETTLED, partition))
-            start[partition] = settled.next_index if settled else 0
-            if settled:
-                self._marks[partition] = settled
+            self._owned[partition] = settled
+            start[partition] = max(
+                settled.next_index if settled else 0, self._reached.get(partition, 0)
+            )
+        metrics.WRITER_PARTITIONS.set(len(self._owned))
         logger.info("partitions taken", extra={"partitions": len(partitions)})
         return start
 
     async def given_up(self, partitions: Sequence[int]) -> None:
-        """Wait for what is in flight; then another writer may go on from the marks."""
-        async with self._in_flight:
-            for partition in partitions:
-                self._marks.pop(partition, None)
+        """Wait for what is on its way; then another writer may go on from the marks."""
+        if self._steps:
+            await asyncio.wait(self._steps, timeout=FINISH_S)
+        for partition in partitions:
+            self._owned.pop(partition, None)
+        metrics.WRITER_PARTITIONS.set(len(self._owned))
         logger.info("partitions given up", extra={"partitions": len(partitions)})
 
-    async def _keep(self, runs: Sequence[Run]) -> int:
-        """Keep the rows of these runs, then mark; return how many they are."""
-        async with self._in_flight:
-            rows: list[Row] = []
-            marks = [await self._read_run(run, rows) for run in runs]
-            await insist(lambda: self._store.put(rows))
-            # If we crash here the runs are read again from the settled mark, and the same rows are
-            # written with the same bytes. A mark whose rows were never put cannot be: it is put
-            # only now.
-            await insist(lambda: self._store.put_marks(TRAIL_READER, marks))
-            # If we crash here nothing is repeated but what is not settled yet.
-            self._marks.update((cell.partition, cell) for cell in marks)
-            self._settling.append(_Settling(self._monotonic() + self._store.settle_after_s, marks))
-        metrics.WRITER_ROWS.inc(len(rows))
+    async def _read(self, runs: Sequence[Run]) -> _Step:
+        rows: list[Row] = []
+        return _Step(rows, [await self._read_run(run, rows) for run in runs])
+
+    async def _keep(self, step: _Step, before: asyncio.Task[None] | None) -> None:
+        """Keep the rows, then mark, once the step before has marked."""
+        rows, marks = step
+        await insist(lambda: self._store.put(rows))
+        if before is not None:
+            await asyncio.wait([before])
+            before.result()
+        # If we crash here the runs are read again from the settled mark, and the same rows are
+        # written with the same bytes. A mark whose rows were never put cannot be: it is put only
+        # now, and behind the marks of all that came before.
+        await insist(lambda: self._store.put_marks(TRAIL_READER, marks))
+        # If we crash here nothing is repeated but what is not settled yet.
+        self._settling.add(marks)
         for cell in marks:
+            self._reached[cell.partition] = cell.next_index
+            if cell.partition in self._owned:
+                self._owned[cell.partition] = cell
             self._readable[cell.partition].set(cell.next_index)
+        self._room.release()
+        metrics.WRITER_ROWS.inc(len(rows))
         lag_s = self._now_ns() / 1e9 - rows[-1].record_time_us / 1e6
         metrics.WRITER_LAG_SECONDS.set(max(0.0, lag_s))
-        return len(rows)
 
     async def _read_run(self, run: Run, rows: list[Row]) -> MarkCell:
         """Append the rows of a run to `rows`, and return the mark behind it."""
@@ -173,42 +214,15 @@ class Writer:
             last_record_time_ns=read_record(last).record_time_ns,
         )
 
-    async def _settle_forever(self) -> None:
-        while True:
-            await asyncio.sleep(SETTLE_TICK_S)
-            due: dict[int, MarkCell] = {}
-            while self._settling and self._settling[0].due <= self._monotonic():
-                marks = self._settling.popleft().marks
-                due.update((cell.partition, cell._replace(kind=MarkKind.SETTLED)) for cell in marks)
-            if due:
-                await self._settle(list(due.values()))
-
-    async def _settle(self, marks: Sequence[MarkCell]) -> None:
-        await insist(lambda: self._store.put_marks(TRAIL_READER, marks))
-        for cell in marks:
-            self._settled[cell.partition].set(cell.next_index)
-
     async def _verify_forever(self) -> None:
         while True:
             await asyncio.sleep(VERIFY_EVERY_S)
-            for cell in list(self._marks.values()):
-                await self._check(cell)
+            for cell in list(self._owned.values()):
+                if cell:
+                    await self._check(cell)
 
     async def _check(self, cell: MarkCell) -> None:
         await insist(lambda: check_mark(self._log, cell))
-
-
-async def insist(call: Callable[[], Awaitable[T]]) -> T:
-    """Repeat a call that is safe to repeat until it goes through. Diverged and Closed pass."""
-    wait_s = RETRY_FIRST_S
-    while True:
-        try:
-            return await call()
-        except (Busy, Uncertain) as error:
-            metrics.WRITER_RETRIES.labels(type(error).__name__).inc()
-            logger.warning("the writer waits", extra={"error": str(error), "wait_s": wait_s})
-            await asyncio.sleep(wait_s)
-            wait_s = min(2 * wait_s, RETRY_MOST_S)
 
 
 def _wrong_partition(partition: int, index: int) -> Diverged:

@@ -1,6 +1,6 @@
 """A trail store with faults in pairs: a call fails before anything is kept, or after all is."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from ledger.errors import LedgerError
 from ledger.trail_store import MarkCell, ProgressCell, Row, Slice, TrailStore
@@ -20,6 +20,12 @@ class FaultyStore:
         self.fails_written: Fault = lambda _: None
         """Asked after a call; the error is raised though everything is kept."""
 
+        self.forgets: Callable[[Row], bool] = lambda _: False
+        """Asked for each row that is put; the store says that it is kept, and does not keep it."""
+
+        self.lives_are: Mapping[str, str] = {}
+        """What the store's processes say of their lives."""
+
         self.puts = 0
         """Rows put, repeats included."""
 
@@ -37,10 +43,15 @@ class FaultyStore:
         """As the store's, or as told."""
         return self._store.settle_after_s if self._settle_after_s is None else self._settle_after_s
 
+    async def lives(self) -> Mapping[str, str]:
+        """As told, or fail."""
+        self._fail(self.fails_unwritten, "lives")
+        return self.lives_are
+
     async def put(self, rows: Sequence[Row]) -> None:
         """Keep rows, or fail before or after."""
         self._fail(self.fails_unwritten, "put")
-        await self._store.put(rows)
+        await self._store.put([row for row in rows if not self.forgets(row)])
         for key, order, record, time_us in rows:
             assert self._rows.setdefault((key, order), (record, time_us)) == (record, time_us)
         self.puts += len(rows)

@@ -1,7 +1,7 @@
 """The progress history on the embedded engine: what was settled when never changes."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -172,3 +172,29 @@ async def test_the_history_goes_on_after_trouble(
 
     assert (await last(store)).number == 5
     assert calls >= 5
+
+
+async def test_an_entry_never_says_less_than_the_one_before(store: TrailStore) -> None:
+    """A store that forgot a young mark shows an older one; the history stays where it was."""
+    clock = Clock()
+    await settle(store, 7)
+    await settle(store, 5, partition=1)
+    assert await append_entry(store, now_ns=clock)
+    forgetful = _ForgotMarks(store)
+    forgetful.shown = [MarkCell(MarkKind.SETTLED, "scans", 1, 1, 9, b"mark")]
+    clock.pass_s(1)
+
+    assert await append_entry(forgetful, now_ns=clock)
+
+    settled = (await last(store)).settled
+    assert [(each.partition, each.next_index) for each in settled] == [(0, 7), (1, 9)]
+
+
+class _ForgotMarks(FaultyStore):
+    """A store that shows other marks than it was given."""
+
+    shown: Sequence[MarkCell] = ()
+
+    async def marks(self, reader: str) -> Sequence[MarkCell]:
+        """What it still knows."""
+        return self.shown

@@ -33,15 +33,23 @@ async def ledger(tmp_path: Path) -> AsyncIterator[Folder]:
         yield folder
 
 
-def writer(log: ScanLog, store: TrailStore) -> Writer:
+def writer(log: ScanLog, store: TrailStore, *, steps_at_once: int = 1) -> Writer:
     """A writer with real clocks."""
-    return Writer(log, store, monotonic=time.monotonic, now_ns=time.time_ns)
+    return Writer(
+        log,
+        store,
+        monotonic=time.monotonic,
+        now_ns=time.time_ns,
+        steps_at_once=steps_at_once,
+    )
 
 
 @asynccontextmanager
-async def running(log: ScanLog, store: TrailStore) -> AsyncIterator[asyncio.Task[None]]:
+async def running(
+    log: ScanLog, store: TrailStore, *, steps_at_once: int = 1
+) -> AsyncIterator[asyncio.Task[None]]:
     """A writer that runs in the background, and is cancelled."""
-    task = asyncio.create_task(writer(log, store).run())
+    task = asyncio.create_task(writer(log, store, steps_at_once=steps_at_once).run())
     try:
         yield task
     finally:

@@ -25,7 +25,7 @@ from ledger.trail_store import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from rocksdict import WriteBatch
 
@@ -69,6 +69,11 @@ class RocksdbTrailStore:
     def settle_after_s(self) -> float:
         """When rows are on disk."""
         return SETTLE_AFTER_S
+
+    async def lives(self) -> Mapping[str, str]:
+        """Return nothing: the store is in this process."""
+        self._check()
+        return {}
 
     async def put(self, rows: Sequence[Row]) -> None:
         """Write in bites; each of them is shown at once."""

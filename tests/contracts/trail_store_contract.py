@@ -240,6 +240,14 @@ class TrailStoreContract(ProgressContract):
         assert store.generation >= 1
         assert 0 < store.settle_after_s <= 60
 
+    async def test_while_nothing_ends_the_lives_are_the_same(self, store: TrailStore) -> None:
+        """A store whose processes all go on says so, again and again."""
+        lives = await store.lives()
+        await store.put([row(unique(), 1)])
+
+        assert await store.lives() == lives
+        assert all(lives.values())
+
     async def test_a_store_outlives_its_closing(self, tmp_path: Path) -> None:
         """Rows, marks and the history are there when the store is opened again."""
         key, reader = unique(), unique("reader").decode()
@@ -262,6 +270,7 @@ class TrailStoreContract(ProgressContract):
             pass
 
         for call in (
+            store.lives(),
             store.put([row(unique(), 1)]),
             store.read(unique(), max_rows=1, max_bytes=1),
             store.read_many([unique()], max_rows=1, max_bytes=1),
