@@ -7,12 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cyclopts
 import pytest
 
 from ledger.app import cli
+from ledger.app.commands.options import with_settings
 from ledger.app.exits import DIVERGED, DONE, FAILED
 from ledger.app.logs import Formatter, set_up_logs
-from ledger.app.settings import NAMES
+from ledger.app.settings import NAMES, Settings, groups_of
 from ledger.errors import Diverged, Uncertain
 
 COMMANDS = ("up", "send", "trail", "watch", "progress", "demo", "settings", "version")
@@ -151,6 +153,53 @@ def test_settings_are_listed_with_where_they_came_from(
     for name in NAMES:
         assert name in table
     assert str(path) in table
+
+
+def test_settings_of_one_command(capsys: pytest.CaptureFixture[str]) -> None:
+    """Only those that it uses; a word that is no such command is answered with those that are."""
+    _, text, _ = printed(capsys, "settings", "query", "--json")
+    code, _, remark = printed(capsys, "settings", "version")
+
+    assert {"listen", "share_port", "cassandra"} <= json.loads(text).keys()
+    assert not {"server", "kafka", "data"} & json.loads(text).keys()
+    assert code == FAILED
+    assert "ingest" in remark
+
+
+@pytest.mark.parametrize("command", ["up"])
+def test_a_command_has_a_flag_for_every_setting_it_uses(
+    capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    """And none for a setting that it does not use."""
+    _, answer, _ = printed(capsys, command, "--help")
+
+    used = {name for group in groups_of(command) for name in group.names}
+    for name in NAMES:
+        assert (f" --{name.replace('_', '-')} " in answer) == (name in used), name
+
+
+def test_a_flag_for_each_kind_of_value(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A path, a number, text, yes and no: each arrives as the setting's type; none hides others."""
+    seen = []
+
+    def up(settings: Settings) -> int:
+        seen.append(settings)
+        return DONE
+
+    app = cyclopts.App()
+    app.command(with_settings(up))
+    monkeypatch.setenv("PARCEL_LEDGER_LOG_LEVEL", "debug")
+    app(
+        ["up", "--data", "/x", "--partitions", "7", "--metrics", "", "--insecure"],
+        result_action="return_value",
+    )
+    [settings] = seen
+
+    assert settings == Settings(
+        data=Path("/x"), partitions=7, metrics="", insecure=True, log_level="debug"
+    )
 
 
 def test_a_wrong_setting_is_said_in_one_line(

@@ -5,11 +5,16 @@ from typing import Any
 
 import pytest
 
+from ledger import position
 from ledger.app.settings import (
+    GENERATION_MAX,
+    GROUPS,
     NAMES,
     PARTITIONS_MAX,
     Settings,
+    cassandra_addresses,
     default_data_folder,
+    generations_of,
     is_loopback,
     load,
     meaning,
@@ -99,6 +104,28 @@ def test_an_unknown_name_is_refused_and_the_nearest_one_is_named(
         ('listen = ":50731"', {}, "listen"),
         ('listen = "127.0.0.1:65536"', {}, "listen"),
         ('server = "here"', {}, "server"),
+        ('cassandra = "a:9042,b:9043"', {}, "cassandra"),
+        ('cassandra = "a"', {}, "cassandra"),
+        ('kafka = "a:1,,b:2"', {}, "kafka"),
+        ('kafka_topic_prefix = "parcels/"', {}, "kafka_topic_prefix"),
+        ('cassandra_keyspace = "Parcels"', {}, "cassandra_keyspace"),
+        ('cassandra_consistency = "ONE"', {}, "cassandra_consistency"),
+        ('kafka_sasl = "GSSAPI"', {}, "kafka_sasl"),
+        ('kafka_sasl = "PLAIN"', {}, "kafka_user"),
+        ('kafka_user = "ledger"\nkafka_password_file = "p"', {}, "kafka_sasl"),
+        ('kafka_user = "ledger"\nkafka_sasl = "PLAIN"', {}, "kafka_password_file"),
+        ('cassandra_password_file = "p"', {}, "cassandra_user"),
+        ('kafka_tls_cert = "c"', {}, "kafka_tls_key"),
+        ('kafka_tls_cert = "c"\nkafka_tls_key = "k"', {}, "kafka_tls_ca"),
+        ("log_generation = 128", {}, "log_generation"),
+        ("store_generation = 0", {}, "store_generation"),
+        ("kafka_replication = 0", {}, "kafka_replication"),
+        ("cassandra_commitlog_sync_s = nan", {}, "cassandra_commitlog_sync_s"),
+        ('earlier_generations = "1:32"', {}, "earlier_generations"),
+        ('log_generation = 3\nearlier_generations = "1:32,1:64"', {}, "earlier_generations"),
+        ('log_generation = 3\nearlier_generations = "1"', {}, "earlier_generations"),
+        ('log_generation = 3\nearlier_generations = "1:1025"', {}, "earlier_generations"),
+        ("", {"PARCEL_LEDGER_DATA": ""}, "data"),
         ("", {"PARCEL_LEDGER_PARTITIONS": "many"}, "partitions"),
         ("", {"PARCEL_LEDGER_DRAIN_S": ""}, "drain_s"),
         ("", {"PARCEL_LEDGER_INSECURE": "maybe"}, "insecure"),
@@ -139,6 +166,55 @@ def test_listening_beyond_this_machine_must_be_said_aloud(name: str, address: st
 
     assert caught.value.field == name
     assert Settings(**chosen, insecure=True).insecure
+
+
+@pytest.mark.parametrize("engine", ["kafka", "cassandra"])
+def test_a_password_crosses_no_network_in_the_clear(engine: str) -> None:
+    """It takes TLS, or this machine alone, or an operator who says so."""
+    how: dict[str, Any] = {
+        engine: "192.0.2.7:9042,192.0.2.8:9042",
+        f"{engine}_user": "ledger",
+        f"{engine}_password_file": Path("password"),
+    }
+    how |= {"kafka_sasl": "PLAIN"} if engine == "kafka" else {}
+
+    with pytest.raises(Refused, match="readable by others") as caught:
+        Settings(**how)
+
+    assert caught.value.field == f"{engine}_tls_ca"
+    for fine in ({f"{engine}_tls_ca": Path("ca")}, {"insecure": True}, {engine: "[::1]:9042"}):
+        assert Settings(**{**how, **fine}) != Settings()
+
+
+def test_a_path_may_be_none() -> None:
+    """An empty variable takes back what the file says."""
+    assert load(environ={"PARCEL_LEDGER_KAFKA_TLS_CA": ""}).settings.kafka_tls_ca is None
+
+
+def test_generations_of_the_log() -> None:
+    """The one that is recorded in, and those before it, each with its partitions."""
+    assert generations_of(Settings(partitions=8)) == {1: 8}
+    assert generations_of(
+        Settings(partitions=8, log_generation=3, earlier_generations=" 1:32, 2 : 64,")
+    ) == {1: 32, 2: 64, 3: 8}
+
+
+def test_nodes_to_begin_with() -> None:
+    """Hosts with one port."""
+    nodes = Settings(cassandra="a:9042, [2001:db8::1]:9042")
+
+    assert cassandra_addresses(nodes) == [("a", 9042), ("2001:db8::1", 9042)]
+    assert cassandra_addresses(Settings()) == []
+
+
+def test_every_setting_stands_in_one_group() -> None:
+    """Flags and the list are made from the groups: none is forgotten, none is said twice."""
+    assert [name for group in GROUPS for name in group.names] == list(NAMES)
+
+
+def test_the_highest_generation_is_that_of_a_position() -> None:
+    """The limit is stated twice, and is one."""
+    assert GENERATION_MAX == position.GENERATION_MAX
 
 
 def test_as_many_partitions_as_the_engine_takes() -> None:

@@ -1,20 +1,38 @@
-"""Flags that several commands share. A setting's flag says what the setting's docstring says."""
+"""Flags that several commands share. A setting's flag says what the setting's docstring says.
+
+A command that runs or prepares a process takes a flag for every setting that it uses: the flags are
+made from the table of settings, so that none is forgotten and none is said twice.
+"""
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Optional
 
-from cyclopts import Parameter
+from cyclopts import Group, Parameter
 
-from ledger.app.settings import CONFIG_VARIABLE, ENVIRONMENT_PREFIX, meaning
+from ledger.app.settings import (
+    CONFIG_VARIABLE,
+    ENVIRONMENT_PREFIX,
+    GROUPS,
+    Settings,
+    groups_of,
+    load,
+    meaning,
+    type_of,
+)
+
+Command = Callable[..., int]
 
 
-def flag_of(name: str) -> Parameter:
-    """Make the flag of a setting."""
+def flag_of(name: str, group: Group) -> Parameter:
+    """Make the flag of a setting; `group` is the heading under which --help shows it."""
     variable = ENVIRONMENT_PREFIX + name.upper()
     return Parameter(
         name="--" + name.replace("_", "-"),
+        group=group,
         help=f"{meaning(name)} Else {variable} or the file.",
         show_default=False,
     )
@@ -42,3 +60,48 @@ Server = Annotated[
 
 AsJson = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON for a program.")]
 """Whether a program reads the answer."""
+
+
+def with_settings(function: Callable[..., int]) -> Command:
+    """Make a command of a function that takes its settings first, loaded from all four places.
+
+    The command has the function's name, its docstring and its other parameters, and a flag for each
+    setting that `ledger.app.settings.groups` says it uses.
+    """
+    _, *own = inspect.signature(function, eval_str=True).parameters.values()
+    flags = {
+        name: Group(group.title, sort_key=GROUPS.index(group))
+        for group in groups_of(function.__name__)
+        for name in group.names
+    }
+    parameters = [
+        *own,
+        _keyword("config", Config),
+        *(
+            _keyword(name, Annotated[Optional[type_of(name)], flag_of(name, group)])  # noqa: UP045
+            for name, group in flags.items()
+        ),
+    ]
+
+    def command(*, config: Path | None = None, **said: Any) -> int:  # noqa: ANN401 - of any type.
+        settings = load({name: said.pop(name, None) for name in flags}, config=config).settings
+        return function(settings, **said)
+
+    command.__name__, command.__doc__ = function.__name__, function.__doc__
+    command.__module__ = function.__module__
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {each.name: each.annotation for each in parameters}
+    return command
+
+
+def _keyword(name: str, annotation: object) -> inspect.Parameter:
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation
+    )
+
+
+def set_up_logs_of(settings: Settings) -> None:
+    """Send the logs of a process that serves where its settings say."""
+    from ledger.app.logs import set_up_logs
+
+    set_up_logs(level=settings.log_level, as_json=settings.log_format == "json")

@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-from ledger.app.commands.options import Config, flag_of
+from ledger.app.commands.options import set_up_logs_of, with_settings
 from ledger.app.exits import DONE
+from ledger.app.settings import Settings
 
 if TYPE_CHECKING:
-    from ledger.app.settings import Settings
     from ledger.app.wiring import Running
 
 
-def up(
-    *,
-    listen: Annotated[str | None, flag_of("listen")] = None,
-    data: Annotated[Path | None, flag_of("data")] = None,
-    metrics: Annotated[str | None, flag_of("metrics")] = None,
-    partitions: Annotated[int | None, flag_of("partitions")] = None,
-    drain_s: Annotated[float | None, flag_of("drain_s")] = None,
-    log_level: Annotated[str | None, flag_of("log_level")] = None,
-    log_format: Annotated[str | None, flag_of("log_format")] = None,
-    insecure: Annotated[bool | None, flag_of("insecure")] = None,
-    config: Config = None,
-) -> int:
+@with_settings
+def up(settings: Settings) -> int:
     """Run the ledger on this machine: all roles in one process.
 
     It keeps its data in one folder and needs nothing else. Ctrl-C or SIGTERM ends it: what is on
@@ -34,21 +23,7 @@ def up(
     """
     import asyncio
 
-    from ledger.app.logs import set_up_logs
-    from ledger.app.settings import load
-
-    flags = {
-        "listen": listen,
-        "data": data,
-        "metrics": metrics,
-        "partitions": partitions,
-        "drain_s": drain_s,
-        "log_level": log_level,
-        "log_format": log_format,
-        "insecure": insecure,
-    }
-    settings = load(flags, config=config).settings
-    set_up_logs(level=settings.log_level, as_json=settings.log_format == "json")
+    set_up_logs_of(settings)
 
     from ledger.app.wiring import run_ledger
 

@@ -1,10 +1,85 @@
-"""What a setting may be: addresses, and how a bad value is said."""
+"""What a setting may be, and how a bad value is said."""
 
 from __future__ import annotations
 
 import ipaddress
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Final
 
 from ledger.errors import Refused
+
+if TYPE_CHECKING:
+    from ledger.app.settings.table import Settings
+
+PARTITIONS_MAX: Final = 1_024
+"""Most partitions: what the embedded engine takes, stated here since settings know no engine."""
+
+GENERATION_MAX: Final = 127
+"""Highest generation: what a position has room for, stated here since --help loads no core."""
+
+DRAIN_S_MAX: Final = 3_600.0
+"""Longest drain in seconds: an operator who waits longer has another problem."""
+
+REPLICATION_MAX: Final = 9
+"""Most replicas: more is a typing error."""
+
+COMMITLOG_SYNC_S_MAX: Final = 600.0
+"""Longest sync period of a commit log in seconds: settled marks are twice as old."""
+
+_LEVELS: Final = ("debug", "info", "warning", "error")
+_CHOICES: Final[Mapping[str, Sequence[str]]] = {
+    "log_level": _LEVELS,
+    "log_format": ("plain", "json"),
+    "kafka_sasl": ("", "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"),
+    "cassandra_consistency": ("LOCAL_QUORUM", "QUORUM"),
+}
+_RANGES: Final[Mapping[str, tuple[float, float]]] = {
+    "partitions": (1, PARTITIONS_MAX),
+    "log_generation": (1, GENERATION_MAX),
+    "store_generation": (1, GENERATION_MAX),
+    "drain_s": (0, DRAIN_S_MAX),
+    "kafka_replication": (1, REPLICATION_MAX),
+    "cassandra_replication": (1, REPLICATION_MAX),
+    "cassandra_commitlog_sync_s": (0, COMMITLOG_SYNC_S_MAX),
+}
+_FORMS: Final[Mapping[str, tuple[re.Pattern[str], str]]] = {
+    # Kafka takes 249 characters; the name of the log and its generation come behind.
+    "kafka_topic_prefix": (
+        re.compile(r"[A-Za-z0-9._-]{0,200}"),
+        "at most 200 letters, digits and . _ -",
+    ),
+    "cassandra_keyspace": (
+        re.compile(r"[a-z][a-z0-9_]{0,47}"),
+        "at most 48 small letters, digits and _, with a letter first",
+    ),
+}
+
+
+def check(settings: Settings) -> None:
+    """Check every value. Raises Refused."""
+    split_address("server", settings.server)
+    _check_listening(settings)
+    for name, allowed in _CHOICES.items():
+        value = getattr(settings, name)
+        if value not in allowed:
+            words = ", ".join(each or "empty" for each in allowed)
+            raise invalid(name, f"`{name}` is `{value}`; it is one of {words}.")
+    for name, (least, most) in _RANGES.items():
+        value = getattr(settings, name)
+        if not least <= value <= most:
+            unit = " seconds" if name.endswith("_s") else ""
+            raise invalid(name, f"`{name}` is {value}; it goes from {least:,} to {most:,g}{unit}.")
+    for name, (form, words) in _FORMS.items():
+        value = getattr(settings, name)
+        if not form.fullmatch(value):
+            raise invalid(name, f"`{name}` is `{value}`; it has {words}.")
+    generations_of(settings)
+    _check_engine(settings, "kafka", split_addresses("kafka", settings.kafka))
+    _check_engine(settings, "cassandra", cassandra_addresses(settings))
+    if bool(settings.kafka_sasl) != bool(settings.kafka_user):
+        missing = "kafka_user" if settings.kafka_sasl else "kafka_sasl"
+        raise invalid(missing, f"`kafka_sasl` and `kafka_user` go together; `{missing}` is empty.")
 
 
 def split_address(name: str, address: str) -> tuple[str, int]:
@@ -18,6 +93,43 @@ def split_address(name: str, address: str) -> tuple[str, int]:
     return host, int(port)
 
 
+def split_addresses(name: str, addresses: str) -> list[tuple[str, int]]:
+    """Split `host:port,host:port`; nothing gives nothing. Raises Refused."""
+    if not addresses.strip():
+        return []
+    return [split_address(name, address.strip()) for address in addresses.split(",")]
+
+
+def cassandra_addresses(settings: Settings) -> list[tuple[str, int]]:
+    """Give the nodes to begin with. Raises Refused where their ports differ."""
+    found = split_addresses("cassandra", settings.cassandra)
+    if len({port for _, port in found}) > 1:
+        raise invalid(
+            "cassandra",
+            f"`cassandra` is `{settings.cassandra}`; all nodes of a cluster have the same port.",
+        )
+    return found
+
+
+def generations_of(settings: Settings) -> Mapping[int, int]:
+    """Give the partitions of every generation of the log that is shown. Raises Refused."""
+    found = {}
+    text = settings.earlier_generations
+    for pair in filter(None, map(str.strip, text.split(","))):
+        match = re.fullmatch(r"(\d{1,3}) ?: ?(\d{1,4})", pair, re.ASCII)
+        generation, partitions = map(int, match.groups()) if match else (0, 0)
+        fits = 1 <= generation < settings.log_generation and 1 <= partitions <= PARTITIONS_MAX
+        if not fits or generation in found:
+            raise invalid(
+                "earlier_generations",
+                f"`earlier_generations` is `{text}`; it lists generations below "
+                f"`log_generation` ({settings.log_generation}), each once and with its "
+                f"partitions, for example `1:32, 2:64`.",
+            )
+        found[generation] = partitions
+    return {**found, settings.log_generation: settings.partitions}
+
+
 def is_loopback(host: str) -> bool:
     """Say whether only this machine can reach the host."""
     try:
@@ -29,3 +141,46 @@ def is_loopback(host: str) -> bool:
 def invalid(name: str, message: str) -> Refused:
     """Make the error for a setting that cannot be what it is."""
     return Refused(message, reason="SETTING_INVALID", field=name, metadata={"setting": name})
+
+
+def _check_listening(settings: Settings) -> None:
+    for name in ("listen", "metrics"):
+        address = getattr(settings, name)
+        if name == "metrics" and not address:
+            continue
+        host, _ = split_address(name, address)
+        if not settings.insecure and not is_loopback(host):
+            raise invalid(
+                name,
+                f"`{name}` is {address}, which others can reach, and there is no encryption "
+                f"and no check of who speaks. Listen on 127.0.0.1, or say `insecure = true` "
+                f"where the network is yours alone.",
+            )
+
+
+def _check_engine(settings: Settings, engine: str, addresses: list[tuple[str, int]]) -> None:
+    """Check how an engine is spoken to: TLS, and who we are."""
+
+    def value(name: str) -> object:
+        return getattr(settings, f"{engine}_{name}")
+
+    for one, other in (("tls_cert", "tls_key"), ("user", "password_file")):
+        for name, needs in ((one, other), (other, one)):
+            if value(name) and not value(needs):
+                raise invalid(
+                    f"{engine}_{needs}",
+                    f"`{engine}_{name}` is of no use without `{engine}_{needs}`.",
+                )
+    if value("tls_cert") and not value("tls_ca"):
+        raise invalid(
+            f"{engine}_tls_ca",
+            f"`{engine}_tls_cert` is of no use without `{engine}_tls_ca`, which turns on TLS.",
+        )
+    others = not all(is_loopback(host) for host, _ in addresses)
+    if value("user") and others and not value("tls_ca") and not settings.insecure:
+        raise invalid(
+            f"{engine}_tls_ca",
+            f"`{engine}_user` has a password, which would cross the network readable by others. "
+            f"Name the certificates with `{engine}_tls_ca`, or say `insecure = true` where the "
+            f"network is yours alone.",
+        )

@@ -12,7 +12,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final, NamedTuple, get_type_hints
+from typing import Any, Final, NamedTuple, get_args, get_type_hints
 
 from ledger.app.settings.checks import invalid
 from ledger.app.settings.table import NAMES, Settings
@@ -91,7 +91,7 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
 def _from_toml(name: str, value: object) -> Any:  # noqa: ANN401 - the type of the setting.
     kind = _TYPES[name]
     if kind is Path and isinstance(value, str):
-        return Path(value).expanduser()
+        return _path(name, value)
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if type(value) is not kind:
@@ -103,7 +103,7 @@ def _from_toml(name: str, value: object) -> Any:  # noqa: ANN401 - the type of t
 def _from_text(name: str, text: str, variable: str) -> Any:  # noqa: ANN401 - the type of the setting.
     kind = _TYPES[name]
     if kind is Path:
-        return Path(text).expanduser()
+        return _path(name, text)
     if kind is bool:
         if text.lower() in {"true", "1", "yes"}:
             return True
@@ -114,6 +114,14 @@ def _from_text(name: str, text: str, variable: str) -> Any:  # noqa: ANN401 - th
         return kind(text)
     except ValueError:
         raise invalid(name, f"{variable} is `{text}`; it is a number.") from None
+
+
+def _path(name: str, text: str) -> Path | None:
+    if text:
+        return Path(text).expanduser()
+    if name in _MAY_BE_NONE:
+        return None
+    raise invalid(name, f"`{name}` is empty; it is a path.")
 
 
 def _unknown(name: str, where: str, known: tuple[str, ...]) -> Refused:
@@ -135,4 +143,13 @@ def _unreadable(path: Path, why: str) -> Refused:
     )
 
 
-_TYPES: Final[Mapping[str, type]] = get_type_hints(Settings)
+def type_of(name: str) -> type:
+    """Give the type of a setting's value, where it has one."""
+    return _TYPES[name]
+
+
+_HINTS: Final = get_type_hints(Settings)
+_MAY_BE_NONE: Final = frozenset(name for name, hint in _HINTS.items() if get_args(hint))
+_TYPES: Final[Mapping[str, type]] = {
+    name: get_args(hint)[0] if name in _MAY_BE_NONE else hint for name, hint in _HINTS.items()
+}

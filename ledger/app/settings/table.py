@@ -10,16 +10,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Final
 
-from ledger.app.settings.checks import invalid, is_loopback, split_address
-
-PARTITIONS_MAX: Final = 1_024
-"""Most partitions: what the embedded engine takes, stated here since settings know no engine."""
-
-DRAIN_S_MAX: Final = 3_600.0
-"""Longest drain in seconds: an operator who waits longer has another problem."""
-
-_LOG_LEVELS = ("debug", "info", "warning", "error")
-_LOG_FORMATS = ("plain", "json")
+from ledger.app.settings.checks import check
 
 
 def default_data_folder(environ: Mapping[str, str]) -> Path:
@@ -36,59 +27,127 @@ class Settings:
     """Where the commands that ask or send find the ledger: host and port."""
 
     listen: str = "127.0.0.1:50731"
-    """Where `up` takes gRPC: host and port; port 0 takes a free one."""
+    """Where a process takes gRPC: host and port; port 0 takes a free one."""
+
+    share_port: bool = False
+    """Lets several processes of a role listen on one port of this machine, which spreads the
+    connections over them. Each begins to listen when it can serve.
+    """
 
     metrics: str = "127.0.0.1:50732"
-    """Where `up` shows Prometheus metrics (path /metrics): host and port; empty is off."""
+    """Where a process shows Prometheus metrics (/metrics) and its health (/live, /ready): host and
+    port, its own for each process; empty is off.
+    """
 
     insecure: bool = False
-    """Allows `up` to listen beyond this machine, unencrypted and without asking who speaks."""
+    """Allows a process to listen beyond this machine, unencrypted and without asking who speaks,
+    and to send passwords there without TLS.
+    """
+
+    drain_s: float = 10.0
+    """Seconds that scans on their way get to finish when a process is told to end."""
+
+    log_level: str = "info"
+    """What a process writes to its log: debug, info, warning or error."""
+
+    log_format: str = "plain"
+    """How a process writes its log, on standard error: plain, or json with one object a line."""
 
     data: Path = field(default_factory=lambda: default_data_folder(os.environ))
     """Folder of the log and the trails. One running process holds it."""
 
     partitions: int = 32
-    """Partitions of the log, 1 to 1,024. Fixed when the data folder is made."""
+    """Partitions of the log, 1 to 1,024. Fixed when its generation is made: the data folder, or the
+    topics.
+    """
 
-    drain_s: float = 10.0
-    """Seconds that scans on their way get to finish when `up` is told to end."""
+    log_generation: int = 1
+    """Generation of the log that scans are recorded in. A new one is made where the number of
+    partitions is to change.
+    """
 
-    log_level: str = "info"
-    """What `up` writes to its log: debug, info, warning or error."""
+    earlier_generations: str = ""
+    """Generations of the log before this one whose scans are shown too, each with its partitions:
+    `1:32, 2:64`.
+    """
 
-    log_format: str = "plain"
-    """How `up` writes its log, on standard error: plain, or json with one object a line."""
+    kafka: str = ""
+    """Brokers to begin with: host:port, more of them with commas between."""
+
+    kafka_topic_prefix: str = "parcel-ledger-"
+    """What the names of all topics begin with."""
+
+    kafka_replication: int = 3
+    """Replicas of the topics that `init` makes."""
+
+    single_broker: bool = False
+    """Accepts topics with one replica: an acknowledgement then means that one broker has it in
+    memory, and a crash of its machine loses it.
+    """
+
+    kafka_tls_ca: Path | None = None
+    """File of the certificates that the brokers' are checked by; with it Kafka is spoken to over
+    TLS.
+    """
+
+    kafka_tls_cert: Path | None = None
+    """File of our certificate, where the brokers ask for one."""
+
+    kafka_tls_key: Path | None = None
+    """File of the key of our certificate."""
+
+    kafka_sasl: str = ""
+    """How we say to Kafka who we are: PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, or empty: not at all."""
+
+    kafka_user: str = ""
+    """Our name for Kafka."""
+
+    kafka_password_file: Path | None = None
+    """File with our password for Kafka on its one line."""
+
+    cassandra: str = ""
+    """Nodes to begin with: host:port, more of them with commas between, all with the same port."""
+
+    cassandra_keyspace: str = "parcel_ledger"
+    """Keyspace of all tables."""
+
+    cassandra_data_centre: str = ""
+    """The data centre that is written to and read from. Empty: that of the nodes to begin with."""
+
+    cassandra_consistency: str = "LOCAL_QUORUM"
+    """How many replicas have to answer: LOCAL_QUORUM, or QUORUM over all data centres."""
+
+    cassandra_replication: int = 3
+    """Replicas in the keyspace that `init` makes."""
+
+    cassandra_tls_ca: Path | None = None
+    """File of the certificates that the nodes' are checked by; with it Cassandra is spoken to over
+    TLS.
+    """
+
+    cassandra_tls_cert: Path | None = None
+    """File of our certificate, where the nodes ask for one."""
+
+    cassandra_tls_key: Path | None = None
+    """File of the key of our certificate."""
+
+    cassandra_user: str = ""
+    """Our name for Cassandra, or empty: it does not ask."""
+
+    cassandra_password_file: Path | None = None
+    """File with our password for Cassandra on its one line."""
+
+    cassandra_commitlog_sync_s: float = 10.0
+    """Seconds within which a node has synced what it acknowledged, for nodes that do not tell their
+    commitlog_sync_period.
+    """
+
+    store_generation: int = 1
+    """Generation of the trail store that is written and read."""
 
     def __post_init__(self) -> None:
         """Check every value."""
-        split_address("server", self.server)
-        for name in ("listen", "metrics"):
-            address = getattr(self, name)
-            if name == "metrics" and not address:
-                continue
-            host, _ = split_address(name, address)
-            if not self.insecure and not is_loopback(host):
-                raise invalid(
-                    name,
-                    f"`{name}` is {address}, which others can reach, and there is no encryption "
-                    f"and no check of who speaks. Listen on 127.0.0.1, or say `insecure = true` "
-                    f"where the network is yours alone.",
-                )
-        if not 1 <= self.partitions <= PARTITIONS_MAX:
-            raise invalid(
-                "partitions",
-                f"`partitions` is {self.partitions}; it goes from 1 to {PARTITIONS_MAX:,}.",
-            )
-        if not 0 <= self.drain_s <= DRAIN_S_MAX:
-            raise invalid(
-                "drain_s",
-                f"`drain_s` is {self.drain_s}; it goes from 0 to {DRAIN_S_MAX:.0f} seconds.",
-            )
-        for name, allowed in (("log_level", _LOG_LEVELS), ("log_format", _LOG_FORMATS)):
-            if getattr(self, name) not in allowed:
-                raise invalid(
-                    name, f"`{name}` is `{getattr(self, name)}`; it is one of {', '.join(allowed)}."
-                )
+        check(self)
 
 
 def meaning(name: str) -> str:
