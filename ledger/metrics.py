@@ -5,7 +5,7 @@ Roles take the objects from here. Labels are looked up once, outside of the hot 
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
 
 REGISTRY = CollectorRegistry(auto_describe=True)
 """All metrics of this process."""
@@ -15,6 +15,25 @@ ProcessCollector(registry=REGISTRY)
 
 _LATENCY_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
+BUILD = Info("ledger_build", "Version and role of this process.", registry=REGISTRY)
+READY = Gauge(
+    "ledger_ready",
+    "1 while this process can do its work: it has begun, what it needs answers, and it does not "
+    "end.",
+    registry=REGISTRY,
+)
+ENGINE_REACHABLE = Gauge(
+    "ledger_engine_reachable",
+    "1 while the log, or the store, answers this process.",
+    ["engine"],
+    registry=REGISTRY,
+)
+LOOP_LAG_SECONDS = Histogram(
+    "ledger_loop_lag_seconds",
+    "Seconds by which the event loop was late for a beat: how long everything else waited.",
+    buckets=_LATENCY_BUCKETS_S,
+    registry=REGISTRY,
+)
 INGEST_DURABLE = Counter(
     "ledger_ingest_durable_scans", "Scans acknowledged as durable.", registry=REGISTRY
 )
@@ -45,6 +64,34 @@ LOG_COMMIT_SECONDS = Histogram(
     "ledger_log_commit_seconds",
     "Seconds of one synced group commit (embedded engine).",
     buckets=_LATENCY_BUCKETS_S,
+    registry=REGISTRY,
+)
+LOG_APPEND_SECONDS = Histogram(
+    "ledger_log_append_seconds",
+    "Seconds of one append to one partition, until it was durable or failed.",
+    buckets=_LATENCY_BUCKETS_S,
+    registry=REGISTRY,
+)
+LOG_PRODUCERS_REPLACED = Counter(
+    "ledger_log_producers_replaced",
+    "Producers given up for new ones after an error that they would not have recovered from "
+    "(Kafka).",
+    registry=REGISTRY,
+)
+LOG_REBALANCES = Counter(
+    "ledger_log_rebalances",
+    "Times the partitions were shared out anew among the readers of a name (Kafka).",
+    registry=REGISTRY,
+)
+LOG_UNREAD_RECORDS = Gauge(
+    "ledger_log_unread_records",
+    "Records of all partitions that no trail shows yet, whoever reads them.",
+    registry=REGISTRY,
+)
+STORE_ERRORS = Counter(
+    "ledger_store_errors",
+    "Requests to the trail store that failed, by kind of error.",
+    ["kind"],
     registry=REGISTRY,
 )
 WRITER_ROWS = Counter(
