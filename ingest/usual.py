@@ -44,6 +44,8 @@ _OFFSET = rb"(?:[\x01-\x7f]|[\x80-\xff][\x01-\x0f]|[\x80-\xf0]\x10)"
 _TYPE = rb"[\x01-\x26\x29-\x7f]"
 # Five bytes of seconds: from 1978 to far beyond the range, which is checked afterwards.
 _SECONDS = rb"[\x80-\xff]{4}[\x01-\x7f]"
+_SECONDS_ALONE: Final = 7
+"""Length of an encoded time without nanos: its own length, a tag, and five bytes."""
 
 
 def read_usual(event: bytes) -> Filed | None:
@@ -52,10 +54,28 @@ def read_usual(event: bytes) -> Filed | None:
     if found is None:
         return None
     event_id, number, time_bytes, containment, announced = found.groups()
-    time = _read_time(time_bytes[1:])
-    nanos = time.nanos
-    scan_time_ns = time.seconds * 1_000_000_000 + nanos
-    if not 0 <= nanos < 1_000_000_000 or scan_time_ns >= TIME_NS_END:
+    # Two varints of up to five bytes, seven bits in each: half of what a Timestamp takes to read.
+    wide = _number(time_bytes[2:7], "little")
+    scan_time_ns = 1_000_000_000 * (
+        wide & 0x7F
+        | wide >> 1 & 0x3F80
+        | wide >> 2 & 0x1FC000
+        | wide >> 3 & 0xFE00000
+        | wide >> 4 & 0x7F0000000
+    )
+    if len(time_bytes) > _SECONDS_ALONE:
+        wide = _number(time_bytes[8:], "little")
+        nanos = (
+            wide & 0x7F
+            | wide >> 1 & 0x3F80
+            | wide >> 2 & 0x1FC000
+            | wide >> 3 & 0xFE00000
+            | wide >> 4 & 0x7F0000000
+        )
+        if nanos >= 1_000_000_000:
+            return None
+        scan_time_ns += nanos
+    if scan_time_ns >= TIME_NS_END:
         return None
     if announced is not None and _match_announced(announced, 1) is None:
         return None
@@ -205,4 +225,4 @@ def _pattern() -> bytes:
 
 _match = re.compile(_pattern(), re.DOTALL).fullmatch
 _match_announced = re.compile(_announced_pattern(), re.DOTALL).fullmatch
-_read_time = Timestamp.FromString
+_number = int.from_bytes
