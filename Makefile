@@ -74,6 +74,7 @@ lock: ready ## Writes the lock files anew; UPGRADE=--upgrade takes the newest ve
 	@$(LOCK) pyproject.toml --constraint requirements/dev.txt --output-file requirements/run.txt
 	@$(LOCK) pyproject.toml --extra kafka --extra cassandra --constraint requirements/dev.txt --output-file requirements/roles.txt
 	@echo uv | $(LOCK) - --output-file requirements/uv.txt
+	@echo hatchling | $(LOCK) - --constraint requirements/dev.txt --output-file requirements/build.txt
 
 .PHONY: released
 released: ready ## At a release: keeps the wire's image, against which later changes are checked.
