@@ -1,4 +1,4 @@
-"""What all tests share: the size of a run (`--soak`), Hypothesis profiles, and no skipped tests.
+"""What all tests share: the size of a run (`--soak`), Hypothesis profiles, engines, and no skips.
 
 A skipped test reads like a passing one, so a run with a skip or an expected
 failure fails.
@@ -9,9 +9,13 @@ import os
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.engines import FIXTURES, one_cassandra, one_kafka, three_cassandra, three_kafka
 from tests.scale import SOAK_VARIABLE, is_soak
 
+__all__ = ["one_cassandra", "one_kafka", "three_cassandra", "three_kafka"]  # For every test.
+
 UNFINISHED = ("skipped", "xfailed", "xpassed")
+ENGINES_TIMEOUT_S = 300  # The first test of an engine waits for it, on a machine that does more.
 
 # The normal run is the same every time; the soak looks further each time, and prints what it found.
 settings.register_profile("normal", deadline=None, derandomize=True, database=None)
@@ -35,6 +39,18 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("--soak"):
         os.environ[SOAK_VARIABLE] = "1"
     settings.load_profile("soak" if is_soak() else "normal")
+
+
+@pytest.hookimpl(tryfirst=True)  # Before -m chooses.
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks what needs engines, so that nobody can forget it; all of that is slow."""
+    for item in items:
+        if set(FIXTURES) & set(getattr(item, "fixturenames", ())):
+            item.add_marker("engines")
+        if item.get_closest_marker("engines"):
+            item.add_marker("slow")
+            if not item.get_closest_marker("timeout"):
+                item.add_marker(pytest.mark.timeout(ENGINES_TIMEOUT_S))
 
 
 @pytest.hookimpl(trylast=True)

@@ -164,7 +164,7 @@ class Cassandra(Cluster):
         until_s = time.monotonic() + READY_WITHIN_S
         words = f"{node.host}:{node.ports['storage']} is now UP"
         for other in self.nodes:
-            if other is not node and other.runs():
+            if other is not node and other.runs() and not other.is_paused():
                 other.wait_for(words, until_s, after=self._known.get((node.name, other.name), 0))
 
 

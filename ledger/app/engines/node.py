@@ -94,6 +94,10 @@ class Node:
         """Say whether its process is there."""
         return process.lives(self._state.pid, self._state.life)
 
+    def is_paused(self) -> bool:
+        """Say whether its process is there, and does nothing."""
+        return self.runs() and process.is_stopped(self._state.pid)
+
     def answers(self) -> bool:
         """Say whether its port takes connections."""
         try:

@@ -44,19 +44,15 @@ def spawn(command: Sequence[str], *, folder: Path, log: Path) -> tuple[int, str]
 
 def life_of(pid: int) -> str:
     """Name the life of a process; empty where it has none: it ended, or was never there."""
-    if pid <= 0:
-        return ""
-    with suppress(ChildProcessError):
-        os.waitpid(pid, os.WNOHANG)  # One of ours that has ended would stay as a zombie.
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
-    # The name of the program, in brackets, may hold anything. See proc(5) for the fields.
-    fields = stat.rpartition(")")[2].split()
-    if fields[0] in {"Z", "X"}:
+    fields = _stat(pid)
+    if not fields or fields[0] in {"Z", "X"}:
         return ""
     return f"{_BOOT.read_text(encoding='utf-8').strip()}/{fields[19]}"
+
+
+def is_stopped(pid: int) -> bool:
+    """Say whether a process has been stopped by a signal, to go on later."""
+    return _stat(pid)[:1] == ["T"]
 
 
 def lives(pid: int, life: str) -> bool:
@@ -83,3 +79,16 @@ def gone(pid: int, life: str, *, within_s: float) -> bool:
             return False
         time.sleep(POLL_S)
     return True
+
+
+def _stat(pid: int) -> list[str]:
+    """Read what the system knows of a process, from its state on; see proc(5)."""
+    if pid <= 0:
+        return []
+    with suppress(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)  # One of ours that has ended would stay as a zombie.
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return []
+    return stat.rpartition(")")[2].split()  # The name before it may hold anything.

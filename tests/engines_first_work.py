@@ -1,0 +1,72 @@
+"""The first work of engines that have just started: it takes longer than any later."""
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from cassandra import ConsistencyLevel
+from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile
+from cassandra.policies import DCAwareRoundRobinPolicy
+
+from ledger.app import engines
+
+WITHIN_S = 60.0
+"""Seconds in which a cluster that is ready does its first work."""
+
+
+def first_work(cluster: engines.Cluster) -> None:
+    """See that topics are made, that groups have a coordinator, and that rows are kept."""
+    if isinstance(cluster, engines.Kafka):
+        # In a thread of its own, since this one's event loop is the test's.
+        with ThreadPoolExecutor(1) as thread:
+            thread.submit(asyncio.run, _kafka(cluster)).result()
+    if isinstance(cluster, engines.Cassandra):
+        _cassandra(cluster)
+
+
+async def _kafka(kafka: engines.Kafka) -> None:
+    async with asyncio.timeout(WITHIN_S):
+        admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap)
+        await admin.start()
+        await admin.create_topics([NewTopic("warm-up", 1, len(kafka.nodes))])
+        producer = AIOKafkaProducer(bootstrap_servers=kafka.bootstrap, acks="all")
+        consumer = AIOKafkaConsumer(
+            "warm-up",
+            bootstrap_servers=kafka.bootstrap,
+            group_id="warm-up",
+            auto_offset_reset="earliest",
+        )
+        await producer.start()
+        await producer.send_and_wait("warm-up", b"ready")
+        await producer.stop()
+        await consumer.start()
+        assert (await consumer.getone()).value == b"ready"
+        await consumer.stop()
+        await admin.delete_topics(["warm-up"])
+        await admin.close()
+
+
+def _cassandra(cassandra: engines.Cassandra) -> None:
+    """See that every node keeps rows and decides: the first of each takes longer."""
+    profile = ExecutionProfile(
+        load_balancing_policy=DCAwareRoundRobinPolicy(cassandra.data_centre),
+        consistency_level=ConsistencyLevel.ALL,
+        request_timeout=WITHIN_S,
+    )
+    with Cluster(
+        cassandra.contact_points,
+        port=cassandra.port,
+        protocol_version=5,
+        execution_profiles={EXEC_PROFILE_DEFAULT: profile},
+    ) as client:
+        session = client.connect()
+        copies = {"class": "SimpleStrategy", "replication_factor": len(cassandra.nodes)}
+        session.execute(f"CREATE KEYSPACE warm_up WITH replication = {copies}")
+        session.execute("CREATE TABLE warm_up.t (k int PRIMARY KEY, v int)")
+        for key in range(len(cassandra.nodes) * 2):
+            session.execute("INSERT INTO warm_up.t (k, v) VALUES (%s, 1)", [key])
+            session.execute("UPDATE warm_up.t SET v = 2 WHERE k = %s IF v = 1", [key])
+            found = session.execute("SELECT v FROM warm_up.t WHERE k = %s", [key])
+            assert found.one().v == 2
+        session.execute("DROP KEYSPACE warm_up")
