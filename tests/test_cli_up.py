@@ -14,7 +14,7 @@ import pytest
 from ledger.app.demo.processes import LedgerProcess, free_port
 from ledger.app.exits import DIVERGED, DONE, FAILED
 from ledger.app.settings import Settings
-from ledger.app.wiring import warn_of_insecurity
+from ledger.app.wiring.runner import warn_of_insecurity
 from tests.shells import COMMAND, environment, ledger_up, spawned, typed
 
 WITHIN_S = 20

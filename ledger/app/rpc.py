@@ -81,9 +81,15 @@ class RpcServer:
     """One server with its services, health and reflection. `start` it once, then `stop` it once."""
 
     def __init__(
-        self, handlers: Iterable[grpc.GenericRpcHandler], *, service_names: Sequence[str]
+        self,
+        handlers: Iterable[grpc.GenericRpcHandler],
+        *,
+        service_names: Sequence[str],
+        share_port: bool = False,
     ) -> None:
-        """`service_names` are the full names of what the handlers serve."""
+        """`service_names` are the full names of what the handlers serve; `share_port` lets other
+        processes that say so too listen on the same port.
+        """
         self._service_names = service_names
         self._server = grpc.aio.server(
             interceptors=[ErrorsToStatus()],
@@ -101,8 +107,8 @@ class RpcServer:
                 # A client that pings as often as it may is no attacker.
                 ("grpc.http2.min_ping_interval_without_data_ms", KEEPALIVE_MIN_MS),
                 ("grpc.keepalive_permit_without_calls", 1),
-                # The embedded engine has one process; a second one on the port is a mistake.
-                ("grpc.so_reuseport", 0),
+                # gRPC shares by default; a second process that nobody asked for is a mistake.
+                ("grpc.so_reuseport", int(share_port)),
             ],
         )
         self._server.add_generic_rpc_handlers(tuple(handlers))
@@ -111,8 +117,8 @@ class RpcServer:
         served = (*service_names, health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(served, self._server)
 
-    async def start(self, listen: str) -> int:
-        """Listen on an address, and say that all services serve. Returns the port.
+    async def start(self, listen: str, *, ready: bool = True) -> int:
+        """Listen on an address, and say by health whether the services serve. Returns the port.
 
         Raises Refused where the address is not free or not this machine's.
         """
@@ -126,9 +132,14 @@ class RpcServer:
                 metadata={"address": listen},
             ) from error
         await self._server.start()
-        for name in self._service_names:
-            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+        await self.say_ready(ready)
         return port
+
+    async def say_ready(self, ready: bool) -> None:
+        """Say by health whether the services serve. The server itself, "", lives until it ends."""
+        status = health_pb2.HealthCheckResponse
+        for name in self._service_names:
+            await self._health.set(name, status.SERVING if ready else status.NOT_SERVING)
 
     async def say_draining(self) -> None:
         """Tell balancers by health that the server is about to end."""

@@ -17,7 +17,6 @@ from ledger.app.settings import (
     CONFIG_VARIABLE,
     ENVIRONMENT_PREFIX,
     GROUPS,
-    Settings,
     groups_of,
     load,
     meaning,
@@ -98,10 +97,3 @@ def _keyword(name: str, annotation: object) -> inspect.Parameter:
     return inspect.Parameter(
         name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation
     )
-
-
-def set_up_logs_of(settings: Settings) -> None:
-    """Send the logs of a process that serves where its settings say."""
-    from ledger.app.logs import set_up_logs
-
-    set_up_logs(level=settings.log_level, as_json=settings.log_format == "json")

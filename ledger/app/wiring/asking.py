@@ -1,0 +1,90 @@
+"""What the engines are asked again and again: whether they are there, and how much is unread."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+from typing import Final
+
+from ledger.app.health import Ask
+from ledger.errors import Busy, Uncertain
+from ledger.marks import TRAIL_READER, marks_of
+from ledger.metrics import LOG_UNREAD_RECORDS
+from ledger.scan_log import Bounds, ScanLog
+from ledger.trail_store import TrailStore
+
+logger = logging.getLogger(__name__)
+
+PARTITIONS_ASKED: Final = 4
+"""Partitions that are asked at once, others each time. One answer is enough: while a broker is
+replaced its partitions have no leader, and the log as a whole is there all the same.
+"""
+
+UNREAD_EVERY_S: Final = 10.0
+"""How often unread records are counted: a question to every partition."""
+
+
+def asking_log(log: ScanLog) -> Ask:
+    """Ask a log whether it is there."""
+    partitions = log.identity.partitions
+    places = itertools.cycle(range(partitions))
+
+    async def ask() -> None:
+        some = itertools.islice(places, min(PARTITIONS_ASKED, partitions))
+        waiting = {asyncio.create_task(log.bounds(place)) for place in some}
+        await _first_answer(waiting)
+
+    return ask
+
+
+def asking_store(store: TrailStore) -> Ask:
+    """Ask a store whether it is there: by the marks, which every query needs."""
+
+    async def ask() -> None:
+        await store.marks(TRAIL_READER)
+
+    return ask
+
+
+async def count_unread(log: ScanLog, store: TrailStore) -> None:
+    """Count again and again what no trail shows yet, until cancelled. What cannot be asked keeps
+    its last count: other metrics tell that.
+    """
+    while True:
+        try:
+            LOG_UNREAD_RECORDS.set(await unread_records(log, store))
+        except (Busy, Uncertain) as error:
+            logger.debug("unread records cannot be counted", extra={"error": error.message})
+        await asyncio.sleep(UNREAD_EVERY_S)
+
+
+async def unread_records(log: ScanLog, store: TrailStore) -> int:
+    """Count the records of all partitions behind the last mark."""
+    cells = marks_of(await store.marks(TRAIL_READER), log.identity)
+    unread = 0
+    for partition in range(log.identity.partitions):
+        # What is settled is readable, also where a store forgot the younger mark.
+        marked = [cell.next_index for (_, place), cell in cells.items() if place == partition]
+        unread += max(0, (await log.bounds(partition)).next - max(marked, default=0))
+    return unread
+
+
+async def _first_answer(waiting: set[asyncio.Task[Bounds]]) -> None:
+    """Return with the first answer. Raises the last error where there is none."""
+    error: BaseException | None = None
+    try:
+        while waiting:
+            done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                error = task.exception()
+                if not isinstance(error, Busy | Uncertain):
+                    break
+            else:
+                continue
+            break
+    finally:
+        for task in waiting:
+            task.cancel()
+    if error is not None:
+        raise error

@@ -1,0 +1,96 @@
+"""`up`: all roles in one process, on the embedded engine."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+
+from ingest.service import SERVICE_NAMES as INGEST_SERVICES
+from ingest.service import IngestService
+from ledger.app.health import Health
+from ledger.app.settings import Settings
+from ledger.app.wiring.asking import asking_log, asking_store, count_unread
+from ledger.app.wiring.runner import Role, Running, Work, run_role
+from ledger.backends.rocksdb_folder import Folder, open_folder
+from ledger.errors import LedgerError
+from ledger.progress import keep_history
+from ledger.writer import Writer
+from query.door import SERVICE_NAMES as QUERY_SERVICES
+from query.door import QueryDoor
+
+
+async def run_ledger(settings: Settings, *, on_up: Callable[[Running], None]) -> None:
+    """Run all roles until SIGTERM or SIGINT; `on_up` is told when they serve.
+
+    Raises LedgerError where they cannot start or cannot go on.
+    """
+    await run_role(UP, settings, on_up=on_up)
+
+
+@asynccontextmanager
+async def _open(settings: Settings, _: Health) -> AsyncIterator[Work]:
+    broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def on_fatal(error: LedgerError) -> None:
+        if not broken.done():
+            broken.set_exception(error)
+
+    async def watch_engine() -> None:
+        await broken
+
+    try:
+        async with open_folder(
+            settings.data, partitions=settings.partitions, on_fatal=on_fatal
+        ) as folder:
+            log, store = folder.log, folder.store
+            ingest = IngestService(
+                log,
+                now_ns=time.time_ns,
+                monotonic=time.monotonic,
+                server_version=version("parcel-ledger"),
+            )
+            query = QueryDoor(
+                store,
+                generations={log.identity.generation: log.identity.partitions},
+                monotonic=time.monotonic,
+            )
+            writer = Writer(log, store, monotonic=time.monotonic, now_ns=time.time_ns)
+            yield Work(
+                jobs={
+                    "writer": writer.run(),
+                    "history": keep_history(store, now_ns=time.time_ns),
+                    "query": query.run(),
+                    "ingest": ingest.run(),
+                    "unread": count_unread(log, store),
+                    "engine": watch_engine(),
+                },
+                asks={"log": asking_log(log), "store": asking_store(store)},
+                facts=await _facts(settings, folder),
+                handlers=[*ingest.handlers, *query.handlers],
+                drain=ingest.drain,
+                durability=log.identity.durability,
+            )
+    finally:
+        broken.cancel()
+
+
+async def _facts(settings: Settings, folder: Folder) -> dict[str, str]:
+    partitions = folder.log.identity.partitions
+    bounds = [await folder.log.bounds(place) for place in range(partitions)]
+    records = sum(each.next - each.first for each in bounds)
+    return {
+        "data": f"{settings.data}",
+        "log": f"{records:,} scans in {partitions} partitions",
+    }
+
+
+UP = Role(
+    name="up",
+    engines=("log", "store"),
+    open=_open,
+    service_names=(*INGEST_SERVICES, *QUERY_SERVICES),
+    waits=False,
+)
