@@ -24,15 +24,15 @@ demo: ready ## Scanners stream, the server is killed, nothing is lost: from noth
 	@$(BIN)/parcel-ledger demo
 
 .PHONY: test
-test: ## Everything: lint, all tests, and the wheel in an empty environment.
-	@started=$$(date +%s); $(MAKE) ready wheels compiler; $(BIN)/python tools/run_tests.py --started $$started
+test: ## Everything: lint, all tests, also on Kafka and Cassandra, and the wheel in an empty environment.
+	@started=$$(date +%s); $(MAKE) ready wheels compiler engines; $(BIN)/python tools/run_tests.py --started $$started
 
 .PHONY: test-fast
 test-fast: ready compiler ## The tests that are not marked slow: less than a minute.
 	@$(BIN)/python -m pytest -m "not slow"
 
 .PHONY: soak
-soak: ready wheels compiler ## The same tests with far larger numbers; PART=tests/test_x.py takes one file.
+soak: ready wheels compiler engines ## The same tests with far larger numbers; PART=tests/test_x.py takes one file.
 	@$(BIN)/python -m pytest --soak --timeout=7200 $(PART)
 
 .PHONY: coverage
@@ -99,6 +99,14 @@ wheels: $(VENV)/wheels/complete
 compiler: # The power-cut test compiles a small library that forgets what was not synced.
 	@tools/prepare.sh gcc
 
+.PHONY: java
+java: # Kafka and Cassandra run on Java 17, and Maven fetches them.
+	@tools/prepare.sh java
+
+.PHONY: engines
+engines: ready java # Their jars lie in the user's cache: fetched once for all checkouts, then offline.
+	@$(BIN)/python -m ledger.app.engines
+
 # The editable install needs no network: hatchling is in the lock.
 $(VENV)/ready: $(VENV)/locked pyproject.toml
 	@$(PIP) install --quiet --no-deps --no-index --no-build-isolation --editable .
@@ -114,7 +122,8 @@ $(VENV)/locked: requirements/uv.txt requirements/dev.txt
 		|| $(PIP) install $(LOCKED) --requirement requirements/dev.txt
 	@touch $@
 
-# The runtime's wheels, kept so that the test of our own wheel works offline.
-$(VENV)/wheels/complete: $(VENV)/locked requirements/run.txt
-	@$(PIP) download $(LOCKED) --requirement requirements/run.txt --dest $(@D)
+# The runtime's wheels, kept so that the tests of our own wheel and of the image work offline.
+$(VENV)/wheels/complete: $(VENV)/locked requirements/roles.txt requirements/build.txt
+	@$(PIP) download $(LOCKED) --requirement requirements/roles.txt --dest $(@D)
+	@$(PIP) download $(LOCKED) --requirement requirements/build.txt --dest $(@D)
 	@touch $@

@@ -1,20 +1,23 @@
 #!/usr/bin/env bash
 # Sees that this machine has what the Makefile cannot bring itself:
-# a Python that can make a virtual environment, and gcc.
+# a Python that can make a virtual environment, gcc, and for Kafka and Cassandra Java 17 and Maven.
 set -euo pipefail
 
-# As root on Debian and its kin the missing package is installed, elsewhere the command is told.
+# As root on Debian and its kin the missing packages are installed, elsewhere the command is told.
 install() {
-    local what=$1 package=$2
+    local what=$1
+    shift
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-        echo "set-up: missing: $what. Installing the package $package"
+        echo "set-up: missing: $what. Installing: $*"
         apt-get update -qq </dev/null
-        DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes --no-install-recommends "$package" </dev/null >/dev/null
+        DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes --no-install-recommends "$@" </dev/null >/dev/null && return
+        echo "set-up: missing: $what, and this system's packages could not be installed: $*." >&2
+        echo "    Install it by hand and run make again." >&2
     else
         echo "set-up: missing: $what. Install it and run make again; on Debian and Ubuntu:" >&2
-        echo "    sudo apt-get install $package" >&2
-        exit 1
+        echo "    sudo apt-get install $*" >&2
     fi
+    exit 1
 }
 
 # The first Python that is new enough; PYTHON=... decides otherwise.
@@ -25,6 +28,15 @@ find_python() {
             echo "$candidate"
             return
         fi
+    done
+    return 1
+}
+
+# Cassandra 5.0 does not know later ones. JAVA_HOME=... decides first.
+find_java_17() {
+    local candidate
+    for candidate in ${JAVA_HOME:+"$JAVA_HOME/bin/java"} java /usr/lib/jvm/*/bin/java; do
+        "$candidate" -version 2>&1 | grep -q 'version "17[."]' && return
     done
     return 1
 }
@@ -44,8 +56,14 @@ gcc)
     # The C library's headers are a package of their own, which gcc only recommends.
     echo '#include <stdio.h>' | gcc -E -x c - >/dev/null 2>&1 || install "the C library's headers" libc6-dev
     ;;
+java)
+    missing=()
+    find_java_17 || missing+=(openjdk-17-jdk-headless)
+    command -v mvn >/dev/null || missing+=(maven)
+    [ ${#missing[@]} = 0 ] || install "Java 17 or Maven, for Kafka and Cassandra" "${missing[@]}"
+    ;;
 *)
-    echo "usage: tools/prepare.sh venv FOLDER | gcc" >&2
+    echo "usage: tools/prepare.sh venv FOLDER | gcc | java" >&2
     exit 2
     ;;
 esac
