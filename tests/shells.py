@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ledger.app import cli
 from ledger.app.client import open_channel
-from ledger.app.demo.processes import LedgerProcess
+from ledger.app.demo.processes import LedgerProcess, free_port
 from ledger.v1.trail_service_pb2_grpc import TrailServiceStub
 from loadtest.verify import trails
 
@@ -83,6 +83,11 @@ def spawned(*words: object, stdin: str = "", folder: Path | None = None) -> Said
         timeout=50,
     )
     return Said(said.returncode, said.stdout, said.stderr)
+
+
+def free_address() -> str:
+    """Give an address of this machine that nothing listens on now."""
+    return f"127.0.0.1:{free_port()}"
 
 
 def environment() -> dict[str, str]:

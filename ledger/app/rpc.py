@@ -127,7 +127,8 @@ class RpcServer:
         except RuntimeError as error:
             raise errors.Refused(
                 f"Cannot listen on {listen}: another program holds the port, or the address is not "
-                f"this machine's. Choose another one with --listen.",
+                f"this machine's. Choose another one with --listen; ingest or query processes "
+                f"share one where each says --share-port.",
                 reason="ADDRESS_NOT_FREE",
                 metadata={"address": listen},
             ) from error
