@@ -174,6 +174,61 @@ async def test_the_history_goes_on_after_trouble(
     assert calls >= 5
 
 
+class _CountedStore(FaultyStore):
+    """A store that one process uses, and what that costs."""
+
+    decided = looks = 0
+
+    async def progress_at(self, time_ns: int | None = None) -> ProgressCell | None:
+        """Read the history."""
+        self.looks += 1
+        return await super().progress_at(time_ns)
+
+    async def decide_progress(self, cell: ProgressCell) -> bool:
+        """Decide."""
+        self.decided += 1
+        return await super().decide_progress(cell)
+
+
+async def test_one_of_many_makes_the_entries_and_another_goes_on(
+    store: TrailStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While one does, the others only look now and then; when it ends, one of them takes over."""
+    monkeypatch.setattr("ledger.progress.TICK_S", 0.01)
+    monkeypatch.setattr("ledger.progress.LOOK_LEAST_S", 0.1)
+    monkeypatch.setattr("ledger.progress.LOOK_MOST_S", 0.2)
+    clock = Clock()
+    counted = [_CountedStore(store) for _ in range(4)]
+    keeping = [asyncio.create_task(keep_history(each, now_ns=clock)) for each in counted]
+    index = 0
+
+    async def move(entries: int) -> None:
+        nonlocal index
+        for _ in range(entries):
+            index += 1
+            await settle(store, index)
+            clock.pass_s(1)
+            async with asyncio.timeout(10):
+                while (await store.progress_at() or MISSING).time_ns < clock.ns:  # noqa: ASYNC110
+                    await asyncio.sleep(0.001)
+
+    await move(20)  # Until then they have found their places.
+    before = [(each.decided, each.looks) for each in counted]
+    await move(50)
+    made = [each.decided - was for each, (was, _) in zip(counted, before, strict=True)]
+    looks = [each.looks - was for each, (_, was) in zip(counted, before, strict=True)]
+    keeping[made.index(max(made))].cancel()
+    await move(5)
+    for task in keeping:
+        task.cancel()
+    await asyncio.wait(keeping)
+
+    assert (await last(store)).number == 75
+    # A busy machine may hold one up for so long that another takes its turn.
+    assert 50 <= sum(made) < 60
+    assert sum(looks) - max(looks) < max(looks)
+
+
 async def test_an_entry_never_says_less_than_the_one_before(store: TrailStore) -> None:
     """A store that forgot a young mark shows an older one; the history stays where it was."""
     clock = Clock()
