@@ -120,6 +120,7 @@ def test_an_unknown_name_is_refused_and_the_nearest_one_is_named(
         ("log_generation = 128", {}, "log_generation"),
         ("store_generation = 0", {}, "store_generation"),
         ("kafka_replication = 0", {}, "kafka_replication"),
+        ("kafka_replication = 1", {}, "kafka_replication"),
         ("cassandra_commitlog_sync_s = nan", {}, "cassandra_commitlog_sync_s"),
         ('earlier_generations = "1:32"', {}, "earlier_generations"),
         ('log_generation = 3\nearlier_generations = "1:32,1:64"', {}, "earlier_generations"),

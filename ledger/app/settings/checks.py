@@ -77,6 +77,12 @@ def check(settings: Settings) -> None:
     generations_of(settings)
     _check_engine(settings, "kafka", split_addresses("kafka", settings.kafka))
     _check_engine(settings, "cassandra", cassandra_addresses(settings))
+    if settings.kafka_replication == 1 and not settings.single_broker:
+        raise invalid(
+            "kafka_replication",
+            "`kafka_replication` is 1: one broken machine would lose acknowledged scans. Make it "
+            "3, or accept that with `single_broker = true`.",
+        )
     if bool(settings.kafka_sasl) != bool(settings.kafka_user):
         missing = "kafka_user" if settings.kafka_sasl else "kafka_sasl"
         raise invalid(missing, f"`kafka_sasl` and `kafka_user` go together; `{missing}` is empty.")

@@ -78,11 +78,11 @@ class Settings:
     """What the names of all topics begin with."""
 
     kafka_replication: int = 3
-    """Replicas of the topics that `init` makes."""
+    """Replicas of the topics that `init` makes: at least 2, or 1 with `single_broker`."""
 
     single_broker: bool = False
-    """Accepts topics with one replica: an acknowledgement then means that one broker has it in
-    memory, and a crash of its machine loses it.
+    """Makes and accepts topics with one replica: an acknowledgement then means that one broker has
+    it in memory, and a crash of its machine loses it.
     """
 
     kafka_tls_ca: Path | None = None
@@ -118,7 +118,9 @@ class Settings:
     """How many replicas have to answer: LOCAL_QUORUM, or QUORUM over all data centres."""
 
     cassandra_replication: int = 3
-    """Replicas in the keyspace that `init` makes."""
+    """Replicas in the keyspace that `init` makes. 1 also accepts a keyspace that one node alone
+    keeps: a broken disk takes trails away until they are made anew from the log.
+    """
 
     cassandra_tls_ca: Path | None = None
     """File of the certificates that the nodes' are checked by; with it Cassandra is spoken to over
