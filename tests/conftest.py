@@ -9,13 +9,15 @@ import os
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.engines import FIXTURES, one_cassandra, one_kafka, three_cassandra, three_kafka
+from tests import engines
+from tests.engines import one_cassandra, one_kafka, three_cassandra, three_kafka
 from tests.scale import SOAK_VARIABLE, is_soak
 
 __all__ = ["one_cassandra", "one_kafka", "three_cassandra", "three_kafka"]  # For every test.
 
 UNFINISHED = ("skipped", "xfailed", "xpassed")
 ENGINES_TIMEOUT_S = 300  # The first test of an engine waits for it, on a machine that does more.
+LAST_USES = pytest.StashKey[dict[str, list[str]]]()
 
 # The normal run is the same every time; the soak looks further each time, and prints what it found.
 settings.register_profile("normal", deadline=None, derandomize=True, database=None)
@@ -45,12 +47,26 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Marks what needs engines, so that nobody can forget it; all of that is slow."""
     for item in items:
-        if set(FIXTURES) & set(getattr(item, "fixturenames", ())):
+        if any(engines.order(item)):
             item.add_marker("engines")
         if item.get_closest_marker("engines"):
             item.add_marker("slow")
             if not item.get_closest_marker("timeout"):
                 item.add_marker(pytest.mark.timeout(ENGINES_TIMEOUT_S))
+    items.sort(key=engines.order)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Finds out which test is the last one of each cluster."""
+    session.config.stash[LAST_USES] = engines.last_uses(session.items)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """Ends clusters that no later test needs; this test's own fixtures are gone by now."""
+    del nextitem
+    for name in item.config.stash[LAST_USES].get(item.nodeid, ()):
+        engines.end(name)
 
 
 @pytest.hookimpl(trylast=True)

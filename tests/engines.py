@@ -1,56 +1,94 @@
 """Real engines for tests: started when the first test asks for them, ended with the test run.
 
-Their data lies in pytest's temporary folder. A guard outside of pytest ends them also where pytest
-cannot: where it was killed. Whatever uses a fixture of these is marked `engines` by conftest.py.
+Tests with a fixture of these are marked `engines` by conftest.py, and sorted so that few clusters
+run at once: each ends after the last test that names it (no session fixture may stand on one).
+Their data lies in the temporary folder of pytest. A guard ends them where pytest itself is killed.
 """
 
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TypeVar
 
 import pytest
 
 from ledger.app.engines import Cassandra, Cluster, Kafka
 
-FIXTURES = ("one_kafka", "three_kafka", "one_cassandra", "three_cassandra")
-"""A test that has one of these needs engines."""
+FIXTURES = ("one_kafka", "one_cassandra", "three_kafka", "three_cassandra")
+"""A test that has one of these needs engines. What is heavier comes later."""
+
+ROOT = Path(__file__).resolve().parent.parent
 
 AnyCluster = TypeVar("AnyCluster", bound=Cluster)
+
+_running: dict[str, Cluster] = {}
 
 
 @pytest.fixture(scope="session")
 def one_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
     """One broker. Nobody may leave it stopped."""
-    with running(Kafka(tmp_path_factory.mktemp("one-kafka"))) as kafka:
-        warm_up(kafka)
+    with of_session("one_kafka", Kafka(tmp_path_factory.mktemp("one-kafka"))) as kafka:
         yield kafka
 
 
 @pytest.fixture(scope="session")
 def three_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
     """Three brokers. Nobody may leave one of them stopped."""
-    with running(Kafka(tmp_path_factory.mktemp("three-kafka"), nodes=3)) as kafka:
-        warm_up(kafka)
+    with of_session("three_kafka", Kafka(tmp_path_factory.mktemp("three-kafka"), nodes=3)) as kafka:
         yield kafka
 
 
 @pytest.fixture(scope="session")
 def one_cassandra(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cassandra]:
     """One node. Nobody may leave it stopped."""
-    with running(Cassandra(tmp_path_factory.mktemp("one-cassandra"))) as cassandra:
-        warm_up(cassandra)
+    with of_session(
+        "one_cassandra", Cassandra(tmp_path_factory.mktemp("one-cassandra"))
+    ) as cassandra:
         yield cassandra
 
 
 @pytest.fixture(scope="session")
 def three_cassandra(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cassandra]:
     """Three nodes. Nobody may leave one of them stopped."""
-    with running(Cassandra(tmp_path_factory.mktemp("three-cassandra"), nodes=3)) as cassandra:
-        warm_up(cassandra)
+    with of_session(
+        "three_cassandra", Cassandra(tmp_path_factory.mktemp("three-cassandra"), nodes=3)
+    ) as cassandra:
         yield cassandra
+
+
+def order(item: pytest.Item) -> tuple[bool, ...]:
+    """Give the place of a test: behind those that need less."""
+    names = getattr(item, "fixturenames", ())
+    return tuple(name in names for name in reversed(FIXTURES))
+
+
+def last_uses(items: Sequence[pytest.Item]) -> dict[str, list[str]]:
+    """Say which clusters nobody needs any more after a test, by the test's id."""
+    last = {
+        name: item.nodeid
+        for item in items
+        for name in FIXTURES
+        if name in getattr(item, "fixturenames", ())
+    }
+    return {nodeid: [name for name in last if last[name] == nodeid] for nodeid in last.values()}
+
+
+def end(name: str) -> None:
+    """End the cluster of a fixture, which nobody needs any more."""
+    if cluster := _running.pop(name, None):
+        cluster.kill()
+
+
+@contextmanager
+def of_session(name: str, cluster: AnyCluster) -> Iterator[AnyCluster]:
+    """Run the cluster of a fixture."""
+    with running(cluster):
+        warm_up(cluster)
+        _running[name] = cluster
+        yield cluster
 
 
 @contextmanager
@@ -59,6 +97,7 @@ def running(cluster: AnyCluster) -> Iterator[AnyCluster]:
     guard = subprocess.Popen(
         [sys.executable, "-m", "tests.engine_guard", str(cluster.folder)],
         stdin=subprocess.PIPE,
+        cwd=ROOT,
         start_new_session=True,  # Ctrl-C is not for it.
     )
     assert guard.stdin is not None

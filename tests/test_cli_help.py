@@ -17,7 +17,7 @@ from ledger.app.logs import Formatter, set_up_logs
 from ledger.app.settings import NAMES, Settings, groups_of
 from ledger.errors import Diverged, Uncertain
 
-COMMANDS = ("up", "send", "trail", "watch", "progress", "demo", "settings", "version")
+COMMANDS = ("up", "send", "trail", "watch", "progress", "demo", "engines", "settings", "version")
 
 
 def printed(capsys: pytest.CaptureFixture[str], *tokens: str) -> tuple[int, str, str]:

@@ -14,6 +14,7 @@ from importlib.metadata import version as version_of
 from cyclopts import App, CycloptsError, Group
 
 from ledger.app.commands.demo import demo
+from ledger.app.commands.engines import engines
 from ledger.app.commands.progress import progress
 from ledger.app.commands.send import send
 from ledger.app.commands.settings import settings
@@ -50,6 +51,8 @@ for _command, _group in (
     (version, "operate"),
 ):
     app.command(_command, group=GROUPS[_group])
+engines.group = (GROUPS["operate"],)
+app.command(engines)
 
 
 def main(tokens: Sequence[str] | None = None) -> None:

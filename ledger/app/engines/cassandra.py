@@ -66,9 +66,9 @@ class Cassandra(Cluster):
     data_centre = DATA_CENTRE
 
     def __init__(
-        self, folder: Path, *, nodes: int = 1, options: CassandraOptions | None = None
+        self, folder: Path, *, nodes: int | None = None, options: CassandraOptions | None = None
     ) -> None:
-        """`nodes` is how many to start; where some were started in this folder, as many."""
+        """`nodes` is how many to start; else as many as the folder has, else one."""
         self._options = options or CassandraOptions()
         self._known: dict[tuple[str, str], int] = {}
         super().__init__(folder, nodes=nodes)
@@ -133,7 +133,6 @@ class Cassandra(Cluster):
         # What others have said of an earlier life of this node says nothing about this one.
         self._known |= {(node.name, one.name): one.log_bytes() for one in self.nodes}
         conf, temporary = node.folder / "conf", node.folder / "tmp"
-        temporary.mkdir(exist_ok=True)
         jars = jars_of(self.name)
         (jamm,) = jars.glob("jamm-*.jar")
         return [

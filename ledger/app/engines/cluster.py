@@ -39,12 +39,12 @@ class Cluster(ABC):
     title: ClassVar[str]
     ready_line: ClassVar[str]
 
-    def __init__(self, folder: Path, *, nodes: int = 1) -> None:
-        """`nodes` is how many to start; where some were started in this folder, as many."""
+    def __init__(self, folder: Path, *, nodes: int | None = None) -> None:
+        """`nodes` is how many to start; else as many as the folder has, else one."""
         folder = folder.expanduser().absolute()
         if any(sign in str(folder) for sign in ",:\n"):
             raise CommandFailed(f"The folder {folder} has a sign that engines' settings part by.")
-        if nodes not in NODES:
+        if nodes is not None and nodes not in NODES:
             raise CommandFailed(f"{self.title} is started with 1 or 3 nodes, not with {nodes}.")
         self.folder = folder
         self.nodes: tuple[Node, ...] = ()
@@ -126,6 +126,10 @@ class Cluster(ABC):
     def _configure(self, node: Node) -> None:
         """Write a node's settings."""
 
+    def _prepare(self, nodes: Sequence[Node]) -> None:
+        """Make what nodes need before their first start."""
+        del nodes  # Most need nothing.
+
     @abstractmethod
     def _command(self, node: Node) -> Sequence[str]:
         """Give what runs a node."""
@@ -145,20 +149,21 @@ class Cluster(ABC):
         find_java()
         fetch(self.name, on_fetch=lambda: say("fetches its jars, once", 0))
         self._take(self._file.read(self.name))
-        if self.nodes and len(self.nodes) != self._wanted:
+        if self.nodes and self._wanted not in {None, len(self.nodes)}:
             raise CommandFailed(
                 f"{self.folder} has {self.title} with {len(self.nodes)} node(s), not with "
                 f"{self._wanted}. Take another folder, or stop the engines and remove this one."
             )
         if not self.nodes:
             self.folder.mkdir(parents=True, exist_ok=True)
-            state = ClusterState(self._identity(), self._places(self._wanted))
+            state = ClusterState(self._identity(), self._places(self._wanted or NODES[0]))
             self._file.write(self.name, state)
             self._take(state)
-        for node in self.nodes:
-            if not node.runs():
-                node.folder.mkdir(exist_ok=True)
-                self._configure(node)
+        idle = [node for node in self.nodes if not node.runs()]
+        for node in idle:
+            (node.folder / "tmp").mkdir(parents=True, exist_ok=True)
+            self._configure(node)
+        self._prepare(idle)
 
     def _launch(self) -> None:
         """Start what may start before any node is ready."""
@@ -167,11 +172,9 @@ class Cluster(ABC):
 
     def _finish(self, say: Say) -> None:
         """Wait until all nodes serve."""
-        began_s = time.monotonic()
         for ready, node in enumerate(self.nodes):
             say(f"{node.name} starts" if len(self.nodes) > 1 else "starts", ready)
             node.start()
-        say(f"ready after {time.monotonic() - began_s:.1f} s", len(self.nodes))
 
     def _take(self, state: ClusterState | None) -> None:
         """Go by this state from now on. Nodes that somebody holds stay the same objects."""
@@ -210,11 +213,15 @@ def start_all(clusters: Mapping[Cluster, Say]) -> None:
         for cluster, say in clusters.items():
             cluster._begin(say)
         idle = [node for cluster in clusters for node in cluster.nodes if not node.runs()]
+        began_s = time.monotonic()
         try:
             for cluster in clusters:
                 cluster._launch()
             for cluster, say in clusters.items():
                 cluster._finish(say)
+                started = any(node in idle for node in cluster.nodes)
+                after = f"ready after {time.monotonic() - began_s:.1f} s"
+                say(after if started else "runs already", len(cluster.nodes))
         except BaseException:
             for node in idle:
                 node.kill()

@@ -6,6 +6,7 @@ import base64
 import os
 import subprocess
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -13,7 +14,7 @@ from typing import Any, Final
 from ledger.app.engines.cluster import Cluster, filled
 from ledger.app.engines.jars import recipe
 from ledger.app.engines.java import find_java
-from ledger.app.engines.node import Node
+from ledger.app.engines.node import Node, last_lines
 from ledger.app.engines.ports import free_ports
 from ledger.app.engines.state import NodeState
 from ledger.app.exits import CommandFailed
@@ -50,9 +51,9 @@ class Kafka(Cluster):
     ready_line = "Kafka Server started"
 
     def __init__(
-        self, folder: Path, *, nodes: int = 1, options: KafkaOptions | None = None
+        self, folder: Path, *, nodes: int | None = None, options: KafkaOptions | None = None
     ) -> None:
-        """`nodes` is how many to start; where some were started in this folder, as many."""
+        """`nodes` is how many to start; else as many as the folder has, else one."""
         self._options = options or KafkaOptions()
         super().__init__(folder, nodes=nodes)
 
@@ -103,44 +104,42 @@ class Kafka(Cluster):
         lines += [f"{name}={value}" for name, value in self._options.properties.items()]
         settings = node.folder / "server.properties"
         settings.write_text(filled("\n".join(lines) + "\n", values), encoding="utf-8")
-        if not (node.folder / "data" / "meta.properties").exists():
-            self._format(settings, node.folder)
 
-    def _format(self, settings: Path, folder: Path) -> None:
-        """Make an empty data folder, which Kafka wants done before its first start."""
+    def _prepare(self, nodes: Sequence[Node]) -> None:
+        """Make empty data folders, which Kafka wants done before its first start."""
+        new = [one for one in nodes if not (one.folder / "data" / "meta.properties").exists()]
+        if new:
+            with ThreadPoolExecutor(len(new)) as at_once:
+                list(at_once.map(self._format, new))
+
+    def _format(self, node: Node) -> None:
         assert self._state is not None
-        tool = [
-            "kafka.tools.StorageTool",
-            "format",
-            "-t",
-            self._state.identity,
-            "-c",
-            str(settings),
-        ]
-        more = ["--ignore-formatted", *self._options.format_arguments]
-        done = subprocess.run(  # noqa: S603 - the program that was fetched for this.
-            [find_java(), *self._java_arguments(folder), *tool, *more],
-            check=False,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=FORMAT_WITHIN_S,
-        )
-        if done.returncode:
-            raise CommandFailed(
-                f"Kafka could not make its data folder in {folder}: "
-                f"{(done.stderr or done.stdout).strip()[-1_000:]}"
-            )
+        tool = ("kafka.tools.StorageTool", "format", "-t", self._state.identity)
+        more = ("-c", "server.properties", "--ignore-formatted", *self._options.format_arguments)
+        with (node.folder / "format.log").open("w+") as log:
+            try:
+                subprocess.run(  # noqa: S603 - the program that was fetched for this.
+                    [find_java(), *self._java_arguments(node.folder), *tool, *more],
+                    check=True,
+                    cwd=node.folder,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    timeout=FORMAT_WITHIN_S,
+                )
+            except subprocess.SubprocessError as error:
+                raise CommandFailed(
+                    f"{node.name} could not make its data folder. The last lines of {log.name}:\n"
+                    f"{last_lines(Path(log.name))}"
+                ) from error
 
     def _command(self, node: Node) -> Sequence[str]:
         java = [str(find_java()), f"-Xmx{self._options.heap}", *self._java_arguments(node.folder)]
         return [*java, *self._options.java_arguments, "kafka.Kafka", "server.properties"]
 
     def _java_arguments(self, folder: Path) -> list[str]:
-        temporary = folder / "tmp"
-        temporary.mkdir(exist_ok=True)
         return [
             # Nothing of it lies outside its folder.
-            *("-XX:+PerfDisableSharedMem", f"-Djava.io.tmpdir={temporary}"),
+            *("-XX:+PerfDisableSharedMem", f"-Djava.io.tmpdir={folder / 'tmp'}"),
             *("-cp", self.class_path),
         ]

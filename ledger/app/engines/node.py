@@ -28,6 +28,9 @@ ANSWER_S: Final = 1.0
 LAST_LINES: Final = 12
 """Lines of a node's log that are shown when it does not start."""
 
+LINE_CHARACTERS: Final = 300
+"""Characters of each: a line that describes all settings has thousands."""
+
 HINTS: Final = {
     "Address already in use": "Another program has one of its ports: `ss -ltnp` shows which.",
     "No space left on device": "The disk is full: make room.",
@@ -179,14 +182,19 @@ class Node:
             raise self._failure(f"was not ready within {READY_WITHIN_S:.0f} s")
 
     def _failure(self, what: str) -> CommandFailed:
-        try:
-            said = self.log.read_text(encoding="utf-8", errors="replace")
-        except FileNotFoundError:
-            said = ""
-        hint = next((hint for words, hint in HINTS.items() if words in said), "")
-        last = "\n".join(f"    {line[:300]}" for line in said.splitlines()[-LAST_LINES:])
+        said = _text(self.log)
+        hint = next((hint for words, hint in HINTS.items() if words in said), "See there why.")
         return CommandFailed(
-            f"{self.name} {what}. The last lines of {self.log}:\n{last or '    (nothing)'}\n"
-            f"{hint or 'See there why.'} Then start again, or remove {self.folder.parent} "
-            f"to begin without its data."
+            f"{self.name} {what}. The last lines of {self.log}:\n{last_lines(self.log)}\n"
+            f"{hint} Then start again, or remove {self.folder.parent} to begin without its data."
         )
+
+
+def last_lines(log: Path) -> str:
+    """Give the end of a log, for a person."""
+    lines = [f"    {line[:LINE_CHARACTERS]}" for line in _text(log).splitlines()[-LAST_LINES:]]
+    return "\n".join(lines) or "    (nothing)"
+
+
+def _text(log: Path) -> str:
+    return log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
