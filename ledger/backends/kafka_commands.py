@@ -1,0 +1,69 @@
+"""What someone else has to type where we have no right to make topics: Kafka's own commands."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING, Final
+
+from ledger.backends.kafka_topics import wanted_topics
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from ledger.backends.kafka_cluster import KafkaCluster
+
+PRINCIPALS: Final = {
+    "ingest": "User:parcel-ledger-ingest",
+    "writer": "User:parcel-ledger-writer",
+    "init": "User:parcel-ledger-init",
+}
+"""Who the roles are, where nobody says otherwise. `query` never speaks to Kafka."""
+
+_TOPIC_RIGHTS: Final = {
+    "ingest": ("Write", "Describe", "DescribeConfigs"),
+    "writer": ("Read", "Describe", "DescribeConfigs"),
+    "init": ("Create", "Describe", "DescribeConfigs"),
+}
+"""The least that each role needs on each topic. Both look at the topic's settings at start."""
+
+
+def topic_lines(cluster: KafkaCluster, *, generation: int, partitions: int) -> Sequence[str]:
+    """Give a command for each topic that makes it where it is missing."""
+    return [
+        " ".join(
+            [
+                f"kafka-topics.sh --bootstrap-server {shlex.quote(cluster.bootstrap)}",
+                f"--create --if-not-exists --topic {shlex.quote(topic.name)}",
+                f"--partitions {topic.partitions} --replication-factor {topic.replication}",
+                *(f"--config {name}={value}" for name, value in topic.settings.items()),
+            ]
+        )
+        for topic in wanted_topics(cluster, generation=generation, partitions=partitions)
+    ]
+
+
+def acl_lines(
+    cluster: KafkaCluster,
+    *,
+    generation: int,
+    partitions: int,
+    principals: Mapping[str, str] = PRINCIPALS,
+) -> Sequence[str]:
+    """Give the commands that let each role do what it has to, and nothing else.
+
+    `principals` says who the roles are. Writers share partitions in a consumer group, whose name
+    begins with the topic prefix.
+    """
+    command = f"kafka-acls.sh --bootstrap-server {shlex.quote(cluster.bootstrap)} --add"
+    lines = []
+    for topic in wanted_topics(cluster, generation=generation, partitions=partitions):
+        for role, principal in principals.items():
+            rights = " ".join(f"--operation {right}" for right in _TOPIC_RIGHTS[role])
+            who = f"--allow-principal {shlex.quote(principal)}"
+            lines.append(f"{command} {who} {rights} --topic {shlex.quote(topic.name)}")
+    if "writer" in principals:
+        lines.append(
+            f"{command} --allow-principal {shlex.quote(principals['writer'])} --operation Read "
+            f"--group {shlex.quote(cluster.topic_prefix)} --resource-pattern-type prefixed"
+        )
+    return lines

@@ -1,0 +1,236 @@
+"""Fetches of many partitions: from each leader all that it leads, one request at a time.
+
+A leader is asked only when nothing of it is left, and answers when it has something, so what is
+returned is fresh, and memory holds one answer of each leader at most.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+from aiokafka.errors import KafkaError, for_code
+
+from ledger.backends.kafka_cluster import RETRY_S
+from ledger.backends.kafka_link import KafkaLink, unreachable
+from ledger.backends.kafka_records import BATCH_BYTES_MAX, read_batches
+from ledger.backends.kafka_wire import Fetched, fetch
+from ledger.errors import LedgerError
+from ledger.scan_log import Run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from aiokafka.client import AIOKafkaClient
+
+    from ledger.backends.kafka_cluster import KafkaCluster
+
+FETCH_BYTES_MAX: Final = 4 << 20
+"""Most bytes of the answers of all leaders, but for their last batches: some 15,000 records."""
+
+PARTITION_BYTES_MAX: Final = BATCH_BYTES_MAX
+"""Most bytes of one partition in an answer, so that others have room in it: the largest batch."""
+
+POLL_MS: Final = 500
+"""How long a leader that has nothing keeps a request: so rarely is asked in vain."""
+
+UNREACHABLE_S: Final = 10.0
+"""After so long without an answer about a partition it is said that it cannot be reached. A cluster
+needs that long to replace a leader.
+"""
+
+RENEW_S: Final = 30.0
+"""After so long without any answer the bootstrap addresses are asked again."""
+
+PROBE_S: Final = 5.0
+"""How often a follower without partitions asks whether anybody is there."""
+
+NONE: Final = -1
+"""Stands for the cluster among partitions that are silent."""
+
+OUT_OF_RANGE: Final = 1
+"""The answer for an index that is not in the log."""
+
+
+class _Answer:
+    """What came of one partition and was not returned yet."""
+
+    __slots__ = ("at", "batches", "values")
+
+    def __init__(self, batches: Iterator[list[bytes]]) -> None:
+        self.batches = batches
+        self.values: list[bytes] = []
+        self.at = 0
+
+    def take(self, count: int) -> tuple[list[bytes], bool]:
+        """Give up to that many values, and whether there may be more."""
+        taken: list[bytes] = []
+        while len(taken) < count:
+            if self.at == len(self.values):
+                batch = next(self.batches, None)
+                if batch is None:
+                    return taken, False
+                self.values, self.at = batch, 0
+            some = self.values[self.at : self.at + count - len(taken)]
+            self.at += len(some)
+            taken += some
+        return taken, True
+
+
+class Fetching:
+    """Fetches what follows on a place in each partition."""
+
+    def __init__(
+        self,
+        cluster: KafkaCluster,
+        topic: str,
+        *,
+        on_change: Callable[[], None],
+        monotonic: Callable[[], float],
+    ) -> None:
+        """`on_change` is called when it is worth to look again."""
+        self._topic = topic
+        self._link = KafkaLink(cluster, topic)
+        self._on_change = on_change
+        self._monotonic = monotonic
+        self._answers: dict[int, _Answer] = {}
+        self._asked: dict[int, asyncio.Task[None]] = {}
+        """By leader, the request that is on its way."""
+        self._silent: dict[int, float] = {}
+        """Since when a partition does not answer."""
+        self._why = ""
+        self._heard = monotonic()
+        self._broken: LedgerError | None = None
+        self.places: dict[int, int] = {}
+        """The next index of each partition; the one that had no turn for longest comes first."""
+        self.doubtful: set[int] = set()
+        """Partitions whose leader says that their place is not in the log."""
+
+    def begin(self, places: Mapping[int, int]) -> None:
+        """Go on from these places, and forget all others."""
+        self.places = dict(places)
+        self.doubtful.clear()
+        self._answers.clear()
+        self._silent.clear()
+        self._broken = None
+
+    def collect(self, max_records: int) -> Sequence[Run]:
+        """Give what came. Raises Diverged where a record is not as it was appended."""
+        if self._broken:
+            raise self._broken
+        runs: list[Run] = []
+        for partition, place in list(self.places.items()) if self._answers else ():
+            answer = self._answers.get(partition)
+            if answer is None:
+                continue
+            try:
+                values, more = answer.take(max_records)
+            except LedgerError as error:
+                if not runs:
+                    raise
+                self._broken = error  # First what came before it.
+                return runs
+            if not more:
+                del self._answers[partition]
+            if values:
+                runs.append(Run(partition, place, values))
+                # Put it behind the others.
+                del self.places[partition]
+                self.places[partition] = place + len(values)
+                max_records -= len(values)
+                if max_records <= 0:
+                    break
+        return runs
+
+    async def ask(self) -> None:
+        """Ask every leader of which nothing is left. Raises Busy where one is silent for long."""
+        client = await self._link.connect()
+        by_leader: dict[int, list[int]] = {}
+        for partition in self.places:
+            node = self._link.leader(partition)
+            if node is None:
+                self._note_silence([partition], f"partition {partition} has no leader")
+            else:
+                by_leader.setdefault(node, []).append(partition)
+        size = max(FETCH_BYTES_MAX // max(1, len(by_leader)), PARTITION_BYTES_MAX)
+        for node, partitions in by_leader.items():
+            if node not in self._asked and not any(one in self._answers for one in partitions):
+                wanted = [(one, self.places[one], PARTITION_BYTES_MAX) for one in partitions]
+                self._asked[node] = asyncio.create_task(self._ask(client, node, wanted, size))
+        if not self.places and self._monotonic() - self._heard > PROBE_S:
+            if await self._link.answers():
+                self._note_answer([NONE])
+            else:
+                self._note_silence([NONE], "no broker answers")
+        self._raise_silence()
+
+    async def close(self) -> None:
+        """Forget what is on its way, and close the connections."""
+        tasks = list(self._asked.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._link.close()
+
+    async def _ask(
+        self,
+        client: AIOKafkaClient,
+        node: int,
+        wanted: Sequence[tuple[int, int, int]],
+        max_bytes: int,
+    ) -> None:
+        """Ask one leader, and keep what it says about partitions whose place is still the same."""
+        try:
+            answers = await fetch(
+                client, node, self._topic, wanted, max_wait_ms=POLL_MS, max_bytes=max_bytes
+            )
+        except KafkaError as error:
+            self._note_silence([partition for partition, _, _ in wanted], str(error))
+            await asyncio.sleep(RETRY_S)
+        else:
+            places = {partition: place for partition, place, _ in wanted}
+            kept = [self._keep(answer, places[answer.partition]) for answer in answers]
+            if not all(kept):
+                await asyncio.sleep(RETRY_S)
+        finally:
+            del self._asked[node]
+            self._on_change()
+
+    def _keep(self, answer: Fetched, place: int) -> bool:
+        """Keep an answer; tell whether it was one."""
+        partition, code, _, data = answer
+        if self.places.get(partition) != place:
+            return True  # Given up, or taken anew, since it was asked.
+        if code == OUT_OF_RANGE:
+            self.doubtful.add(partition)
+        elif code:
+            self._note_silence([partition], for_code(code).__name__)
+            return False
+        elif data:
+            self._answers[partition] = _Answer(read_batches(data, partition, place))
+        self._note_answer([partition])
+        return True
+
+    def _note_answer(self, partitions: Sequence[int]) -> None:
+        self._heard = self._monotonic()
+        for partition in partitions:
+            self._silent.pop(partition, None)
+
+    def _note_silence(self, partitions: Sequence[int], why: str) -> None:
+        now = self._monotonic()
+        for partition in partitions:
+            self._silent.setdefault(partition, now)
+        self._why = why
+        if now - self._heard > RENEW_S:
+            self._heard = now
+            self._link.renew()
+        self._link.look_again()
+
+    def _raise_silence(self) -> None:
+        now = self._monotonic()
+        silent = sorted(one for one, since in self._silent.items() if now - since > UNREACHABLE_S)
+        if silent:
+            # It is said once in a while; in between the other partitions are read.
+            self._silent.clear()
+            where = f"partitions {silent}: " if silent != [NONE] else ""
+            raise unreachable(f"{where}{self._why}")

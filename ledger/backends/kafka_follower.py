@@ -1,0 +1,166 @@
+"""One reader's place in the log: a member of a group, what it fetches, and whose it is.
+
+Partitions come and go in the group's own time, in another task. So whoever takes them or gives them
+up has the turn, and what was fetched before is forgotten when they go.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final, Protocol
+
+from ledger.backends.kafka_fetching import Fetching
+from ledger.backends.kafka_membership import Membership
+from ledger.errors import Diverged
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from ledger.backends.kafka_cluster import KafkaCluster
+    from ledger.scan_log import Assignment, LogIdentity, Run
+
+COMMIT_EVERY_S: Final = 5.0
+"""How often the group is told how far we are. It is not the truth; lag tools look at it."""
+
+COMMIT_S: Final = 2.0
+"""How long the last such word may take on leaving."""
+
+LOOK_AGAIN_S: Final = 0.5
+"""Longest wait for a change before everything is looked at again."""
+
+
+class OpenLog(Protocol):
+    """What a follower needs of its log."""
+
+    @property
+    def identity(self) -> LogIdentity:
+        """Which log this is."""
+
+    def check_open(self) -> None:
+        """Raise Closed after the end."""
+
+    async def check_within(self, partition: int, index: int) -> None:
+        """Raise Diverged unless a record is at that index, or will be next."""
+
+
+class KafkaFollower:
+    """A `Follower`. It joins the group on the first `next`."""
+
+    def __init__(
+        self,
+        log: OpenLog,
+        cluster: KafkaCluster,
+        reader: str,
+        assignment: Assignment,
+        *,
+        monotonic: Callable[[], float],
+    ) -> None:
+        self._log = log
+        name, generation, self._partitions, _ = log.identity
+        self._topic = cluster.topic(name, generation)
+        self._assignment = assignment
+        self._monotonic = monotonic
+        self._changed = asyncio.Event()
+        self._fetching = Fetching(cluster, self._topic, on_change=self.wake, monotonic=monotonic)
+        self._membership = Membership(
+            cluster,
+            self._topic,
+            reader,
+            on_lost=self._lose,
+            on_change=self.wake,
+            monotonic=monotonic,
+        )
+        self._turn = asyncio.Lock()
+        self._taken: Sequence[int] | None = None
+        """What `taken` returned for; None where partitions came since, or none are ours."""
+        self._failure: Exception | None = None
+        """What went wrong while partitions were given up."""
+        self._committing: asyncio.Task[None] | None = None
+        self._committed: Mapping[int, int] = {}
+        self._committed_at = monotonic()
+
+    async def next(self, max_records: int) -> Sequence[Run]:
+        """Wait for partitions, then for records."""
+        self._commit_now_and_then()
+        # A reader that is far behind never waits below; the others get their turn here.
+        await asyncio.sleep(0)
+        while True:
+            self._changed.clear()
+            self._log.check_open()
+            if self._failure:
+                raise self._failure
+            await self._membership.join()
+            if self._taken is None and self._membership.assigned is not None:
+                await self._take(self._membership.assigned)
+            if runs := self._fetching.collect(max_records):
+                return runs
+            await self._settle_doubts()
+            await self._fetching.ask()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_AGAIN_S):
+                    await self._changed.wait()
+
+    async def leave(self) -> None:
+        """Give the partitions up, and let others have them."""
+        places = dict(self._fetching.places)
+        try:
+            await self._lose()
+            if self._committing is not None:
+                self._committing.cancel()
+                await asyncio.wait([self._committing])
+            with suppress(TimeoutError):
+                async with asyncio.timeout(COMMIT_S):
+                    await self._membership.commit(places)
+        finally:
+            await self._membership.stop()
+            await self._fetching.close()
+        if self._failure:
+            raise self._failure
+
+    def wake(self) -> None:
+        """Look again."""
+        self._changed.set()
+
+    async def _take(self, partitions: Sequence[int]) -> None:
+        if partitions and max(partitions) >= self._partitions:
+            raise Diverged(
+                f"The topic `{self._topic}` has partitions beyond the {self._partitions} of the "
+                f"log: {partitions}. Records would be filed under other partitions. Nothing more "
+                f"is read.",
+                reason="LOG_HAS_OTHER_PARTITIONS",
+            )
+        async with self._turn:
+            if self._membership.assigned is not partitions:
+                return
+            places = await self._assignment.taken(partitions) if partitions else {}
+            self._taken = partitions
+            # They may have gone in the meantime: then they are given up in a moment.
+            if self._membership.assigned is partitions:
+                self._fetching.begin({one: places[one] for one in partitions})
+
+    async def _lose(self) -> None:
+        self._fetching.begin({})
+        async with self._turn:
+            taken, self._taken = self._taken, None
+            if taken:
+                try:
+                    await self._assignment.given_up(taken)
+                except Exception as error:
+                    # The group's task must not end of it; it comes out of `next`, or on leaving.
+                    self._failure = error
+
+    async def _settle_doubts(self) -> None:
+        for partition in list(self._fetching.doubtful):
+            if partition in self._fetching.places:
+                await self._log.check_within(partition, self._fetching.places[partition])
+            self._fetching.doubtful.discard(partition)
+
+    def _commit_now_and_then(self) -> None:
+        now = self._monotonic()
+        places = self._fetching.places
+        if now - self._committed_at < COMMIT_EVERY_S or places == self._committed:
+            return
+        if self._committing is None or self._committing.done():
+            self._committed, self._committed_at = dict(places), now
+            self._committing = asyncio.create_task(self._membership.commit(self._committed))
