@@ -1,0 +1,150 @@
+"""The trail store in Cassandra: a trail is a partition, and its rows lie in it in order.
+
+Several processes write, read and decide at once, and none of them holds a lock: rows and marks are
+the same whoever writes them, and a number of the history is decided by the store.
+"""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from ledger.backends.cassandra_connect import open_session
+from ledger.backends.cassandra_history import History
+from ledger.backends.cassandra_marks import Marks
+from ledger.backends.cassandra_nodes import Nodes
+from ledger.backends.cassandra_reading import Reading
+from ledger.backends.cassandra_rows import Rows
+from ledger.backends.cassandra_schema import schema_faults
+from ledger.errors import Refused
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+
+    from ledger.backends.cassandra_cluster import CassandraCluster
+    from ledger.backends.cassandra_session import Session
+    from ledger.trail_store import MarkCell, ProgressCell, Row, Slice, TrailStore
+
+
+class CassandraTrailStore:
+    """A `TrailStore`. Use `open_cassandra_store`."""
+
+    def __init__(
+        self,
+        session: Session,
+        *,
+        nodes: Nodes,
+        rows: Rows,
+        reading: Reading,
+        marks: Marks,
+        history: History,
+    ) -> None:
+        """All of these use this session."""
+        self._session = session
+        self._nodes = nodes
+        self._rows = rows
+        self._reading = reading
+        self._marks = marks
+        self._history = history
+
+    @property
+    def generation(self) -> int:
+        """Which generation serves."""
+        return self._session.generation
+
+    @property
+    def settle_after_s(self) -> float:
+        """When every replica has synced its commit log. It is as `lives` last found it: nodes that
+        join, or come back with other settings, are asked by that.
+        """
+        return self._nodes.settle_after_s
+
+    async def lives(self) -> Mapping[str, str]:
+        """Ask each node itself."""
+        self._session.check()
+        return await self._nodes.lives()
+
+    async def put(self, rows: Sequence[Row]) -> None:
+        """Write in batches, several at once."""
+        self._session.check()
+        await self._rows.put(rows)
+
+    async def read(
+        self,
+        tracking_key: bytes,
+        *,
+        start: bytes = b"",
+        stop: bytes | None = None,
+        descending: bool = False,
+        max_rows: int,
+        max_bytes: int,
+    ) -> Slice:
+        """Read one partition."""
+        self._session.check()
+        return await self._reading.read(
+            tracking_key,
+            start=start,
+            stop=stop,
+            descending=descending,
+            max_rows=max_rows,
+            max_bytes=max_bytes,
+        )
+
+    async def read_many(
+        self, tracking_keys: Sequence[bytes], *, max_rows: int, max_bytes: int
+    ) -> Sequence[Slice]:
+        """Read partitions with the same replicas together."""
+        self._session.check()
+        return await self._reading.read_many(tracking_keys, max_rows=max_rows, max_bytes=max_bytes)
+
+    async def put_marks(self, reader: str, marks: Sequence[MarkCell]) -> None:
+        """Write them all; the larger ones stand."""
+        self._session.check()
+        await self._marks.put(reader, marks)
+
+    async def marks(self, reader: str) -> Sequence[MarkCell]:
+        """Read one partition."""
+        self._session.check()
+        return await self._marks.of_reader(reader)
+
+    async def decide_progress(self, cell: ProgressCell) -> bool:
+        """Compare and set."""
+        self._session.check()
+        return await self._history.decide(cell)
+
+    async def progress_at(self, time_ns: int | None = None) -> ProgressCell | None:
+        """Look where the time is filed, and make sure of it."""
+        self._session.check()
+        return await self._history.at(time_ns)
+
+
+@asynccontextmanager
+async def open_cassandra_store(
+    cluster: CassandraCluster,
+    *,
+    generation: int,
+    now_ns: Callable[[], int],
+    monotonic: Callable[[], float],
+) -> AsyncIterator[TrailStore]:
+    """Connect, look at the schema, prepare. `now_ns` gives nanoseconds since 1970-01-01T00:00:00Z,
+    `monotonic` seconds.
+
+    Raises Busy where no node can be reached, or one is slow: opening again may help. Raises Refused
+    where it would not: it names each fault of the schema.
+    """
+    async with open_session(cluster, generation=generation, monotonic=monotonic) as session:
+        if faults := await schema_faults(session):
+            raise Refused(
+                f"The trail store in Cassandra is not as it has to be: {'; '.join(faults)}.",
+                reason="STORE_SCHEMA_FAULTS",
+                metadata={str(number): fault for number, fault in enumerate(faults, 1)},
+            )
+        nodes = await Nodes.of(session)
+        yield CassandraTrailStore(
+            session,
+            nodes=nodes,
+            rows=await Rows.of(session, nodes),
+            reading=await Reading.of(session),
+            marks=await Marks.of(session),
+            history=await History.of(session, nodes, now_ns=now_ns),
+        )
