@@ -68,13 +68,13 @@ class StateFile:
 
     def _load(self) -> dict[str, Any]:
         try:
-            document: dict[str, Any] = json.loads(self.path.read_text(encoding="utf-8"))
+            document: Any = json.loads(self.path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             return {}
         except ValueError as error:
             raise self._strange(str(error)) from error
-        if document.get("format") != FORMAT:
-            raise self._strange(f"its format is {document.get('format')}, not {FORMAT}")
+        if not isinstance(document, dict) or document.get("format") != FORMAT:
+            raise self._strange(f"it is not of format {FORMAT}")
         return document
 
     def _strange(self, why: str) -> CommandFailed:
