@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ingest.admission import Group
 from ingest.limits import ENDING_RETRY_S
 from ledger.errors import Busy, Uncertain
-from ledger.metrics import INGEST_PENDING_BYTES
+from ledger.metrics import INGEST_PENDING_BYTES, LOG_APPEND_SECONDS
 from ledger.scan_log import APPEND_BYTES_MAX, APPEND_RECORDS_MAX
 
 if TYPE_CHECKING:
@@ -172,6 +172,7 @@ class Batcher:
             INGEST_PENDING_BYTES.set(self._pending_bytes)
 
     async def _append(self, chunk: _Chunk) -> None:
+        began_s = self._monotonic()
         try:
             first = await self._log.append(chunk.partition, chunk.keys, chunk.records)
         except (Busy, Uncertain) as error:
@@ -185,6 +186,8 @@ class Batcher:
             raise
         else:
             self._settle(chunk, first, None)
+        finally:
+            LOG_APPEND_SECONDS.observe(self._monotonic() - began_s)
 
     def _settle(self, chunk: _Chunk, first: int, error: Busy | Uncertain | None) -> None:
         """Tell the outcome to all whose records are in the chunk."""

@@ -5,6 +5,8 @@ import logging
 import socket
 import subprocess
 import sys
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import cyclopts
@@ -13,11 +15,25 @@ import pytest
 from ledger.app import cli
 from ledger.app.commands.options import with_settings
 from ledger.app.exits import DIVERGED, DONE, FAILED
-from ledger.app.logs import Formatter, set_up_logs
+from ledger.app.logs import DRIVERS, Formatter, set_up_logs
 from ledger.app.settings import NAMES, Settings, groups_of
 from ledger.errors import Diverged, Uncertain
 
-COMMANDS = ("up", "send", "trail", "watch", "progress", "demo", "engines", "settings", "version")
+COMMANDS = (
+    "up",
+    "ingest",
+    "writer",
+    "query",
+    "init",
+    "send",
+    "trail",
+    "watch",
+    "progress",
+    "demo",
+    "engines",
+    "settings",
+    "version",
+)
 
 
 def printed(capsys: pytest.CaptureFixture[str], *tokens: str) -> tuple[int, str, str]:
@@ -166,7 +182,7 @@ def test_settings_of_one_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert "ingest" in remark
 
 
-@pytest.mark.parametrize("command", ["up"])
+@pytest.mark.parametrize("command", ["up", "ingest", "writer", "query", "init"])
 def test_a_command_has_a_flag_for_every_setting_it_uses(
     capsys: pytest.CaptureFixture[str], command: str
 ) -> None:
@@ -254,18 +270,49 @@ def test_a_log_line_can_be_json() -> None:
     assert "ValueError: x" in found["exception"]
 
 
+@pytest.fixture
+def kept_logs(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Logging as pytest has set it up, after a test that sets it up."""
+    monkeypatch.setenv("GRPC_VERBOSITY", "ERROR")
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    drivers = {name: logging.getLogger(name).level for name in DRIVERS}
+    yield
+    logging.captureWarnings(False)
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    for name, was in drivers.items():
+        logging.getLogger(name).setLevel(was)
+
+
+@pytest.mark.usefixtures("kept_logs")
 def test_logs_go_to_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
     """Standard output is for answers."""
-    root = logging.getLogger()
-    kept = root.handlers[:], root.level
-    try:
-        set_up_logs(level="warning", as_json=False)
-        logging.getLogger("ledger.x").info("no")
-        logging.getLogger("ledger.x").warning("yes")
-    finally:
-        root.handlers[:], level = kept
-        root.setLevel(level)
+    set_up_logs(level="warning", as_json=False)
+    logging.getLogger("ledger.x").info("no")
+    logging.getLogger("ledger.x").warning("yes")
 
     answer, remark = capsys.readouterr()
     assert not answer
     assert remark.endswith("WARNING ledger.x: yes\n")
+
+
+@pytest.mark.usefixtures("kept_logs")
+@pytest.mark.parametrize(("level", "said"), [("info", 2), ("debug", 6)])
+def test_everything_that_is_logged_is_json(
+    capsys: pytest.CaptureFixture[str], level: str, said: int
+) -> None:
+    """Also what the drivers say, of which only warnings are wanted, and Python's own warnings."""
+    set_up_logs(level=level, as_json=True)
+    for name in ("aiokafka.consumer", "cassandra.cluster"):
+        logging.getLogger(name).info("joined group %s", "trail")
+        logging.getLogger(name).debug("sent")
+    logging.getLogger("cassandra.pool").warning("a node is away")
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        warnings.warn("old", DeprecationWarning, stacklevel=1)
+
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert len(lines) == said
+    assert lines[-2]["message"] == "a node is away"
+    assert lines[-1]["logger"] == "py.warnings"

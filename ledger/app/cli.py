@@ -15,7 +15,9 @@ from cyclopts import App, CycloptsError, Group
 
 from ledger.app.commands.demo import demo
 from ledger.app.commands.engines import engines
+from ledger.app.commands.init import init
 from ledger.app.commands.progress import progress
+from ledger.app.commands.roles import ingest, query, writer
 from ledger.app.commands.send import send
 from ledger.app.commands.settings import settings
 from ledger.app.commands.trail import trail
@@ -42,6 +44,10 @@ app = App(
 app["--help"].group = app["--version"].group = GROUPS["flags"]
 for _command, _group in (
     (up, "run"),
+    (ingest, "run"),
+    (writer, "run"),
+    (query, "run"),
+    (init, "operate"),
     (send, "send"),
     (trail, "ask"),
     (watch, "ask"),

@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 from datetime import UTC, datetime
 from typing import Any, Final
+
+DRIVERS: Final = ("aiokafka", "cassandra")
+"""Loggers of the engines' drivers: what they tell of usual days is for who looks for a fault."""
 
 _OWN: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 """What every record has; the rest came by `extra`."""
@@ -41,10 +45,18 @@ class Formatter(logging.Formatter):
 
 
 def set_up_logs(*, level: str, as_json: bool) -> None:
-    """Send the logs of this process to standard error."""
+    """Send the logs of this process to standard error, those of its libraries among them.
+
+    Call it before gRPC is imported: its own lines are in a form of their own.
+    """
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE" if as_json else "ERROR")
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(Formatter(as_json=as_json))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    logging.captureWarnings(True)
+    drivers = logging.NOTSET if level == "debug" else max(logging.WARNING, logging.root.level)
+    for name in DRIVERS:
+        logging.getLogger(name).setLevel(drivers)
 
 
 def _quoted(value: object) -> str:

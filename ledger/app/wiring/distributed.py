@@ -1,0 +1,120 @@
+"""The roles on Kafka and Cassandra, each a process of its own: `ingest`, `writer`, `query`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from typing import Final
+
+from ingest.service import SERVICE_NAMES as INGEST_SERVICES
+from ingest.service import IngestService
+from ledger.app.health import Health
+from ledger.app.settings import Settings, generations_of
+from ledger.app.wiring.asking import asking_log, asking_store, count_unread
+from ledger.app.wiring.engines import cassandra_cluster, kafka_cluster, log_opener, store_opener
+from ledger.app.wiring.runner import Role, Running, Work, run_role
+from ledger.app.wiring.waiting import opened
+from ledger.position import SCANS_LOG
+from ledger.progress import keep_history
+from ledger.scan_log import ScanLog
+from ledger.trail_store import TrailStore
+from ledger.writer import Writer
+from query.door import SERVICE_NAMES as QUERY_SERVICES
+from query.door import QueryDoor
+
+STEPS_AT_ONCE: Final = 4
+"""Steps of a writer that are on their way together: while Cassandra keeps the rows of one, the next
+are read and sent.
+"""
+
+
+async def run_ingest(settings: Settings, *, on_up: Callable[[Running], None]) -> None:
+    """Take scans into Kafka until SIGTERM or SIGINT."""
+    await run_role(INGEST, settings, on_up=on_up)
+
+
+async def run_writer(settings: Settings, *, on_up: Callable[[Running], None]) -> None:
+    """Carry scans from Kafka to Cassandra until SIGTERM or SIGINT."""
+    await run_role(WRITER, settings, on_up=on_up)
+
+
+async def run_query(settings: Settings, *, on_up: Callable[[Running], None]) -> None:
+    """Answer from Cassandra until SIGTERM or SIGINT."""
+    await run_role(QUERY, settings, on_up=on_up)
+
+
+@asynccontextmanager
+async def _open_ingest(settings: Settings, health: Health) -> AsyncIterator[Work]:
+    async with opened("log", log_opener(settings), health) as log:
+        ingest = IngestService(
+            log,
+            now_ns=time.time_ns,
+            monotonic=time.monotonic,
+            server_version=version("parcel-ledger"),
+        )
+        yield Work(
+            jobs={"ingest": ingest.run()},
+            asks={"log": asking_log(log)},
+            facts={"log": _where_log(settings, log)},
+            handlers=ingest.handlers,
+            drain=ingest.drain,
+            durability=log.identity.durability,
+        )
+
+
+@asynccontextmanager
+async def _open_writer(settings: Settings, health: Health) -> AsyncIterator[Work]:
+    open_log, open_store = log_opener(settings), store_opener(settings)
+    async with opened("log", open_log, health) as log, opened("store", open_store, health) as store:
+        writer = Writer(
+            log,
+            store,
+            monotonic=time.monotonic,
+            now_ns=time.time_ns,
+            steps_at_once=STEPS_AT_ONCE,
+        )
+        # Cancelled, a writer finishes and marks what is on its way, and then leaves the group.
+        yield Work(
+            jobs={
+                "writer": writer.run(),
+                "history": keep_history(store, now_ns=time.time_ns),
+                "unread": count_unread(log, store),
+            },
+            asks={"log": asking_log(log), "store": asking_store(store)},
+            facts={"log": _where_log(settings, log), "store": _where_store(settings, store)},
+        )
+
+
+@asynccontextmanager
+async def _open_query(settings: Settings, health: Health) -> AsyncIterator[Work]:
+    async with opened("store", store_opener(settings), health) as store:
+        generations = generations_of(settings)
+        query = QueryDoor(store, generations=generations, monotonic=time.monotonic)
+        shown = ", ".join(f"{number} of {count}" for number, count in sorted(generations.items()))
+        yield Work(
+            jobs={"query": query.run()},
+            asks={"store": asking_store(store)},
+            facts={
+                "store": _where_store(settings, store),
+                "shows": f"log generations with their partitions: {shown}",
+            },
+            handlers=query.handlers,
+        )
+
+
+def _where_log(settings: Settings, log: ScanLog) -> str:
+    cluster = kafka_cluster(settings)
+    topic = cluster.topic(SCANS_LOG, log.identity.generation)
+    return f"topic {topic} with {log.identity.partitions} partitions, Kafka at {cluster.bootstrap}"
+
+
+def _where_store(settings: Settings, store: TrailStore) -> str:
+    keyspace = cassandra_cluster(settings).keyspace
+    return f"keyspace {keyspace}, generation {store.generation}, Cassandra at {settings.cassandra}"
+
+
+INGEST = Role("ingest", ("log",), _open_ingest, INGEST_SERVICES)
+WRITER = Role("writer", ("log", "store"), _open_writer)
+QUERY = Role("query", ("store",), _open_query, QUERY_SERVICES)
