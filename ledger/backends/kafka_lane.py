@@ -36,11 +36,10 @@ class Identity(NamedTuple):
 class Batch:
     """Appends that go together, and who waits for them."""
 
-    __slots__ = ("_builder", "_waiting", "asked", "began", "bytes", "deadline", "perhaps", "tries")
+    __slots__ = ("_builder", "_waiting", "asked", "bytes", "deadline", "perhaps", "tries")
 
-    def __init__(self, began: float, deadline: float) -> None:
-        """The times are seconds of the monotonic clock."""
-        self.began = began
+    def __init__(self, deadline: float) -> None:
+        """`deadline` is in seconds of the monotonic clock."""
         self.deadline = deadline
         self.tries = 0
         self.asked = False
@@ -121,7 +120,7 @@ class Lane:
     def join(self, count: int, size: int, now: float, within_s: float) -> Batch:
         """Give the batch that an append may join, or a new one."""
         if not self.queue or not self.queue[-1].takes(count, size):
-            self.queue.append(Batch(now, now + within_s))
+            self.queue.append(Batch(now + within_s))
         return self.queue[-1]
 
     def take_off(self, identity: Identity) -> Batch:

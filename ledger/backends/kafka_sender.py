@@ -249,7 +249,6 @@ class KafkaSender:
             batch.succeed(answer.offset)
             self._take_pending(batch)
             metrics.LOG_APPENDED.inc(batch.count)
-            metrics.LOG_APPEND_SECONDS.observe(self._monotonic() - batch.began)
             if lane.queue:
                 self._waiting[lane.partition] = lane
 
