@@ -44,6 +44,10 @@ coverage: ready compiler ## Which lines and branches no fast test reaches.
 bench: ready ## Measures the whole way: scans per second, latency, losses and doubles.
 	@$(BIN)/python -m loadtest.bench
 
+.PHONY: load
+load: ready ## Locust loads a ledger and verifies it; USERS=50 TIME=60s SHAPE=morning WEB=1 HOST=host:port QUERY=host:port
+	@$(BIN)/python -m loadtest.load
+
 # --- what an author runs ---------------------------------------------------------------------------
 
 .PHONY: lint

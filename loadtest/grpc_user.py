@@ -6,16 +6,17 @@ this; then gRPC is told of gevent, before anything of it is made: else its calls
 
 from __future__ import annotations
 
+import sys
 import time
 from typing import TYPE_CHECKING, Final
 
+if "locust" not in sys.modules:
+    raise ImportError("import locust first: it patches this whole process, so whoever wants that")
+
 import gevent
-import gevent.monkey
 import grpc.experimental.gevent
 from locust import User, task
 
-if not gevent.monkey.is_module_patched("threading"):
-    raise ImportError("this is a locustfile's part: run it by locust, which patches threads first")
 grpc.experimental.gevent.init_gevent()
 
 from loadtest.load import work
@@ -38,6 +39,13 @@ IDLE_S: Final = 0.1
 """How long a user waits that has nothing to do: nothing is known yet, or the run is finishing."""
 
 _RUNS: Final[dict[int, Run]] = {}
+
+
+def set_clock() -> None:
+    """Tell gevent what time it is: it has not looked since before everything was imported, and
+    would end a run some seconds too early.
+    """
+    gevent.get_hub().loop.update_now()
 
 
 def begin_run(environment: Environment, plan: Plan, folder: Path, *, worker: int) -> Run:

@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, Any
 from locust import events
 from locust.runners import WorkerRunner
 
-from loadtest.grpc_user import AuditorUser, PartnerUser, ScannerUser, WatcherUser, begin_run
+from loadtest.grpc_user import (
+    AuditorUser,
+    PartnerUser,
+    ScannerUser,
+    WatcherUser,
+    begin_run,
+    set_clock,
+)
 from loadtest.load.conductor import Conductor, summary
 from loadtest.load.peaks import PEAKS
 from loadtest.load.run import Plan, Run
@@ -72,6 +79,7 @@ def add_flags(parser: LocustArgumentParser, **_: object) -> None:
 
 def set_up(environment: Environment, **_: object) -> None:
     """Prepare this process."""
+    set_clock()
     options = environment.parsed_options
     assert options is not None
     if options.batch_scans not in range(1, BATCH_SCANS_MAX + 1):

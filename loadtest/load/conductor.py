@@ -119,8 +119,9 @@ class Conductor:
                 runner.send_message(VERDICT, verdict.figures())
                 return
             self._is_bad |= not verdict.is_good
-            for line in verdict.lines():
-                _log.info("%s", line)
+            if self._environment.web_ui is not None:  # Its page shows the log.
+                for line in verdict.lines():
+                    _log.info("%s", line)
             if self._verdict_file is not None:
                 self._verdict_file.write_text(json.dumps(verdict.figures()), encoding="utf-8")
 
@@ -166,9 +167,8 @@ class Conductor:
 
 def summary(environment: Environment, verdict: Verdict) -> list[str]:
     """Say what was done, and how it ended."""
-    rows: list[Any] = [
-        entry for (_, method), entry in environment.stats.entries.items() if method == TOTAL
-    ]
+    entries = sorted(environment.stats.entries.items())
+    rows: list[Any] = [entry for (_, method), entry in entries if method == TOTAL]
     return [
         *(f"{row.name:<20}{row.num_requests:>12,}{row.total_rps:>12,.0f}/s" for row in rows),
         *verdict.lines(),

@@ -200,9 +200,12 @@ class Spool:
         )
 
     def _settle(self, result: BatchResult, now_s: float) -> Settled:
-        batch = self._in_flight.pop(result.batch_number, None)
+        oldest = next(iter(self._in_flight), 0)
+        if result.batch_number != oldest:
+            raise Broken(f"a result for batch {result.batch_number}, where {oldest} is next")
+        batch = self._in_flight.pop(oldest, None)
         if batch is None:
-            raise Broken(f"a result for batch {result.batch_number}, which has none outstanding")
+            raise Broken("a result where no batch is in flight")
         self._scans -= len(batch.scans)
         self._bytes -= batch.bytes
         # What becomes of each index: seconds until it is sent again, durable, or refused.
