@@ -60,6 +60,7 @@ lint: ready ## Style, types, imports, the wire's rules, spelling, and whether ge
 	@$(BIN)/buf format --diff --exit-code proto
 	@if [ -e proto/released.binpb ]; then $(BIN)/buf breaking proto --against proto/released.binpb; fi
 	@$(BIN)/python tools/gen.py --check
+	@$(BIN)/python tools/gen_monitoring.py --check
 	@$(BIN)/mypy $(PACKAGES)
 
 .PHONY: fmt
@@ -69,8 +70,9 @@ fmt: ready ## Formats Python and proto files, and mends what can be mended.
 	@$(BIN)/buf format --write proto
 
 .PHONY: gen
-gen: ready ## Makes ledger/v1 and docs/ledger.options from the proto files.
+gen: ready ## Makes ledger/v1 from the proto files, and dashboard and alerts from the metrics.
 	@$(BIN)/python tools/gen.py
+	@$(BIN)/python tools/gen_monitoring.py
 
 .PHONY: lock
 lock: ready ## Writes the lock files anew; UPGRADE=--upgrade takes the newest versions.

@@ -1,0 +1,246 @@
+"""The alerts: when to wake somebody, or to tell somebody tomorrow, and what to do then.
+
+`critical`: scans are not taken, or not shown, or soon will not be. `warning`: look at it today.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+CRITICAL = "critical"
+WARNING = "warning"
+
+
+class Alert(NamedTuple):
+    """One rule."""
+
+    name: str
+    expr: str
+    held: str
+    """How long it has to be true."""
+    severity: str
+    summary: str
+    """What it is, in one line."""
+    action: str
+    """What to do."""
+
+
+ALERTS: Final[Sequence[Alert]] = (
+    Alert(
+        "LedgerProcessGone",
+        'up{job=~"ingest|writer|query|up"} == 0',
+        "2m",
+        WARNING,
+        "{{ $labels.job }} at {{ $labels.instance }} does not answer",
+        "Look whether its process runs, and at the end of its log. Others of its role go on.",
+    ),
+    Alert(
+        "LedgerRoleNotReady",
+        "max by (role) (ledger_ready * on (instance) group_left (role) ledger_build_info) == 0",
+        "1m",
+        CRITICAL,
+        "no {{ $labels.role }} process is ready",
+        "Ask one of them for /ready, beside its metrics: it says what it waits for.",
+    ),
+    Alert(
+        "LedgerEngineAway",
+        "ledger_engine_reachable == 0",
+        "2m",
+        CRITICAL,
+        "{{ $labels.instance }} does not reach the {{ $labels.engine }}",
+        "Where all processes say so, look after Kafka (log) or Cassandra (store); where one does, "
+        "after its network. Nothing acknowledged is lost meanwhile, and nothing has to be done "
+        "when the engine is back.",
+    ),
+    Alert(
+        "LedgerTrailsFallBehind",
+        "max(ledger_log_unread_records) > 100000 and "
+        "max(delta(ledger_log_unread_records[10m])) > 0",
+        "10m",
+        WARNING,
+        "{{ $value }} scans are recorded that no trail shows yet, and they become more",
+        "More scans come than writers keep. Start more writers (at most one for each partition), "
+        "or look why the store is slow.",
+    ),
+    Alert(
+        "LedgerTrailsLate",
+        "max(ledger_writer_lag_seconds and rate(ledger_writer_rows_total[5m]) > 0) > 60",
+        "5m",
+        WARNING,
+        "scans are readable {{ $value }} s after they were recorded",
+        "Writers catch up after an outage, or are too slow: see whether unread records fall.",
+    ),
+    Alert(
+        "LedgerNobodyWrites",
+        "max(ledger_log_unread_records) > 0 and sum(rate(ledger_writer_rows_total[5m])) == 0",
+        "5m",
+        CRITICAL,
+        "scans are recorded and no writer keeps any",
+        "Look at the writers' logs. A writer that has ended with exit code 3 has found that the "
+        "log is not what it was: read what it says, and start it no more before that is clear.",
+    ),
+    Alert(
+        "LedgerPartitionsWithoutWriter",
+        "sum(ledger_writer_partitions) "
+        "< count(count by (partition) (ledger_writer_readable_index))",
+        "5m",
+        CRITICAL,
+        "not every partition has a writer",
+        "Look whether writers come and go (rebalances), and at their logs.",
+    ),
+    Alert(
+        "LedgerWritersComeAndGo",
+        "max(increase(ledger_log_rebalances_total[15m])) > 10",
+        "5m",
+        WARNING,
+        "partitions were shared out anew {{ $value }} times in 15 minutes",
+        "Writers start and end all the time, or are too busy to tell the group that they live.",
+    ),
+    Alert(
+        "LedgerHistoryStands",
+        "min(ledger_progress_age_seconds) > 180",
+        "5m",
+        WARNING,
+        "the progress history has had no entry for {{ $value }} s",
+        "Answers as of a past time end there. Look at the writers' logs and at the store: entries "
+        "need a majority of its replicas.",
+    ),
+    Alert(
+        "LedgerClockBehind",
+        "min(ledger_progress_age_seconds) < -5",
+        "1m",
+        WARNING,
+        "a writer's clock is {{ $value }} s behind another's",
+        "Set the clocks of the writers' machines by a time server: until then the slow ones make "
+        "no entries of the progress history.",
+    ),
+    Alert(
+        "LedgerScansRefused",
+        "sum(rate(ledger_ingest_refused_scans_total[15m])) > 0.05 * "
+        "(sum(rate(ledger_ingest_refused_scans_total[15m])) "
+        "+ sum(rate(ledger_ingest_durable_scans_total[15m])))",
+        "15m",
+        WARNING,
+        "more than one scan in twenty is refused",
+        "See the reasons on the dashboard. A new scanner program often has one fault in all scans.",
+    ),
+    Alert(
+        "LedgerScansNotTaken",
+        "sum by (reason) (rate(ledger_ingest_resend_scans_total[5m])) > 0 and on () "
+        "sum(rate(ledger_ingest_durable_scans_total[5m])) == 0",
+        "2m",
+        CRITICAL,
+        "scanners are told to send again ({{ $labels.reason }}), and nothing is acknowledged",
+        "The log takes nothing. Scanners keep their scans and send them again; look after Kafka: "
+        "too few replicas in sync, a full disk, rights that were taken away.",
+    ),
+    Alert(
+        "LedgerAcksSlow",
+        "histogram_quantile(0.99, sum by (le) (rate(ledger_ingest_ack_seconds_bucket[10m]))) > 2.5",
+        "10m",
+        WARNING,
+        "one batch in a hundred waits {{ $value }} s for its result",
+        "Compare with the time of one append: where that is as long, the log is slow; else there "
+        "are too few ingest processes.",
+    ),
+    Alert(
+        "LedgerAppendsSlow",
+        "histogram_quantile(0.99, sum by (le) (rate(ledger_log_append_seconds_bucket[10m]))) > 2.5",
+        "10m",
+        WARNING,
+        "one append in a hundred takes {{ $value }} s",
+        "Look after the brokers: disks, replicas that fall behind, a leader that changes often.",
+    ),
+    Alert(
+        "LedgerCommitsSlow",
+        "histogram_quantile(0.99, sum by (le) (rate(ledger_log_commit_seconds_bucket[10m]))) > 0.5",
+        "10m",
+        WARNING,
+        "one synced commit in a hundred takes {{ $value }} s (embedded engine)",
+        "The disk is slow or shared. Give the data folder a disk of its own.",
+    ),
+    Alert(
+        "LedgerProducersReplaced",
+        "sum(increase(ledger_log_producers_replaced_total[30m])) > 5",
+        "5m",
+        WARNING,
+        "producers were replaced {{ $value }} times in half an hour",
+        "The brokers refuse batches. The ingest processes' logs say why; nothing is doubled by it.",
+    ),
+    Alert(
+        "LedgerStoreErrors",
+        "sum by (kind) (rate(ledger_store_errors_total[5m])) > 1",
+        "10m",
+        WARNING,
+        "requests to the store fail ({{ $labels.kind }})",
+        "Busy and Uncertain are repeated: look after Cassandra's nodes. Refused is not: look at "
+        "the logs for what was refused.",
+    ),
+    Alert(
+        "LedgerStoreForgets",
+        "max(increase(ledger_writer_rewinds_total[1h])) > 5",
+        "1m",
+        WARNING,
+        "writers went back {{ $value }} times in an hour, because nodes of the store ended",
+        "Look why Cassandra's nodes end. Nothing is lost, but what is not settled is written again "
+        "each time.",
+    ),
+    Alert(
+        "LedgerAnswersFail",
+        'sum by (method, status) (rate(ledger_query_requests_total{status=~"Busy|Uncertain'
+        '|Diverged|Closed"}[5m])) > 0.5',
+        "10m",
+        WARNING,
+        "{{ $labels.method }} fails with {{ $labels.status }}",
+        "The store is slow or away. Diverged means that it holds what was never put there: stop "
+        "and look.",
+    ),
+    Alert(
+        "LedgerAnswersSlow",
+        "histogram_quantile(0.99, "
+        "sum by (le, method) (rate(ledger_query_seconds_bucket[10m]))) > 1",
+        "10m",
+        WARNING,
+        "one {{ $labels.method }} in a hundred takes {{ $value }} s",
+        "Look at the store's read latency first, then for query processes that are busy.",
+    ),
+    Alert(
+        "LedgerLoopLate",
+        "histogram_quantile(0.99, "
+        "sum by (le, instance) (rate(ledger_loop_lag_seconds_bucket[10m]))) > 0.5",
+        "10m",
+        WARNING,
+        "{{ $labels.instance }} has no processor time for {{ $value }} s at a time",
+        "It shares its processor with too much. Give it one of its own, or start more of its role.",
+    ),
+    Alert(
+        "LedgerMemoryGrows",
+        'process_resident_memory_bytes{job=~"ingest|writer|query"} > 600e6',
+        "15m",
+        WARNING,
+        "{{ $labels.instance }} has {{ $value | humanize1024 }}B of memory, twice what its role "
+        "needs",
+        "Restart it, which loses nothing, and report it with its metrics and log.",
+    ),
+    Alert(
+        "LedgerFilesRunOut",
+        'process_open_fds{job=~"ingest|writer|query|up"} > 0.8 * process_max_fds',
+        "5m",
+        WARNING,
+        "{{ $labels.instance }} has {{ $value }} files and connections open, nearly all it may",
+        "Raise its limit of open files, or start more processes of its role.",
+    ),
+    Alert(
+        "LedgerVersionsMixed",
+        "count(count by (version) (ledger_build_info)) > 1",
+        "1h",
+        WARNING,
+        "{{ $value }} versions run side by side",
+        "An upgrade was not finished. Old and new ones understand each other; finish it all the "
+        "same.",
+    ),
+)
+"""In the order of the file that is made of them."""

@@ -1,0 +1,108 @@
+"""How each metric of ledger/metrics.py is shown: in which row, under which title, in which unit.
+
+What a metric means, and which labels it has, is said in ledger/metrics.py alone.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+EACH = "each"
+SUM = "sum"
+MAX = "max"
+
+
+class Panel(NamedTuple):
+    """One metric on the dashboard."""
+
+    metric: str
+    """The name of the object in ledger/metrics.py, or of a metric of the process."""
+    title: str
+    unit: str
+    """As Grafana calls it: `cps` is so many a second, `s` seconds, `short` a plain number."""
+    how: str = EACH
+    """What is done with a gauge of several processes: EACH, SUM or MAX. Counters are added up, as
+    rates; of histograms the middle and the slowest hundredth are shown.
+    """
+
+
+class Row(NamedTuple):
+    """Panels that belong together."""
+
+    title: str
+    panels: Sequence[Panel]
+
+
+ROWS: Final = (
+    Row(
+        "Does it work",
+        (
+            Panel("READY", "Ready", "bool_yes_no"),
+            Panel("ENGINE_REACHABLE", "Log and store answer", "bool_yes_no"),
+            Panel("BUILD", "Processes by role and version", "short"),
+            Panel("INGEST_DURABLE", "Scans acknowledged", "cps"),
+            Panel("LOG_UNREAD_RECORDS", "Scans that no trail shows yet", "short", MAX),
+            Panel("QUERY_REQUESTS", "Requests answered", "reqps"),
+        ),
+    ),
+    Row(
+        "Scans in",
+        (
+            Panel("INGEST_ACK_SECONDS", "From a batch to its result", "s"),
+            Panel("INGEST_REFUSED", "Scans refused", "cps"),
+            Panel("INGEST_RESEND", "Scans to be sent again", "cps"),
+            Panel("INGEST_BATCHES", "Batches", "cps"),
+            Panel("INGEST_STREAMS", "Streams open", "short"),
+            Panel("INGEST_PENDING_BYTES", "On its way to the log", "bytes"),
+        ),
+    ),
+    Row(
+        "The log",
+        (
+            Panel("LOG_APPENDED", "Records appended", "cps"),
+            Panel("LOG_APPEND_SECONDS", "One append", "s"),
+            Panel("LOG_COMMIT_SECONDS", "One synced commit (embedded)", "s"),
+            Panel("LOG_PRODUCERS_REPLACED", "Producers replaced (Kafka)", "cps"),
+            Panel("LOG_REBALANCES", "Partitions shared out anew (Kafka)", "cps"),
+        ),
+    ),
+    Row(
+        "Trails and their store",
+        (
+            Panel("WRITER_ROWS", "Rows kept", "cps"),
+            Panel("WRITER_LAG_SECONDS", "From recorded to readable", "s"),
+            Panel("WRITER_PARTITIONS", "Partitions of each writer", "short"),
+            Panel("WRITER_READABLE_INDEX", "Readable, by partition", "short", MAX),
+            Panel("WRITER_SETTLED_INDEX", "Settled, by partition", "short", MAX),
+            Panel("WRITER_RETRIES", "Calls repeated", "cps"),
+            Panel("WRITER_REWINDS", "Times gone back to what is settled", "cps"),
+            Panel("STORE_ERRORS", "Failed requests to the store", "cps"),
+            Panel("PROGRESS_ENTRIES", "Entries of the progress history", "cps"),
+            Panel("PROGRESS_AGE_SECONDS", "Age of its last entry", "s"),
+        ),
+    ),
+    Row(
+        "Trails out",
+        (
+            Panel("QUERY_SECONDS", "From a request to its answer", "s"),
+            Panel("QUERY_ENTRIES", "Entries sent", "cps"),
+            Panel("QUERY_WATCHES", "Watches open", "short"),
+        ),
+    ),
+    Row(
+        "Processes",
+        (
+            Panel("process_cpu_seconds_total", "Processors in use", "short"),
+            Panel("process_resident_memory_bytes", "Memory", "bytes"),
+            Panel("process_virtual_memory_bytes", "Address space", "bytes"),
+            Panel("process_open_fds", "Open files and connections", "short"),
+            Panel("process_max_fds", "The most of them that are allowed", "short"),
+            Panel("process_start_time_seconds", "Up for", "s"),
+            Panel("LOOP_LAG_SECONDS", "How late the event loop is", "s"),
+        ),
+    ),
+)
+"""The whole dashboard, from above."""
