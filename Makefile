@@ -41,8 +41,12 @@ coverage: ready compiler ## Which lines and branches no fast test reaches.
 	@$(BIN)/coverage report --show-missing --skip-covered
 
 .PHONY: bench
-bench: ready ## Measures the whole way: scans per second, latency, losses and doubles.
+bench: ready engines ## Measures everything beside what its parts can do alone; QUICK=1 is short, SECTIONS=rf1 chooses.
 	@$(BIN)/python -m loadtest.bench
+
+.PHONY: bench-prices
+bench-prices: ready engines ## Measures what it costs to sync to disk before every answer.
+	@$(BIN)/python -m loadtest.bench.prices
 
 .PHONY: load
 load: ready ## Locust loads a ledger and verifies it; USERS=50 TIME=60s SHAPE=morning WEB=1 HOST=host:port QUERY=host:port

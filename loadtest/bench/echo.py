@@ -6,6 +6,7 @@ What it reaches is what gRPC alone reaches with the same messages; no ledger can
 from __future__ import annotations
 
 import asyncio
+import signal
 import sys
 from typing import Any
 
@@ -33,7 +34,9 @@ async def _list_scan_events(request: bytes, context: Any) -> bytes:  # noqa: ANN
 
 
 async def serve(port: int) -> None:
-    """Serve until the process ends."""
+    """Serve until told to end."""
+    ends = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ends.set)
     server = grpc.aio.server(options=[("grpc.max_receive_message_length", _MESSAGE_BYTES_MAX)])
     server.add_generic_rpc_handlers(
         (
@@ -49,7 +52,8 @@ async def serve(port: int) -> None:
     )
     server.add_insecure_port(f"127.0.0.1:{port}")
     await server.start()
-    await server.wait_for_termination()
+    await ends.wait()
+    await server.stop(0)
 
 
 if __name__ == "__main__":

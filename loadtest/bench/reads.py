@@ -1,4 +1,4 @@
-"""Reading trails back: how fast, and whether each acknowledged scan is there exactly once."""
+"""Reading single trails over gRPC, as fast as they come, or one after the other."""
 
 from __future__ import annotations
 
@@ -9,75 +9,59 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import grpc.aio
 
-from ledger.v1.trail_service_pb2 import (
-    BatchGetTrailsRequest,
-    BatchGetTrailsResponse,
-    ListScanEventsRequest,
-    ListScanEventsResponse,
-)
-from loadtest.bench.traffic import event_id, number_of
+from ledger.v1.trail_service_pb2 import ListScanEventsRequest, ListScanEventsResponse
+from loadtest.bench.traffic import number_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 LIST = "/ledger.v1.TrailService/ListScanEvents"
-BATCH = "/ledger.v1.TrailService/BatchGetTrails"
-LOOKUP_ITEMS = 500
-"""Items of one look-up while counting."""
 
 
-class Counted(NamedTuple):
-    """What the trails hold of what was acknowledged."""
+class Read(NamedTuple):
+    """What came of reading trails.
 
-    expected: int
-    found: int
-    lost: int
-    doubled: int
-    conflicts: int
+    Attributes:
+        latencies_s: of each read.
+        per_s: reads a second.
+        entries: entries that were read.
+    """
+
+    latencies_s: list[float]
+    per_s: float
+    entries: int
 
 
-async def latencies(target: str, items: Sequence[int], *, calls: int, at_once: int) -> list[float]:
-    """Seconds of `calls` reads of single trails, `at_once` at a time."""
+def read_trails(query: str, items: Sequence[int], *, calls: int, at_once: int) -> Read:
+    """Read `calls` trails of these items, `at_once` at a time."""
+    return asyncio.run(_read(query, items, calls // at_once, at_once))
+
+
+def fullest(steps: Mapping[int, int]) -> tuple[list[int], int]:
+    """Give the items with the most acknowledged steps, and how many those are."""
+    most = max(told.bit_count() for told in steps.values())
+    return [item for item, told in steps.items() if told.bit_count() == most], most
+
+
+async def _read(query: str, items: Sequence[int], calls: int, at_once: int) -> Read:
     taken: list[float] = []
+    entries = 0
     choose = random.Random(1)
-    async with grpc.aio.insecure_channel(target) as channel:
+    async with grpc.aio.insecure_channel(query) as channel:
         method: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(LIST)
 
-        async def reader(count: int) -> None:
-            for _ in range(count):
+        async def reader() -> None:
+            nonlocal entries
+            for _ in range(calls):
                 request = ListScanEventsRequest(tracking_number=number_of(choose.choice(items)))
                 started_s = time.perf_counter()
-                ListScanEventsResponse.FromString(await method(request.SerializeToString()))
+                raw = await method(request.SerializeToString())
+                answer = ListScanEventsResponse.FromString(raw)
                 taken.append(time.perf_counter() - started_s)
+                entries += len(answer.entries)
 
+        began_s = time.monotonic()
         async with asyncio.TaskGroup() as tasks:
             for _ in range(at_once):
-                tasks.create_task(reader(calls // at_once))
-    return taken
-
-
-async def count(target: str, run: int, steps: dict[int, int]) -> Counted:
-    """Look every item up, and compare its trail with the steps that were acknowledged."""
-    items = sorted(steps)
-    expected = found = lost = doubled = conflicts = 0
-    async with grpc.aio.insecure_channel(
-        target, options=[("grpc.max_receive_message_length", 8 << 20)]
-    ) as channel:
-        method = channel.unary_stream(
-            BATCH,
-            request_serializer=BatchGetTrailsRequest.SerializeToString,
-            response_deserializer=BatchGetTrailsResponse.FromString,
-        )
-        for first in range(0, len(items), LOOKUP_ITEMS):
-            chunk = items[first : first + LOOKUP_ITEMS]
-            request = BatchGetTrailsRequest(tracking_numbers=[number_of(item) for item in chunk])
-            async for answer in method(request):
-                item = chunk[answer.index]
-                want = {event_id(run, item, step) for step in range(steps[item])}
-                seen = [entry.event.event_id for entry in answer.entries]
-                expected += len(want)
-                found += len(want.intersection(seen))
-                lost += len(want.difference(seen))
-                doubled += len(seen) - len(set(seen))
-                conflicts += sum(entry.marks.conflict for entry in answer.entries)
-    return Counted(expected, found, lost, doubled, conflicts)
+                tasks.create_task(reader())
+        return Read(taken, len(taken) / (time.monotonic() - began_s), entries)

@@ -24,6 +24,12 @@ BATCH_SCANS = 200
 SERIALS = 100_000_000
 """S10 serials of one service and country: eight digits."""
 
+ITEMS_PER_RUN = 20_000_000
+"""Each run has items of its own, so that no trail has scans of two runs."""
+
+RUNS_MAX = 9 * SERIALS // ITEMS_PER_RUN
+"""Runs that there are numbers for."""
+
 _ID = struct.Struct(">QQ")
 
 
@@ -90,14 +96,17 @@ def scans_of(wave: Wave, step: int, *, run: int, numbers: list[bytes], rests: li
     return b"".join(parts)
 
 
-def waves(stream: int, streams: int, items_at_once: int) -> Iterator[list[Wave]]:
-    """Groups of waves for one stream, without end; no item is in two of them or on two streams.
+def waves(run: int, stream: int, streams: int, items_at_once: int) -> Iterator[list[Wave]]:
+    """Groups of waves for one stream; no item is in two of them, or on two streams, or in two runs.
 
     The items of a group are scanned step by step, so that a trail grows over the whole group.
     """
+    assert 0 <= run < RUNS_MAX, run
     group = 0
     per_group = items_at_once // BATCH_SCANS
     while True:
-        base = (group * streams + stream) * items_at_once
+        offset = (group * streams + stream) * items_at_once
+        assert offset + items_at_once <= ITEMS_PER_RUN, "the run is too long for its numbers"
+        base = run * ITEMS_PER_RUN + offset
         yield [Wave(base + n * BATCH_SCANS, BATCH_SCANS) for n in range(per_group)]
         group += 1

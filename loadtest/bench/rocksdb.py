@@ -1,4 +1,4 @@
-"""What the parts can do alone, at their best: the embedded engine without a ledger around it."""
+"""What RocksDB can do alone: the embedded engine without a ledger around it."""
 
 from __future__ import annotations
 
