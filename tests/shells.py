@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import os
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ledger.app import cli
 from ledger.app.client import open_channel
 from ledger.app.demo.processes import LedgerProcess, free_port
+from ledger.app.logs import DRIVERS
 from ledger.v1.trail_service_pb2_grpc import TrailServiceStub
 from loadtest.verify import trails
 
@@ -65,9 +67,28 @@ def entries_of(ledger: LedgerProcess, *numbers: str, at_least: int = 0) -> list[
 
 def typed(*words: object) -> Said:
     """Run one command in this process: half a second less than a process of its own."""
-    with redirect_stdout(io.StringIO()) as answer, redirect_stderr(io.StringIO()) as remark:
+    with (
+        redirect_stdout(io.StringIO()) as answer,
+        redirect_stderr(io.StringIO()) as remark,
+        kept_logs(),
+    ):
         code = cli.run([str(word) for word in words])
     return Said(code, answer.getvalue(), remark.getvalue())
+
+
+@contextmanager
+def kept_logs() -> Iterator[None]:
+    """Leave logging as it was before a command set it up."""
+    loggers = [logging.getLogger(name) for name in ("", *DRIVERS)]
+    levels = [logger.level for logger in loggers]
+    handlers = loggers[0].handlers[:]
+    try:
+        yield
+    finally:
+        logging.captureWarnings(False)
+        loggers[0].handlers[:] = handlers
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 def spawned(*words: object, stdin: str = "", folder: Path | None = None) -> Said:

@@ -15,9 +15,10 @@ import pytest
 from ledger.app import cli
 from ledger.app.commands.options import with_settings
 from ledger.app.exits import DIVERGED, DONE, FAILED
-from ledger.app.logs import DRIVERS, Formatter, set_up_logs
+from ledger.app.logs import Formatter, set_up_logs
 from ledger.app.settings import NAMES, Settings, groups_of
 from ledger.errors import Diverged, Uncertain
+from tests.shells import kept_logs
 
 COMMANDS = (
     "up",
@@ -271,21 +272,14 @@ def test_a_log_line_can_be_json() -> None:
 
 
 @pytest.fixture
-def kept_logs(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Logging as pytest has set it up, after a test that sets it up."""
+def own_logs(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Logging that a test may set up."""
     monkeypatch.setenv("GRPC_VERBOSITY", "ERROR")
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    drivers = {name: logging.getLogger(name).level for name in DRIVERS}
-    yield
-    logging.captureWarnings(False)
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    for name, was in drivers.items():
-        logging.getLogger(name).setLevel(was)
+    with kept_logs():
+        yield
 
 
-@pytest.mark.usefixtures("kept_logs")
+@pytest.mark.usefixtures("own_logs")
 def test_logs_go_to_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
     """Standard output is for answers."""
     set_up_logs(level="warning", as_json=False)
@@ -297,7 +291,7 @@ def test_logs_go_to_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
     assert remark.endswith("WARNING ledger.x: yes\n")
 
 
-@pytest.mark.usefixtures("kept_logs")
+@pytest.mark.usefixtures("own_logs")
 @pytest.mark.parametrize(("level", "said"), [("info", 2), ("debug", 6)])
 def test_everything_that_is_logged_is_json(
     capsys: pytest.CaptureFixture[str], level: str, said: int
