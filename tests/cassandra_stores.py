@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from ledger.app.engines import Cassandra
 from ledger.backends.cassandra_cluster import CassandraCluster
+from ledger.backends.cassandra_connect import open_session
 from ledger.backends.cassandra_schema import create_schema
 from ledger.backends.store_cassandra import open_cassandra_store
 from ledger.trail_store import TrailStore
@@ -47,6 +48,13 @@ def in_thread(call: Callable[[], Coroutine[None, None, T]]) -> T:
     """Await something where this thread may have an event loop already."""
     with ThreadPoolExecutor(1) as thread:
         return thread.submit(lambda: asyncio.run(call())).result()
+
+
+async def run_cql(cluster: CassandraCluster, *statements: str) -> None:
+    """Change a keyspace by hand; `$keyspace` stands for its name."""
+    async with open_session(cluster, generation=1) as session:
+        for statement in statements:
+            await session.define(statement.replace("$keyspace", cluster.keyspace))
 
 
 @asynccontextmanager

@@ -25,7 +25,7 @@ from cassandra.policies import (
 from cassandra.query import tuple_factory
 
 from ledger.backends.cassandra_errors import connect_error
-from ledger.backends.cassandra_session import Session
+from ledger.backends.cassandra_session import Session, serial_level
 from ledger.backends.cassandra_wire import Connection, Encoder
 from ledger.errors import Refused
 
@@ -100,6 +100,7 @@ def _driver(cluster: CassandraCluster) -> Cluster:
         load_balancing_policy=TokenAwarePolicy(near, shuffle_replicas=True),
         retry_policy=FallthroughRetryPolicy(),  # What may be repeated, and where, is ours to say.
         consistency_level=ConsistencyLevel.name_to_value[cluster.consistency],
+        serial_consistency_level=serial_level(cluster),
         request_timeout=REQUEST_TIMEOUT_S,
         row_factory=tuple_factory,
         speculative_execution_policy=ConstantSpeculativeExecutionPolicy(ANOTHER_NODE_AFTER_S, 1),

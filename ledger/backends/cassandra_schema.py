@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ledger.backends.cassandra_connect import open_session
 from ledger.backends.cassandra_errors import Failure, write_error
-from ledger.errors import Refused
+from ledger.errors import Busy, Refused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -111,16 +111,25 @@ async def schema_faults(session: Session) -> list[str]:
     for table, columns in wanted.items():
         faults += _table_faults(table, columns, tables.get(table))
     if "serving" in tables:
-        serving = await session.prepare(_SERVING, serial=True)
-        rows = await session.read(serving, (_WHAT,), key=_WHAT)
-        if not rows:
-            faults.append("no generation of the store is named as serving")
-        elif rows[0][0] != generation:
-            faults.append(
-                f"generation {rows[0][0]} of the store is serving, and `store_generation` is "
-                f"{generation}"
-            )
+        try:
+            faults += await _serving_faults(session)
+        except Busy:
+            if not faults:  # With more replicas than nodes, say, nothing can be read, for ever.
+                raise
     return faults
+
+
+async def _serving_faults(session: Session) -> list[str]:
+    serving = await session.prepare(_SERVING, serial=True)
+    rows = await session.read(serving, (_WHAT,), key=_WHAT)
+    if not rows:
+        return ["no generation of the store is named as serving"]
+    if rows[0][0] != session.generation:
+        return [
+            f"generation {rows[0][0]} of the store is serving, and `store_generation` is "
+            f"{session.generation}"
+        ]
+    return []
 
 
 async def _found(session: Session) -> tuple[Mapping[str, str], _Tables]:

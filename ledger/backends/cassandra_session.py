@@ -53,6 +53,12 @@ DEFINE_TIMEOUT_S: Final = 30.0
 Rows = list[tuple[Any, ...]]
 
 
+def serial_level(cluster: CassandraCluster) -> int:
+    """Give the consistency of decisions that belongs to that of everything else."""
+    level: int = ConsistencyLevel.name_to_value[cluster.consistency.replace("QUORUM", "SERIAL")]
+    return level
+
+
 class Bound(BoundStatement):  # type: ignore[misc] # The driver has no types.
     """A prepared statement with values that are encoded already."""
 
@@ -115,15 +121,12 @@ class Session:
 
         `serial`: it reads what compare-and-set decides. `repeatable`: once or twice is the same.
         """
-        level = self.cluster.consistency
-        plain = ConsistencyLevel.name_to_value[level]
-        decisions = ConsistencyLevel.name_to_value[level.replace("QUORUM", "SERIAL")]
         try:
             prepared = await asyncio.to_thread(self._session.prepare, self._filled(cql))
         except Exception as error:
             raise self.counted(read_error(failure_of(error))) from error
-        prepared.consistency_level = decisions if serial else plain
-        prepared.serial_consistency_level = decisions
+        if serial:
+            prepared.consistency_level = serial_level(self.cluster)
         prepared.is_idempotent = repeatable
         prepared.fetch_size = None  # Through callbacks only the first page would come.
         return prepared
