@@ -16,7 +16,7 @@ from tests.scale import SOAK_VARIABLE, is_soak
 __all__ = ["one_cassandra", "one_kafka", "three_cassandra", "three_kafka"]  # For every test.
 
 UNFINISHED = ("skipped", "xfailed", "xpassed")
-ENGINES_TIMEOUT_S = 300  # The first test of an engine waits for it, on a machine that does more.
+ENGINES_TIMEOUT_S = 600  # The first test of an engine waits for it, on a machine that does more.
 LAST_USES = pytest.StashKey[dict[str, list[str]]]()
 
 # The normal run is the same every time; the soak looks further each time, and prints what it found.

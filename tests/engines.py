@@ -5,7 +5,6 @@ run at once: each ends after the last test that names it (no session fixture may
 Their data lies in the temporary folder of pytest. A guard ends them where pytest itself is killed.
 """
 
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -94,21 +93,26 @@ def of_session(name: str, cluster: AnyCluster) -> Iterator[AnyCluster]:
 @contextmanager
 def running(cluster: AnyCluster) -> Iterator[AnyCluster]:
     """Start a cluster; at the end, however it comes, it and its data are gone."""
+    with guarded(cluster.folder):
+        cluster.start()
+        yield cluster
+
+
+@contextmanager
+def guarded(folder: Path) -> Iterator[Path]:
+    """See that at the end, however it comes, the engines of a folder and the folder are gone."""
     guard = subprocess.Popen(
-        [sys.executable, "-m", "tests.engine_guard", str(cluster.folder)],
+        [sys.executable, "-m", "tests.engine_guard", str(folder)],
         stdin=subprocess.PIPE,
         cwd=ROOT,
         start_new_session=True,  # Ctrl-C is not for it.
     )
     assert guard.stdin is not None
     try:
-        cluster.start()
-        yield cluster
+        yield folder
     finally:
-        cluster.kill()
         guard.stdin.close()
         guard.wait()
-        shutil.rmtree(cluster.folder, ignore_errors=True)
 
 
 def warm_up(cluster: Cluster) -> None:

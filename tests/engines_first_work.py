@@ -26,25 +26,21 @@ def first_work(cluster: engines.Cluster) -> None:
 
 
 async def _kafka(kafka: engines.Kafka) -> None:
+    bootstrap = {"bootstrap_servers": kafka.bootstrap}
+    admin = AIOKafkaAdminClient(**bootstrap)
     async with asyncio.timeout(WITHIN_S):
-        admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap)
-        await admin.start()
-        await admin.create_topics([NewTopic("warm-up", 1, len(kafka.nodes))])
-        producer = AIOKafkaProducer(bootstrap_servers=kafka.bootstrap, acks="all")
-        consumer = AIOKafkaConsumer(
-            "warm-up",
-            bootstrap_servers=kafka.bootstrap,
-            group_id="warm-up",
-            auto_offset_reset="earliest",
-        )
-        await producer.start()
-        await producer.send_and_wait("warm-up", b"ready")
-        await producer.stop()
-        await consumer.start()
-        assert (await consumer.getone()).value == b"ready"
-        await consumer.stop()
-        await admin.delete_topics(["warm-up"])
-        await admin.close()
+        try:
+            await admin.start()
+            await admin.create_topics([NewTopic("warm-up", 1, len(kafka.nodes))])
+            async with AIOKafkaProducer(**bootstrap, acks="all") as producer:
+                await producer.send_and_wait("warm-up", b"ready")
+            # Nothing is committed: the next one begins at the beginning too.
+            begin = {"auto_offset_reset": "earliest", "enable_auto_commit": False, **bootstrap}
+            async with AIOKafkaConsumer("warm-up", group_id="warm-up", **begin) as consumer:
+                assert (await consumer.getone()).value == b"ready"
+            await admin.delete_topics(["warm-up"])
+        finally:
+            await admin.close()
 
 
 def _cassandra(cassandra: engines.Cassandra) -> None:

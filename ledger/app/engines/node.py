@@ -13,14 +13,14 @@ from ledger.app.engines import process
 from ledger.app.engines.state import NodeState
 from ledger.app.exits import CommandFailed
 
-READY_WITHIN_S: Final = 120.0
-"""Seconds within which a node is ready, or has a fault. Usually it is within 10."""
+READY_WITHIN_S: Final = 180.0
+"""Seconds within which a node is ready, or has a fault. With a machine to itself it takes 10."""
 
 STOP_WITHIN_S: Final = 30.0
 """Seconds that a node gets to end by itself before it is killed."""
 
-KILLED_WITHIN_S: Final = 10.0
-"""Seconds that the system gets to take back the memory of a killed node."""
+SIGNAL_WITHIN_S: Final = 10.0
+"""Seconds that the system gets to kill a node, with all its memory, or to hold it."""
 
 ANSWER_S: Final = 1.0
 """Seconds in which a port of this machine answers, or does not."""
@@ -147,17 +147,19 @@ class Node:
         """Kill it with -9, and wait until it is gone."""
         state = self._state
         if process.send(state.pid, state.life, signal.SIGKILL) and not process.gone(
-            state.pid, state.life, within_s=KILLED_WITHIN_S
+            state.pid, state.life, within_s=SIGNAL_WITHIN_S
         ):
             raise CommandFailed(f"{self.name} (process {state.pid}) was killed and is still there.")
 
     def pause(self) -> None:
         """Hold it: it is there, and does nothing."""
-        process.send(self._state.pid, self._state.life, signal.SIGSTOP)
+        if process.send(self._state.pid, self._state.life, signal.SIGSTOP):
+            self._wait_paused(True)
 
     def resume(self) -> None:
         """Let it go on."""
-        process.send(self._state.pid, self._state.life, signal.SIGCONT)
+        if process.send(self._state.pid, self._state.life, signal.SIGCONT):
+            self._wait_paused(False)
 
     def log_bytes(self) -> int:
         """Tell how long its log of this life is."""
@@ -167,6 +169,12 @@ class Node:
         """Wait until its log has these words behind its first bytes; of time.monotonic."""
         while not self._said(words, after):
             self._give_up(until_s)
+            time.sleep(process.POLL_S)
+
+    def _wait_paused(self, paused: bool) -> None:
+        """The system takes a moment for either."""
+        until_s = time.monotonic() + SIGNAL_WITHIN_S
+        while self.runs() and self.is_paused() != paused and time.monotonic() < until_s:
             time.sleep(process.POLL_S)
 
     def _said(self, words: str, after: int) -> bool:

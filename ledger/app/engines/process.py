@@ -45,7 +45,8 @@ def spawn(command: Sequence[str], *, folder: Path, log: Path) -> tuple[int, str]
 def life_of(pid: int) -> str:
     """Name the life of a process; empty where it has none: it ended, or was never there."""
     fields = _stat(pid)
-    if not fields or fields[0] in {"Z", "X"}:
+    # It is dead when its last thread is: until then its ports are taken. Here it still counts.
+    if not fields or (fields[0] in {"Z", "X"} and int(fields[17]) <= 1):
         return ""
     return f"{_BOOT.read_text(encoding='utf-8').strip()}/{fields[19]}"
 
