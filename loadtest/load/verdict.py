@@ -96,12 +96,10 @@ class Verdict:
             counts,
             *self.named,
         ]
-        if self.unfinished:
-            lines.append(self.unfinished)
-        if self.is_good:
-            lines.append("Nothing is lost, nothing is doubled.")
+        if self.faults.total():
+            lines.append("The ledger has not kept its promise.")
         elif not self.acknowledged:
             lines.append("Nothing was acknowledged, so nothing is shown.")
-        else:
-            lines.append("The ledger has not kept its promise, as far as it was looked at.")
-        return lines
+        elif self.is_good:
+            lines.append("Nothing is lost, nothing is doubled.")
+        return [*lines, self.unfinished] if self.unfinished else lines
