@@ -34,7 +34,7 @@ CANDIDATES: Final[Sequence[Mapping[str, str]]] = (
 )
 """Settings that are tried, the usual best one first."""
 
-PAYLOADS: Final = 20_000
+PAYLOADS: Final = 5_000
 """Different records in its file, from which it draws at random."""
 
 WITHIN_S: Final = 300.0

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import os
 import signal
 import socket
 import subprocess
 import time
-import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -128,6 +128,9 @@ def child(
     try:
         yield running
         running.stop()
+    except Exception:
+        running.check()  # Where it has died, that is the reason, whatever failed then.
+        raise
     finally:
         running.kill()
 
@@ -156,5 +159,5 @@ def says_ready(metrics: str) -> bool:
         with urllib.request.urlopen(f"http://{metrics}/ready", timeout=1) as answer:
             status: int = answer.status
             return status == 200
-    except (urllib.error.URLError, TimeoutError, ConnectionError):
+    except (OSError, http.client.HTTPException):
         return False
