@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import cache
+from string import Template
 from typing import TypeVar
 
 from ledger.app.engines import Cassandra
@@ -50,11 +51,12 @@ def in_thread(call: Callable[[], Coroutine[None, None, T]]) -> T:
         return thread.submit(lambda: asyncio.run(call())).result()
 
 
-async def run_cql(cluster: CassandraCluster, *statements: str) -> None:
-    """Change a keyspace by hand; `$keyspace` stands for its name."""
+async def run_cql(cluster: CassandraCluster, *statements: str, **values: object) -> None:
+    """Change a keyspace by hand; `$keyspace` stands for its name, others for these values."""
     async with open_session(cluster, generation=1) as session:
         for statement in statements:
-            await session.define(statement.replace("$keyspace", cluster.keyspace))
+            filled = Template(statement).substitute(keyspace=cluster.keyspace, **values)
+            await session.define(filled)
 
 
 @asynccontextmanager

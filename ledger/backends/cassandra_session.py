@@ -182,8 +182,10 @@ class Session:
     async def close(self) -> None:
         """Take no more requests, wait for those under way, and let go of the cluster."""
         self._closed = True
-        await self._idle.wait()
-        await asyncio.to_thread(self._driver.shutdown)
+        try:
+            await self._idle.wait()
+        finally:
+            await asyncio.to_thread(self._driver.shutdown)
 
     def check(self) -> None:
         """Raise Closed where this is closed."""
