@@ -160,6 +160,8 @@ class Cluster(ABC):
             self._file.write(self.name, state)
             self._take(state)
         idle = [node for node in self.nodes if not node.runs()]
+        if idle:
+            say("is prepared", len(self.nodes) - len(idle))
         for node in idle:
             (node.folder / "tmp").mkdir(parents=True, exist_ok=True)
             self._configure(node)
