@@ -16,6 +16,7 @@ if "locust" not in sys.modules:
 import gevent
 import grpc.experimental.gevent
 from locust import User, task
+from locust.exception import StopTest
 
 grpc.experimental.gevent.init_gevent()
 
@@ -26,6 +27,7 @@ from loadtest.load.scanner import ScannerStopped
 from loadtest.load.watch import Watch
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from locust.env import Environment
@@ -39,6 +41,7 @@ IDLE_S: Final = 0.1
 """How long a user waits that has nothing to do: nothing is known yet, or the run is finishing."""
 
 _RUNS: Final[dict[int, Run]] = {}
+"""The run of the environment with this id; one at most."""
 
 
 def set_clock() -> None:
@@ -48,10 +51,13 @@ def set_clock() -> None:
     gevent.get_hub().loop.update_now()
 
 
-def begin_run(environment: Environment, plan: Plan, folder: Path, *, worker: int) -> Run:
-    """Make the run that this process's users share."""
+def begin_run(
+    environment: Environment, plan: Callable[[], Plan], folder: Path, *, worker: int
+) -> Run:
+    """Make the run that this process's users share. `plan` may raise: then there is none."""
+    _RUNS.clear()
     gevent.get_hub().threadpool.maxsize = NATIVE_THREADS_MAX
-    run = _RUNS[id(environment)] = Run(plan, Figures(environment), folder, worker=worker)
+    run = _RUNS[id(environment)] = Run(plan(), Figures(environment), folder, worker=worker)
     return run
 
 
@@ -62,6 +68,8 @@ class GrpcUser(User):
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
+        if id(environment) not in _RUNS:
+            raise StopTest("The run could not begin; the reason stands above.")
         self.run_data = _RUNS[id(environment)]
 
     def idle(self) -> None:

@@ -7,6 +7,7 @@ run in which a scan is lost or doubled, altered or out of order ends with an exi
 from __future__ import annotations
 
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,8 +37,8 @@ __all__ = ["AuditorUser", "PartnerUser", "ScannerUser", "WatcherUser"]
 SPAWN_PER_S = 20.0
 """Users that begin in a second, unless --spawn-rate says otherwise."""
 
-BATCH_SCANS_MAX = 2_000
-"""What the wire allows."""
+MOST = {"batch_scans": 2_000, "window": 1_000, "watches": 1_000, "connections": 24}
+"""What the wire allows in a batch; what one process can carry."""
 
 
 def add_flags(parser: LocustArgumentParser, **_: object) -> None:
@@ -82,8 +83,6 @@ def set_up(environment: Environment, **_: object) -> None:
     set_clock()
     options = environment.parsed_options
     assert options is not None
-    if options.batch_scans not in range(1, BATCH_SCANS_MAX + 1):
-        raise SystemExit(f"--batch-scans is from 1 to {BATCH_SCANS_MAX}")
     verdict_file = Path(options.verdict) if options.verdict else None
     conductor = Conductor(
         environment,
@@ -98,6 +97,11 @@ def set_up(environment: Environment, **_: object) -> None:
         environment.shape_class.runner = environment.runner
     if environment.web_ui is not None:
         _add_page(environment, conductor)
+    else:
+        try:
+            _plan(environment.host, options)
+        except ValueError as error:
+            raise SystemExit(str(error)) from None
 
     def say(**_: object) -> None:
         if conductor.verdict is not None:
@@ -110,11 +114,15 @@ def _begin(environment: Environment, folder: Path, worker: int) -> Run:
     """Begin a run, with the options as they are now: the web page may have changed them."""
     options = environment.parsed_options
     assert options is not None
-    return begin_run(environment, _plan(environment.host, options), folder, worker=worker)
+    plan = partial(_plan, environment.host, options)
+    return begin_run(environment, plan, folder, worker=worker)
 
 
 def _plan(host: str | None, options: Namespace) -> Plan:
     ingest = _address(host or "")
+    for name, most in MOST.items():
+        if not 1 <= getattr(options, name) <= most:
+            raise ValueError(f"{name} is from 1 to {most}, and not {getattr(options, name)}.")
     return Plan(
         ingest=ingest,
         query=_address(options.query) if options.query else ingest,
@@ -133,7 +141,7 @@ def _address(text: str) -> str:
     """Read host and port; Locust's page likes to see a scheme in front of it."""
     address = text.removeprefix("http://").rstrip("/")
     if ":" not in address:
-        raise SystemExit(f"Where is the ledger? Give --host HOST:PORT, and not {text!r}.")
+        raise ValueError(f"Where is the ledger? It takes host and port, and not {text!r}.")
     return address
 
 

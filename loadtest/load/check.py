@@ -24,9 +24,10 @@ ALTERED: Final = "altered"
 CONFLICT: Final = "conflict"
 MISORDERED: Final = "misordered"
 UNANSWERED: Final = "wrong answer"
+MISJUDGED: Final = "misjudged"
 STOPPED: Final = "stopped"
 
-FAULTS: Final = (LOST, DOUBLED, ALTERED, CONFLICT, MISORDERED, UNANSWERED, STOPPED)
+FAULTS: Final = (LOST, DOUBLED, ALTERED, CONFLICT, MISORDERED, UNANSWERED, MISJUDGED, STOPPED)
 """Every kind of fault; one of any kind fails a run."""
 
 
@@ -91,6 +92,11 @@ def missing_of(expected: Iterable[Identity], shown: Sequence[Shown]) -> list[Ide
 def lost(item: str, identity: Identity) -> Fault:
     """Say that a scan is lost."""
     return Fault(LOST, item, _name(identity))
+
+
+def misjudged(item: str, identity: Identity, words: str) -> Fault:
+    """Say that a good scan was refused, or a bad one taken."""
+    return Fault(MISJUDGED, item, f"{_name(identity)}, {words}")
 
 
 def content_faults(

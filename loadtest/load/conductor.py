@@ -77,15 +77,16 @@ class Conductor:
         self._workers.setdefault(client_id, None)
 
     def _on_start(self, environment: Environment, **_: object) -> None:
-        self.verdict, self._is_running = None, True
+        self.verdict = None
         runner = environment.runner
         if isinstance(runner, MasterRunner):
             self._workers = dict.fromkeys(runner.clients.keys())
-            return
-        self._close()
-        index = max(0, runner.worker_index) if isinstance(runner, WorkerRunner) else 0
-        self._folder = tempfile.TemporaryDirectory(prefix="parcel-ledger-load-")
-        self._run = self._begin(Path(self._folder.name), index)
+        else:
+            self._close()
+            index = max(0, runner.worker_index) if isinstance(runner, WorkerRunner) else 0
+            self._folder = tempfile.TemporaryDirectory(prefix="parcel-ledger-load-")
+            self._run = self._begin(Path(self._folder.name), index)
+        self._is_running = True
 
     def _on_stopping(self, **_: object) -> None:
         self._finish()

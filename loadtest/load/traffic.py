@@ -36,6 +36,9 @@ class Scan(NamedTuple):
     event: bytes
     """The encoded event."""
 
+    is_bad: bool = False
+    """Whether it breaks a rule of the wire: such a scan, and no other, is to be refused."""
+
 
 class Traffic:
     """All scanners of one process, numbered from 0. The same seed and day give the same scans."""

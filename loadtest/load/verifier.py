@@ -41,7 +41,7 @@ SUSPECTS_MAX: Final = 1_000
 """Most missing scans that are asked for again under way; the end finds all."""
 
 READABLE_WITHIN_S: Final = 60.0
-"""Trails follow the log within a fraction of a second, or as fast as a writer drains a backlog."""
+"""Trails that have not moved for so long, and are behind, do not follow the log."""
 
 ASK_AGAIN_S: Final = (0.1, 0.4, 1.0, 2.0)
 """Waits between looking for what is missing at the end."""
@@ -92,8 +92,16 @@ class Verifier:
 
     def settled(self, source_id: str, settled: Settled) -> None:
         """Remember what a result acknowledged."""
-        scans = [(scan, check.digest_of(scan.event)) for scan in settled.durable]
-        self.verdict.acknowledged += len(scans)
+        for scan in settled.durable:
+            if scan.is_bad:
+                identity = check.Identity(source_id, scan.event_id)
+                self.fault(check.misjudged(scan.item, identity, "which is bad, was taken"))
+        for scan, refusal in settled.refused:
+            if not scan.is_bad:
+                identity = check.Identity(source_id, scan.event_id)
+                self.fault(check.misjudged(scan.item, identity, f"refused: {refusal.message}"))
+        scans = [(scan, check.digest_of(scan.event)) for scan in settled.durable if not scan.is_bad]
+        self.verdict.acknowledged += len(settled.durable)
         self.verdict.refused += len(settled.refused)
         self.verdict.sent_again += settled.again
         if not scans:
@@ -194,9 +202,15 @@ class Verifier:
                 self.fault(check.lost(*suspect))
 
     def _wait_readable(self, readable: Readable) -> None:
-        """Wait until trails have followed the log. What is not readable by then counts as lost."""
-        until_s = self._monotonic() + READABLE_WITHIN_S
-        while readable.behind(self._remembered.ends) and self._monotonic() < until_s:
+        """Wait until trails have followed the log, as long as they move. What is not readable by
+        then counts as lost.
+        """
+        last, until_s = None, 0.0
+        while behind := readable.behind(self._remembered.ends):
+            if behind != last:
+                last, until_s = behind, self._monotonic() + READABLE_WITHIN_S
+            if self._monotonic() >= until_s:
+                return
             self._sleep(0.05)
 
     def _read_all(self, tell: Callable[[str], None]) -> dict[str, list[Identity]]:
