@@ -3,11 +3,13 @@
 import itertools
 from collections.abc import Iterator
 
+import grpc
 import pytest
 
 from ledger.v1.ingest_service_pb2 import RecordScansRequest
 from loadtest.bench.client import Batch
 from loadtest.bench.counting import Counted, compared
+from loadtest.bench.patience import patient
 from loadtest.bench.reads import fullest
 from loadtest.bench.streams import REPEATED, batches, repeated
 from loadtest.bench.traffic import BATCH_SCANS, RUNS_MAX, STEPS, event_id, number_of, waves
@@ -100,3 +102,32 @@ def test_counts_add_up() -> None:
 def test_the_fullest_trails_are_read() -> None:
     """Of trails that did not all become full, those with most steps are taken."""
     assert fullest({1: 0b11, 2: 0b111, 3: 0b1011}) == ([2, 3], 3)
+
+
+class Says(grpc.RpcError):
+    """An answer that is an error."""
+
+    def __init__(self, code: grpc.StatusCode) -> None:
+        self._code = code
+
+    def code(self) -> grpc.StatusCode:
+        return self._code
+
+
+def test_a_busy_ledger_is_asked_again_and_a_broken_one_is_not() -> None:
+    """Busy answers cost time and fail nothing; any other error ends the measurement."""
+    answers: list[Says | str] = [Says(grpc.StatusCode.RESOURCE_EXHAUSTED), "told"]
+    asked = []
+
+    def call(request: str) -> str:
+        asked.append(request)
+        answer = answers.pop(0)
+        if isinstance(answer, Says):
+            raise answer
+        return answer
+
+    assert patient(call, "how far") == "told"
+    assert asked == ["how far", "how far"]
+    answers = [Says(grpc.StatusCode.DATA_LOSS)]
+    with pytest.raises(Says):
+        patient(call, "how far")

@@ -10,12 +10,13 @@ import grpc
 
 from ledger.v1.trail_service_pb2 import BatchGetTrailsRequest, LookupStatus
 from ledger.v1.trail_service_pb2_grpc import TrailServiceStub
+from loadtest.bench.patience import patient
 from loadtest.bench.traffic import STEPS, event_id, number_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
-    from ledger.v1.trail_service_pb2 import TrailEntry
+    from ledger.v1.trail_service_pb2 import BatchGetTrailsResponse, TrailEntry
 
 LOOKUP_ITEMS: Final = 500
 """Items of one look-up."""
@@ -106,14 +107,18 @@ def compared(run: int, item: int, told: int, seen: Sequence[bytes], conflicts: i
 
 def _trails(stub: TrailServiceStub, items: Sequence[int]) -> dict[int, Sequence[TrailEntry]]:
     """Give the trail of every item. Raises RuntimeError where one is not told in many tries."""
+
+    def look_up(request: BatchGetTrailsRequest) -> list[BatchGetTrailsResponse]:
+        return list(stub.BatchGetTrails(request, timeout=ANSWER_S))
+
     found: dict[int, Sequence[TrailEntry]] = {}
-    asked: Iterable[int] = items
     for _ in range(TRIES_MAX):
-        chunk = [item for item in asked if item not in found]
+        chunk = [item for item in items if item not in found]
         if not chunk:
             return found
         request = BatchGetTrailsRequest(tracking_numbers=[number_of(item) for item in chunk])
-        for answer in stub.BatchGetTrails(request, timeout=ANSWER_S):
+        answers = patient(look_up, request)
+        for answer in answers:
             if answer.status != LookupStatus.LOOKUP_STATUS_FAILED_RETRY:
                 assert not answer.next_page_token, "a trail of the bench fits one page"
                 found[chunk[answer.index]] = answer.entries

@@ -10,6 +10,7 @@ import grpc.aio
 
 from ledger.v1.progress_service_pb2 import GetProgressRequest, GetProgressResponse
 from ledger.v1.progress_service_pb2_grpc import ProgressServiceStub
+from loadtest.bench.patience import patient, patient_aio
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -51,7 +52,7 @@ async def watch_backlog(
     request = GetProgressRequest().SerializeToString()
     started_s, before = time.monotonic(), -1
     while True:
-        answer = GetProgressResponse.FromString(await method(request))
+        answer = GetProgressResponse.FromString(await patient_aio(method, request))
         readable = sum(part.readable_index for part in answer.partitions)
         before = readable if before < 0 else before
         samples.append(Sample(time.monotonic() - started_s, sent.acknowledged, readable - before))
@@ -79,7 +80,7 @@ def wait_readable(
     with grpc.insecure_channel(query) as channel:
         stub = ProgressServiceStub(channel)
         while True:
-            progress = stub.GetProgress(GetProgressRequest())
+            progress = patient(stub.GetProgress, GetProgressRequest())
             now_s = time.monotonic()
             readable = {part.partition: part.readable_index for part in progress.partitions}
             if (total := sum(readable.values())) > rows:

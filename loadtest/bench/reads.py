@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import grpc.aio
 
 from ledger.v1.trail_service_pb2 import ListScanEventsRequest, ListScanEventsResponse
+from loadtest.bench.patience import patient_aio
 from loadtest.bench.traffic import number_of
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ async def _read(query: str, items: Sequence[int], calls: int, at_once: int) -> R
             for _ in range(calls):
                 request = ListScanEventsRequest(tracking_number=number_of(choose.choice(items)))
                 started_s = time.perf_counter()
-                raw = await method(request.SerializeToString())
+                raw = await patient_aio(method, request.SerializeToString())
                 answer = ListScanEventsResponse.FromString(raw)
                 taken.append(time.perf_counter() - started_s)
                 entries += len(answer.entries)

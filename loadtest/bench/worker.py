@@ -11,6 +11,7 @@ import grpc.aio
 
 from ledger.v1.trail_service_pb2 import ListScanEventsRequest
 from loadtest.bench.client import Batch, Pace, Sent, run_stream
+from loadtest.bench.patience import patient_aio
 from loadtest.bench.plan import STREAMS
 from loadtest.bench.readable import Sample, watch_backlog
 from loadtest.bench.reads import LIST
@@ -171,5 +172,5 @@ async def _readable(
         tracking_number=number_of(0), at_least=result.highest_positions, page_size=1
     )
     method: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(LIST)
-    await method(request.SerializeToString())
+    await patient_aio(method, request.SerializeToString())
     readable_s.append(time.monotonic() - due_s)
