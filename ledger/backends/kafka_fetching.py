@@ -55,19 +55,30 @@ OUT_OF_RANGE: Final = 1
 class _Answer:
     """What came of one partition and was not returned yet."""
 
-    __slots__ = ("at", "batches", "values")
+    __slots__ = ("at", "batches", "error", "values")
 
     def __init__(self, batches: Iterator[list[bytes]]) -> None:
         self.batches = batches
         self.values: list[bytes] = []
         self.at = 0
+        self.error: LedgerError | None = None
 
     def take(self, count: int) -> tuple[list[bytes], bool]:
-        """Give up to that many values, and whether there may be more."""
+        """Give up to that many values, and whether there may be more. Raises Diverged at a record
+        that is not as it was appended, once all before it were given.
+        """
         taken: list[bytes] = []
         while len(taken) < count:
+            if self.error:
+                raise self.error
             if self.at == len(self.values):
-                batch = next(self.batches, None)
+                try:
+                    batch = next(self.batches, None)
+                except LedgerError as error:
+                    self.error = error
+                    if not taken:
+                        raise
+                    return taken, True
                 if batch is None:
                     return taken, False
                 self.values, self.at = batch, 0
@@ -100,7 +111,6 @@ class Fetching:
         """Since when a partition does not answer."""
         self._why = ""
         self._heard = monotonic()
-        self._broken: LedgerError | None = None
         self.places: dict[int, int] = {}
         """The next index of each partition; the one that had no turn for longest comes first."""
         self.doubtful: set[int] = set()
@@ -112,12 +122,9 @@ class Fetching:
         self.doubtful.clear()
         self._answers.clear()
         self._silent.clear()
-        self._broken = None
 
     def collect(self, max_records: int) -> Sequence[Run]:
         """Give what came. Raises Diverged where a record is not as it was appended."""
-        if self._broken:
-            raise self._broken
         runs: list[Run] = []
         for partition, place in list(self.places.items()) if self._answers else ():
             answer = self._answers.get(partition)
@@ -125,11 +132,10 @@ class Fetching:
                 continue
             try:
                 values, more = answer.take(max_records)
-            except LedgerError as error:
+            except LedgerError:
                 if not runs:
                     raise
-                self._broken = error  # First what came before it.
-                return runs
+                return runs  # It has the first turn next time.
             if not more:
                 del self._answers[partition]
             if values:

@@ -30,6 +30,11 @@ if TYPE_CHECKING:
 CREATE_S: Final = 30.0
 """How long a cluster may take to make a topic and to give each partition a leader."""
 
+APPEAR_S: Final = 2.0
+"""How long a topic is looked for before it is said to be missing: not all brokers hear of a new one
+at once.
+"""
+
 MESSAGE_BYTES_MAX: Final = 2 << 20
 """Most bytes of a batch that the topics take: more than our largest, with room for a larger one."""
 
@@ -118,6 +123,10 @@ async def look_at_topic(cluster: KafkaCluster, topic: WantedTopic) -> Durability
     """
     async with _asking(cluster) as client:
         facts = await describe_topic(client, topic.name)
+        for _ in range(int(APPEAR_S / RETRY_S)):
+            if facts is None:
+                await asyncio.sleep(RETRY_S)
+                facts = await describe_topic(client, topic.name)
     faults = faults_of(cluster, topic, facts)
     if faults or facts is None:
         raise Refused(
