@@ -70,8 +70,9 @@ async def open_session(
 
     Raises Busy where no node can be reached, Refused where that will not change by itself.
     """
-    # With rows of many trails in a batch the server warns of each one: that is how it is meant.
-    logging.getLogger("cassandra.protocol").setLevel(logging.ERROR)
+    # Below errors it warns of each batch with rows of many trails, which is how it is meant, and
+    # twice a second of a node that is away, which calls and health tell.
+    logging.getLogger("cassandra").setLevel(logging.ERROR)
     try:
         driver = await asyncio.to_thread(_driver, cluster)
     except Exception as error:
