@@ -62,6 +62,8 @@ def test_up_says_where_it_is(tmp_path: Path) -> None:
     said = up.said()
     with urllib.request.urlopen(f"http://127.0.0.1:{up.metrics_port}/metrics") as page:
         metrics = page.read().decode()
+    with urllib.request.urlopen(f"http://127.0.0.1:{up.metrics_port}/ready") as page:
+        ready = json.load(page)
     progress = typed("progress", "--server", f"127.0.0.1:{up.port}")
     code = up.end()
 
@@ -71,6 +73,7 @@ def test_up_says_where_it_is(tmp_path: Path) -> None:
     assert "0 scans in 4 partitions" in said
     assert "SYNCED (synced to disk)" in said
     assert "ledger_ingest_durable_scans_total 0.0" in metrics
+    assert ready == {"ready": True, "role": "up", "why_not": {}}
     [memory] = re.findall(r"^process_resident_memory_bytes (\S+)$", metrics, re.MULTILINE)
     assert float(memory) > 10e6
     assert "\nprocess_cpu_seconds_total " in metrics
