@@ -6,13 +6,16 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import grpc.aio
+from google.protobuf.message import DecodeError
 
+from ledger.numbers import UnfilableNumber, filing_key
 from ledger.v1.ingest_service_pb2 import BatchResult, IndexRange, RecordScansResponse
 from ledger.v1.raw_pb2 import (
+    RawBatch,
     RawBatchGetTrailsResponse,
     RawRecordScansRequest,
     RawTrailEntry,
@@ -45,8 +48,10 @@ class Proxy:
 
     def __init__(self, target: str) -> None:
         self.address = ""
-        self.swallows: Callable[[int], bool] = lambda batch: False
-        """Tells of each batch, counted over all streams, whether it is acknowledged and dropped."""
+        self.swallows_after = -1
+        """So many batches are handed on, and the next good one is acknowledged and dropped; -1 is
+        never.
+        """
 
         self.tricks: list[Callable[[list[RawTrailEntry]], None]] = []
         """What is done to trails, to one item each."""
@@ -85,10 +90,11 @@ class Proxy:
             request = RawRecordScansRequest.FromString(message)
             batch = request.batch
             self._batches += 1
-            dropped = self.swallows(self._batches)
+            ids = good_ids(batch)
+            is_turn = 0 <= self.swallows_after < self._batches and not self._dropped
+            dropped = is_turn and len(ids) == len(batch.scans)
             in_flight.append(InFlight(batch.batch_number, len(batch.scans), dropped))
-            events = {ScanEvent.FromString(scan.event).event_id for scan in batch.scans}
-            (self._dropped if dropped else self._recorded).update(events)
+            (self._dropped if dropped else self._recorded).update(ids)
             if dropped:
                 await self._pretend(in_flight, context)
             else:
@@ -125,7 +131,12 @@ class Proxy:
 
     def hand_on(self, method: str) -> Callable[[bytes, object], AsyncIterator[bytes]]:
         """Hand the answers of any other method on."""
-        return lambda request, _: self._stream(method, request)
+
+        async def answers(request: bytes, _: object) -> AsyncIterator[bytes]:
+            async for message in self._stream(method, request):
+                yield message
+
+        return answers
 
     async def _stream(self, method: str, request: bytes) -> AsyncIterator[bytes]:
         call: Any = self._channel.unary_stream(method)
@@ -141,6 +152,17 @@ class Proxy:
         self.tricks[self.tricked.index(item)](entries)
         del answer.entries[:]
         answer.entries.extend(entries)
+
+
+def good_ids(batch: RawBatch) -> set[bytes]:
+    """Give the ids of the events that a ledger takes, as far as it can be told by their numbers."""
+    ids = set()
+    for scan in batch.scans:
+        with suppress(DecodeError, UnfilableNumber):
+            event = ScanEvent.FromString(scan.event)
+            filing_key(event.tracking_number)
+            ids.add(event.event_id)
+    return ids
 
 
 def drop(entries: list[RawTrailEntry]) -> None:

@@ -13,17 +13,21 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
+from ledger.app.client import open_channel
+from ledger.app.demo.processes import free_port
+from ledger.v1.progress_service_pb2 import GetProgressRequest
+from ledger.v1.progress_service_pb2_grpc import ProgressServiceStub
 from tests.load_proxy import alter, double, drop, proxy_to, swap
 from tests.shells import environment, ledger_up
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.slow
+# They take seconds; a machine that is busy with other things may take a minute.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
-SCANS_MIN = 3_000
-"""What a few seconds of load acknowledge at least."""
-
+SCANS_MIN = 4_000
+"""How many are recorded before a load is told to end."""
 
 BATCH_SCANS = 50
 
@@ -37,43 +41,64 @@ class Ended(NamedTuple):
 
 
 class Load:
-    """`python -m loadtest.load`, headless."""
+    """`python -m loadtest.load`, headless, until it is told to end."""
 
-    def __init__(self, folder: Path, *, seconds: int, **asked: str) -> None:
+    def __init__(self, folder: Path, **asked: str) -> None:
         self._verdict = folder / "verdict.json"
-        self._asked = {"USERS": "16", "TIME": f"{seconds}s", "SEED": "7", **asked}
-        self._more = (
-            "--verdict",
-            self._verdict,
-            "--watch-s",
-            "1",
-            "--batch-scans",
-            str(BATCH_SCANS),
-        )
+        self._asked = {"USERS": "16", "TIME": "10m", "SEED": "7", **asked}
+        self._more = ("--verdict", self._verdict, "--watch-s", "1", "--batch-scans", BATCH_SCANS)
+        self._said: list[str] = []
+        self._process: asyncio.subprocess.Process | None = None
 
-    async def start(self) -> asyncio.subprocess.Process:
+    async def start(self) -> None:
         """Start it."""
-        return await asyncio.create_subprocess_exec(
+        self._process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "loadtest.load", *map(str, self._more)),
             env={**environment(), **self._asked},
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
         )
 
-    async def end(self, process: asyncio.subprocess.Process) -> Ended:
-        """Wait for its end."""
-        try:
-            said, _ = await asyncio.wait_for(process.communicate(), 50)
-        except TimeoutError:
-            process.terminate()
-            raise
-        assert process.returncode is not None
-        assert self._verdict.exists(), said.decode()
-        return Ended(process.returncode, json.loads(self._verdict.read_text()), said.decode())
+    async def line(self) -> str:
+        """Read a line of what it says; empty at the end."""
+        assert self._process is not None
+        assert self._process.stdout is not None
+        self._said.append((await self._process.stdout.readline()).decode())
+        return self._said[-1]
 
-    async def run(self) -> Ended:
-        """Start it, and wait for its end."""
-        return await self.end(await self.start())
+    async def records(self, address: str, count: int) -> None:
+        """Wait until so many scans are readable."""
+        with open_channel(address) as channel:
+            stub = ProgressServiceStub(channel)
+            while True:
+                answer = await asyncio.to_thread(stub.GetProgress, GetProgressRequest())
+                if sum(one.readable_index for one in answer.partitions) >= count:
+                    return
+                assert self._process is not None
+                assert self._process.returncode is None, self._said
+                await asyncio.sleep(0.1)
+
+    def stop(self) -> None:
+        """Tell it to end, as an operator would."""
+        assert self._process is not None
+        self._process.terminate()
+
+    async def end(self) -> Ended:
+        """Wait for its end."""
+        while await self.line():
+            pass
+        assert self._process is not None
+        code = await self._process.wait()
+        said = "".join(self._said)
+        assert self._verdict.exists(), said
+        return Ended(code, json.loads(self._verdict.read_text()), said)
+
+    async def run(self, address: str) -> Ended:
+        """Run it until enough is recorded there."""
+        await self.start()
+        await self.records(address, SCANS_MIN)
+        self.stop()
+        return await self.end()
 
 
 def rows(path: Path) -> dict[tuple[str, str], int]:
@@ -86,17 +111,21 @@ def rows(path: Path) -> dict[tuple[str, str], int]:
 
 async def test_a_load_of_all_kinds_of_users_passes(tmp_path: Path) -> None:
     """Two workers load a ledger that was started for them: all is read back and counted."""
-    load = Load(tmp_path, seconds=4, PROCESSES="2", CSV=str(tmp_path / "stats"))
+    load = Load(tmp_path, PROCESSES="2", CSV=str(tmp_path / "stats"))
+    await load.start()
+    address = (await load.line()).rstrip(".\n").split()[-1]
+    await load.records(address, SCANS_MIN)
+    load.stop()
 
-    code, verdict, said = await load.run()
+    code, verdict, said = await load.end()
 
     assert code == 0, said
-    assert verdict["acknowledged"] == verdict["read_back"] >= SCANS_MIN
+    assert verdict["acknowledged"] >= verdict["read_back"] >= SCANS_MIN * 0.9  # Some are copies.
     assert verdict["checked"] > 100
     assert not any(verdict["faults"].values())
     counted = rows(tmp_path / "stats_stats.csv")
-    assert counted["TOTAL", "scans acknowledged"] == verdict["acknowledged"]
-    for name in ("trails looked up", "trails audited", "events watched"):
+    assert counted["TOTAL", "scans acknowledged"] <= verdict["acknowledged"]
+    for name in ("scans acknowledged", "trails looked up", "trails audited", "events watched"):
         assert counted["TOTAL", name] > 0
     for name in ("RecordScans", "BatchGetTrails", "ListScanEvents", "WatchTrail"):
         assert counted["gRPC", name] > 0
@@ -109,14 +138,14 @@ async def test_a_load_fails_on_a_faulty_ledger(tmp_path: Path) -> None:
     """
     with ledger_up(tmp_path) as ledger:
         async with proxy_to(ledger.address) as proxy:
-            proxy.swallows = lambda batch: batch == 20
+            proxy.swallows_after = 20
             proxy.tricks = [drop, double, alter, swap]
 
-            code, verdict, said = await Load(tmp_path, seconds=3, HOST=proxy.address).run()
+            code, verdict, said = await Load(tmp_path, HOST=proxy.address).run(ledger.address)
 
     assert code == 1, said
     found = {kind: number for kind, number in verdict["faults"].items() if number}
-    assert found.keys() == {"lost", "doubled", "altered", "misordered"}
+    assert found.keys() == {"lost", "doubled", "altered", "misordered"}, said
     named = verdict["named"]
     for kind, item in zip(("lost", "doubled", "altered", "misordered"), proxy.tricked, strict=True):
         assert any(line.startswith(f"{kind}: {item}: scan ") for line in named)
@@ -130,21 +159,32 @@ async def test_a_load_fails_on_a_faulty_ledger(tmp_path: Path) -> None:
 async def test_a_restart_under_load_loses_nothing(tmp_path: Path) -> None:
     """The ledger is killed under load and started again: scanners send again, and all is there."""
     with ledger_up(tmp_path) as ledger:
-        load = Load(tmp_path, seconds=5, HOST=ledger.address)
-        process = await load.start()
-        while (before := await asyncio.to_thread(ledger.records)) < SCANS_MIN // 2:
-            assert process.returncode is None
-            await asyncio.sleep(0.1)
+        load = Load(tmp_path, HOST=ledger.address)
+        await load.start()
+        await load.records(ledger.address, SCANS_MIN // 2)
         ledger.kill()
         await asyncio.to_thread(ledger.start)
+        await load.records(ledger.address, SCANS_MIN)
+        load.stop()
 
-        code, verdict, said = await load.end(process)
+        code, verdict, said = await load.end()
 
     assert code == 0, said
-    assert verdict["acknowledged"] > before
-    assert verdict["read_back"] >= SCANS_MIN
+    assert verdict["acknowledged"] > SCANS_MIN // 2
     assert verdict["unsettled"] == 0
     assert "UNAVAILABLE" in said  # It did not pass unnoticed.
+
+
+async def test_a_load_that_reached_no_ledger_fails(tmp_path: Path) -> None:
+    """When its time is over nothing was acknowledged: nothing is shown, and that is no success."""
+    load = Load(tmp_path, USERS="2", TIME="1s", HOST=f"127.0.0.1:{free_port()}")
+    await load.start()
+
+    code, verdict, said = await load.end()
+
+    assert code == 1, said
+    assert verdict["acknowledged"] == 0
+    assert "nothing is shown" in said
 
 
 def test_the_users_patch_nobody_who_did_not_ask_for_it() -> None:
