@@ -55,6 +55,7 @@ def _cassandra(cassandra: engines.Cassandra) -> None:
         port=cassandra.port,
         protocol_version=5,
         execution_profiles={EXEC_PROFILE_DEFAULT: profile},
+        idle_heartbeat_interval=0,  # A busy machine is no reason to give a connection up.
     ) as client:
         session = client.connect()
         copies = {"class": "SimpleStrategy", "replication_factor": len(cassandra.nodes)}

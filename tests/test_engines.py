@@ -77,13 +77,16 @@ async def make_topic(kafka: Kafka, name: str) -> None:
 def client_of(cassandra: Cassandra, host: str, level: int) -> Cluster:
     """A client of one node."""
     profile = ExecutionProfile(
-        load_balancing_policy=WhiteListRoundRobinPolicy([host]), consistency_level=level
+        load_balancing_policy=WhiteListRoundRobinPolicy([host]),
+        consistency_level=level,
+        request_timeout=WITHIN_S,
     )
     return Cluster(
         [host],
         port=cassandra.port,
         protocol_version=5,
         execution_profiles={EXEC_PROFILE_DEFAULT: profile},
+        idle_heartbeat_interval=0,  # A busy machine is no reason to give a connection up.
     )
 
 
@@ -241,9 +244,9 @@ def test_an_engine_that_does_not_start_says_why(
         start_all({kafka: say_nothing, cassandra: say_nothing})
 
     said = str(caught.value)
-    assert said.startswith("kafka-1 has ended before it was ready. The last lines of ")
+    assert said.startswith("kafka-1 has ended before it was ready. Its log, ")
     assert "`ss -ltnp` shows which" in said
-    assert len(said.splitlines()) > 3
+    assert "Exception" in said
     assert not kafka.nodes[0].pid
     assert cassandra.nodes
     assert not cassandra.nodes[0].pid

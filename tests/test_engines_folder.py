@@ -14,6 +14,7 @@ import pytest
 
 from ledger.app.engines import Cassandra, Kafka, ports, process
 from ledger.app.engines.cassandra import without
+from ledger.app.engines.node import SHOWN_LINES, told
 from ledger.app.engines.pointing import as_environment, as_toml
 from ledger.app.engines.state import ClusterState, NodeState, StateFile
 from ledger.app.exits import CommandFailed
@@ -128,6 +129,22 @@ def test_a_process_is_known_by_its_life(tmp_path: Path) -> None:
     assert process.gone(pid, life, within_s=10)
     assert not process.send(pid, life, signal.SIGKILL)
     assert (tmp_path / "node.log.1").read_text() == "first\n"
+
+
+def test_what_a_log_tells_is_its_first_error_and_its_end(tmp_path: Path) -> None:
+    """An engine that fails goes on to say how it shuts down."""
+    log = tmp_path / "node.log"
+    said = [f"INFO {number}" for number in range(100)]
+    log.write_text("\n".join(said))
+    assert told(log).split() == " ".join(said[-SHOWN_LINES:]).split()
+
+    said[50] = "ERROR it has no seeds"
+    log.write_text("\n".join(said))
+    lines = [line.strip() for line in told(log).splitlines()]
+    assert lines == [*said[50 : 50 + SHOWN_LINES], "...", *said[-SHOWN_LINES:]]
+
+    log.write_text("")
+    assert told(log).strip() == "(nothing)"
 
 
 # --- settings ---

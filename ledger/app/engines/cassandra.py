@@ -39,6 +39,10 @@ OPENS: Final = (
 )
 """And what they open."""
 
+JOIN_WITHIN_MS: Final = 60_000
+"""Milliseconds in which a node that joins hears from the first, or ends. On a busy machine answers
+take seconds. The first has nobody to hear from, and would only wait."""
+
 FOLDERS: Final = ("data", "commitlog", "saved_caches", "hints", "cdc_raw")
 """Where a node keeps what."""
 
@@ -139,13 +143,15 @@ class Cassandra(Cluster):
             *(str(find_java()), f"-Xmx{self._options.heap}", f"-javaagent:{jamm}"),
             # Nothing of it lies outside its folder.
             *("-XX:+PerfDisableSharedMem", f"-Djava.io.tmpdir={temporary}"),
+            "-XX:+ExitOnOutOfMemoryError",
             *(f"-Djna.tmpdir={temporary}", f"-Dcassandra.storagedir={node.folder / 'storage'}"),
             f"-Dcassandra.config={(conf / 'cassandra.yaml').as_uri()}",
             f"-Dlogback.configurationFile={(conf / 'logback.xml').as_uri()}",
             f"-Dcassandra.jmx.local.port={node.ports['jmx']}",
             "-Dcassandra-foreground=yes",
-            # A young cluster of one machine need not wait for far nodes to be heard of.
-            *("-Dcassandra.skip_wait_for_gossip_to_settle=0", "-Dcassandra.ring_delay_ms=1"),
+            # A cluster of one machine need not wait for far nodes to be heard of.
+            "-Dcassandra.skip_wait_for_gossip_to_settle=0",
+            f"-Dcassandra.ring_delay_ms={1 if node is self.nodes[0] else JOIN_WITHIN_MS}",
             "-Djdk.attach.allowAttachSelf=true",
             *(f"--add-exports={one}=ALL-UNNAMED" for one in EXPORTS),
             *(f"--add-opens={one}=ALL-UNNAMED" for one in OPENS),

@@ -14,7 +14,7 @@ from typing import Any, Final
 from ledger.app.engines.cluster import Cluster, filled
 from ledger.app.engines.jars import recipe
 from ledger.app.engines.java import find_java
-from ledger.app.engines.node import Node, last_lines
+from ledger.app.engines.node import Node, told
 from ledger.app.engines.ports import free_ports
 from ledger.app.engines.state import NodeState
 from ledger.app.exits import CommandFailed
@@ -129,8 +129,8 @@ class Kafka(Cluster):
                 )
             except subprocess.SubprocessError as error:
                 raise CommandFailed(
-                    f"{node.name} could not make its data folder. The last lines of {log.name}:\n"
-                    f"{last_lines(Path(log.name))}"
+                    f"{node.name} could not make its data folder. Its log, {log.name}:\n"
+                    f"{told(Path(log.name))}"
                 ) from error
 
     def _command(self, node: Node) -> Sequence[str]:
@@ -141,5 +141,6 @@ class Kafka(Cluster):
         return [
             # Nothing of it lies outside its folder.
             *("-XX:+PerfDisableSharedMem", f"-Djava.io.tmpdir={folder / 'tmp'}"),
+            "-XX:+ExitOnOutOfMemoryError",
             *("-cp", self.class_path),
         ]

@@ -25,8 +25,9 @@ SIGNAL_WITHIN_S: Final = 10.0
 ANSWER_S: Final = 1.0
 """Seconds in which a port of this machine answers, or does not."""
 
-LAST_LINES: Final = 12
-"""Lines of a node's log that are shown when it does not start."""
+SHOWN_LINES: Final = 6
+"""Lines of a node's log that are shown when it does not start: from the first error on, and at the
+end."""
 
 LINE_CHARACTERS: Final = 300
 """Characters of each: a line that describes all settings has thousands."""
@@ -35,7 +36,7 @@ HINTS: Final = {
     "Address already in use": "Another program has one of its ports: `ss -ltnp` shows which.",
     "No space left on device": "The disk is full: make room.",
     "insufficient memory": "There is not enough memory: give it a smaller heap.",
-    "OutOfMemoryError": "Its heap is too small: give it a larger one.",
+    "java.lang.OutOfMemoryError": "Its heap is too small: give it a larger one.",
     "UnsupportedClassVersionError": "It runs on another Java than 17: set JAVA_HOME.",
 }
 """What to do, by what a log has."""
@@ -193,15 +194,21 @@ class Node:
         said = _text(self.log)
         hint = next((hint for words, hint in HINTS.items() if words in said), "See there why.")
         return CommandFailed(
-            f"{self.name} {what}. The last lines of {self.log}:\n{last_lines(self.log)}\n"
+            f"{self.name} {what}. Its log, {self.log}:\n{told(self.log)}\n"
             f"{hint} Then start again, or remove {self.folder.parent} to begin without its data."
         )
 
 
-def last_lines(log: Path) -> str:
-    """Give the end of a log, for a person."""
-    lines = [f"    {line[:LINE_CHARACTERS]}" for line in _text(log).splitlines()[-LAST_LINES:]]
-    return "\n".join(lines) or "    (nothing)"
+def told(log: Path) -> str:
+    """Give what a log tells a person: how its first error begins, and its last lines."""
+    lines = [line[:LINE_CHARACTERS] for line in _text(log).splitlines()]
+    end = max(0, len(lines) - SHOWN_LINES)
+    errors = (at for at, line in enumerate(lines[:end]) if "ERROR" in line or "Exception" in line)
+    first = next(errors, end)
+    shown = lines[first : min(first + SHOWN_LINES, end)]
+    if first + SHOWN_LINES < end:
+        shown.append("...")
+    return "\n".join(f"    {line}" for line in [*shown, *lines[end:]]) or "    (nothing)"
 
 
 def _text(log: Path) -> str:
