@@ -7,6 +7,7 @@ neither whether a batch was ever sent nor gives one up. What one answer means is
 from __future__ import annotations
 
 import asyncio
+import logging
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
     from ledger.backends.kafka_cluster import KafkaCluster
     from ledger.backends.kafka_wire import Produced
+
+logger = logging.getLogger(__name__)
 
 APPEND_S: Final = 20.0
 """Longest that an append takes. A cluster needs some ten seconds to replace a broker that died, and
@@ -102,6 +105,7 @@ class KafkaSender:
             raise away(partition, self._why)
         if lane.flying is None:
             self._waiting.setdefault(partition, lane)
+        size = max(size, 1)  # Also what is empty is pending.
         done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         lane.join(len(values), size, self._monotonic(), APPEND_S).add(keys, values, size, done)
         self._add_pending(size)
@@ -115,6 +119,8 @@ class KafkaSender:
             async with asyncio.timeout(CLOSE_S):
                 await self._idle.wait()
         self._fail(closed)
+        if self._ticking is not None:
+            self._ticking.cancel()
         tasks = [*self._requests.values(), *([self._preparing] if self._preparing else [])]
         for task in tasks:
             task.cancel()
@@ -244,6 +250,8 @@ class KafkaSender:
         elif answer.offset < lane.end:
             self._fail(shorter(lane.partition, answer.offset, lane.end))
         else:
+            if lane.away:
+                logger.info("a partition takes records again", extra={"partition": lane.partition})
             lane.end = answer.offset + batch.count
             lane.land()
             batch.succeed(answer.offset)
@@ -270,6 +278,10 @@ class KafkaSender:
         if lane.identity is self._identity:
             self._identity = None
             metrics.LOG_PRODUCERS_REPLACED.inc()
+        if not lane.away:
+            logger.warning(
+                "a partition takes nothing", extra={"partition": lane.partition, "why": why}
+            )
         lane.crash()
         if lane.queue:
             self._waiting[lane.partition] = lane
