@@ -24,6 +24,9 @@ READY_WITHIN_S: Final = 60.0
 STOP_WITHIN_S: Final = 60.0
 """The same for ending as told."""
 
+ABORT_WITHIN_S: Final = 5.0
+"""Seconds for a process to write down where its threads are."""
+
 LAST_LINES: Final = 12
 """Lines of a log that are shown with a failure."""
 
@@ -92,9 +95,13 @@ class Child(Seen):
         try:
             code = self._process.wait(STOP_WITHIN_S)
         except subprocess.TimeoutExpired:
+            self._process.send_signal(signal.SIGABRT)  # Python then writes where its threads are.
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(ABORT_WITHIN_S)
             self.kill()
             raise RuntimeError(
-                f"{self.name} did not end in {STOP_WITHIN_S:.0f} s{self._said()}"
+                f"{self.name} did not end in {STOP_WITHIN_S:.0f} s; its log has its stacks: "
+                f"{self.log}"
             ) from None
         if code:
             raise RuntimeError(f"{self.name} ended with exit code {code}{self._said()}")
@@ -122,15 +129,16 @@ def child(
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=subprocess.STDOUT,
-            env={**os.environ, **(environ or {})},
+            env={**os.environ, "PYTHONFAULTHANDLER": "1", **(environ or {})},
         )
     running = Child(name, process, log)
     try:
-        yield running
+        try:
+            yield running
+        except Exception:
+            running.check()  # Where it has died, that is the reason, whatever failed then.
+            raise
         running.stop()
-    except Exception:
-        running.check()  # Where it has died, that is the reason, whatever failed then.
-        raise
     finally:
         running.kill()
 
