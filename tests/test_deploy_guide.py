@@ -13,7 +13,6 @@ import pytest
 import yaml
 
 from ledger.app.settings import NAMES, load
-from loadtest.bench.prices import CHOICES
 from tests.deployment import (
     DEPLOY,
     IMAGE,
@@ -153,7 +152,8 @@ def test_the_prices_are_those_that_are_measured() -> None:
     """The table has a row for each choice that `make bench-prices` measures."""
     table = GUIDE.read_text().partition("| choice | on a disk |")[2].partition("\n\n")[0]
     rows = re.findall(r"(?m)^\| ([^|]+?) \| ([^|]+?) \|", table)
+    measured = (ROOT / "loadtest" / "bench" / "prices.py").read_text()
+    choices = re.findall(r'Choice\(\s*"([^"]+)",\s*"([^"]+)"', measured)
 
-    assert [row for row in rows if "---" not in row[0]] == list(
-        dict.fromkeys((each.name, each.meaning) for each in CHOICES)
-    )
+    assert len(choices) > 3
+    assert [row for row in rows if "---" not in row[0]] == choices
