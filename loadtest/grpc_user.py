@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 if "locust" not in sys.modules:
-    raise ImportError("import locust first: it patches this whole process, so whoever wants that")
+    raise ImportError("locust patches the whole process: whoever wants that imports it first")
 
 import gevent
 import grpc.experimental.gevent
