@@ -8,6 +8,7 @@ import pytest
 
 from ledger.app.engines import Kafka
 from ledger.app.engines.java import find_java
+from ledger.backends import kafka_topics
 from ledger.backends.kafka_commands import acl_lines, topic_lines
 from ledger.backends.kafka_topics import check_topics, create_topics, wanted_topics
 from ledger.backends.kafka_wire import describe_topic
@@ -132,8 +133,11 @@ async def test_all_faults_are_named_at_once(one_kafka: Kafka, tmp_path: Path) ->
         assert sum(words in fault for fault in faults) == 1, words
 
 
-async def test_more_replicas_than_brokers_are_refused(one_kafka: Kafka, tmp_path: Path) -> None:
+async def test_more_replicas_than_brokers_are_refused(
+    one_kafka: Kafka, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A cluster that is too small says so when the topics are made."""
+    monkeypatch.setattr(kafka_topics, "ASSEMBLE_S", 0.5)
     cluster = cluster_of(one_kafka.bootstrap, tmp_path, replication=3, single_broker=False)
 
     with pytest.raises(Refused, match="replication factor"):

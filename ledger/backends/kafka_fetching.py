@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
-from aiokafka.errors import KafkaError, for_code
+from aiokafka.errors import for_code
 
 from ledger.backends.kafka_cluster import RETRY_S
 from ledger.backends.kafka_link import KafkaLink, unreachable
@@ -190,8 +190,8 @@ class Fetching:
             answers = await fetch(
                 client, node, self._topic, wanted, max_wait_ms=POLL_MS, max_bytes=max_bytes
             )
-        except KafkaError as error:
-            self._note_silence([partition for partition, _, _ in wanted], str(error))
+        except Exception as error:
+            self._note_silence([partition for partition, _, _ in wanted], str(error) or repr(error))
             await asyncio.sleep(RETRY_S)
         else:
             places = {partition: place for partition, place, _ in wanted}

@@ -11,7 +11,7 @@ import logging
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from aiokafka.errors import KafkaError, NodeNotReadyError
+from aiokafka.errors import NodeNotReadyError
 
 from ledger import metrics
 from ledger.backends.kafka_answers import Verdict, away, in_words, judge, shorter, unsure
@@ -204,8 +204,8 @@ class KafkaSender:
         """Connect, and get an identity."""
         try:
             self._identity = Identity(*await new_producer(await self._link.connect()))
-        except (LedgerError, KafkaError) as error:
-            self._why = str(error)
+        except Exception as error:
+            self._why = str(error) or repr(error)
             await asyncio.sleep(RETRY_S)
         finally:
             self._preparing = None
@@ -221,8 +221,8 @@ class KafkaSender:
         except NodeNotReadyError as error:
             for lane, batch in flights.values():
                 self._try_again(lane, batch, str(error))
-        except KafkaError as error:
-            # The request may have arrived.
+        except Exception as error:
+            # Whatever it was, the request may have arrived.
             for lane, batch in flights.values():
                 batch.perhaps = True
                 self._try_again(lane, batch, str(error))

@@ -10,7 +10,7 @@ import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from aiokafka.errors import KafkaError
+from aiokafka.errors import InvalidReplicationFactorError, KafkaError
 
 from ledger.backends.kafka_cluster import RETRY_S
 from ledger.backends.kafka_link import KafkaLink, unreachable
@@ -29,6 +29,11 @@ if TYPE_CHECKING:
 
 CREATE_S: Final = 30.0
 """How long a cluster may take to make a topic and to give each partition a leader."""
+
+ASSEMBLE_S: Final = 10.0
+"""How long brokers are waited for that a topic needs: those of a cluster that has just been started
+come one by one.
+"""
 
 APPEAR_S: Final = 2.0
 """How long a topic is looked for before it is said to be missing: not all brokers hear of a new one
@@ -90,17 +95,9 @@ async def create_topics(
     made = []
     async with _asking(cluster) as client:
         for topic in wanted_topics(cluster, generation=generation, partitions=partitions):
-            name, count, replication, settings = topic
-            if await create_topic(
-                client,
-                name,
-                partitions=count,
-                replication=replication,
-                settings=settings,
-                timeout_s=CREATE_S,
-            ):
+            if await _create(client, topic):
                 await _wait_for_leaders(client, topic)
-                made.append(name)
+                made.append(topic.name)
     return made
 
 
@@ -113,7 +110,7 @@ async def check_topics(cluster: KafkaCluster, *, generation: int, partitions: in
     faults: list[str] = []
     async with _asking(cluster) as client:
         for topic in wanted_topics(cluster, generation=generation, partitions=partitions):
-            faults += faults_of(cluster, topic, await describe_topic(client, topic.name))
+            faults += faults_of(cluster, topic, await _facts(client, topic))
     return faults
 
 
@@ -122,11 +119,7 @@ async def look_at_topic(cluster: KafkaCluster, topic: WantedTopic) -> Durability
     Busy or Refused where the cluster cannot be asked.
     """
     async with _asking(cluster) as client:
-        facts = await describe_topic(client, topic.name)
-        for _ in range(int(APPEAR_S / RETRY_S)):
-            if facts is None:
-                await asyncio.sleep(RETRY_S)
-                facts = await describe_topic(client, topic.name)
+        facts = await _facts(client, topic)
     faults = faults_of(cluster, topic, facts)
     if faults or facts is None:
         raise Refused(
@@ -206,6 +199,35 @@ _NEEDED: Final = {
 """Settings that have one right value, and what another one would do. How much of a topic lies on
 the brokers and how much in remote storage does not matter here: retention counts both.
 """
+
+
+async def _create(client: AIOKafkaClient, topic: WantedTopic) -> bool:
+    name, partitions, replication, settings = topic
+    tries = int(ASSEMBLE_S / RETRY_S)
+    while True:
+        try:
+            return await create_topic(
+                client,
+                name,
+                partitions=partitions,
+                replication=replication,
+                settings=settings,
+                timeout_s=CREATE_S,
+            )
+        except InvalidReplicationFactorError:
+            if not tries:
+                raise
+        tries -= 1
+        await asyncio.sleep(RETRY_S)
+
+
+async def _facts(client: AIOKafkaClient, topic: WantedTopic) -> TopicFacts | None:
+    facts = await describe_topic(client, topic.name)
+    for _ in range(int(APPEAR_S / RETRY_S)):
+        if facts is None:
+            await asyncio.sleep(RETRY_S)
+            facts = await describe_topic(client, topic.name)
+    return facts
 
 
 async def _wait_for_leaders(client: AIOKafkaClient, topic: WantedTopic) -> None:
