@@ -15,7 +15,7 @@ import pytest
 from ledger.app import cli
 from ledger.app.commands.options import with_settings
 from ledger.app.exits import DIVERGED, DONE, FAILED
-from ledger.app.logs import Formatter, set_up_logs
+from ledger.app.logs import Formatter, Seldom, set_up_logs
 from ledger.app.settings import NAMES, Settings, groups_of
 from ledger.errors import Diverged, Uncertain
 from tests.shells import kept_logs
@@ -269,6 +269,30 @@ def test_a_log_line_can_be_json() -> None:
     assert "\n" not in line
     assert (found["message"], found["level"], found["rows"]) == ("kept all", "INFO", 7)
     assert "ValueError: x" in found["exception"]
+
+
+def test_a_driver_says_the_same_only_now_and_then() -> None:
+    """And how often it would have said it; what the ledger says is always written."""
+    now_s = 0.0
+    seldom = Seldom(lambda: now_s)
+    written = []
+    for _ in range(35):
+        for name, words in (
+            ("aiokafka", "no node %s"),
+            ("aiokafka", "no group"),
+            ("cassandra.pool", "no node %s"),
+            ("ledger.x", "no node %s"),
+        ):
+            made = logging.makeLogRecord({"name": name, "msg": words, "args": (now_s,)})
+            if seldom.filter(made):
+                written.append((now_s, name, words, made.__dict__.get("said_before")))
+        now_s += 1
+
+    for said in (("aiokafka", "no node %s"), ("aiokafka", "no group"), ("cassandra.pool",)):
+        found = [line for line in written if line[1 : 1 + len(said)] == said]
+        assert [line[0] for line in found] == [0, 10, 20, 30]
+        assert [line[3] for line in found] == [None, 9, 9, 9]
+    assert sum(line[1] == "ledger.x" for line in written) == 35
 
 
 @pytest.fixture

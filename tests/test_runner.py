@@ -13,6 +13,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from ledger.app.client import reason_of
+from ledger.app.exits import FAILED
 from ledger.app.health import Health
 from ledger.app.settings import Settings
 from ledger.app.wiring.runner import Role, Running, Work, run_role
@@ -243,6 +244,35 @@ async def test_on_a_shared_port_nobody_listens_before_he_can_serve(how: dict[str
 
     assert before == -1
     assert after == SERVING
+
+
+async def test_an_end_that_hangs_is_broken_off(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A driver that never closes does not keep the process; the log says what it was about."""
+    play = Play(drain_s=0.1)
+    left = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    codes = []
+
+    def leave(code: int) -> None:
+        codes.append(code)
+        loop.call_soon_threadsafe(left.set)
+
+    async def hang(_: float) -> None:
+        await left.wait()
+
+    monkeypatch.setattr("ledger.app.wiring.ending.CLOSING_S", 0.1)
+    monkeypatch.setattr("ledger.app.wiring.ending.os._exit", leave)
+    play.drain = hang  # type: ignore[assignment]
+    task = play.start()
+    await play.up.wait()
+    tell()
+    await ended(task)
+
+    assert codes == [FAILED]
+    [record] = [each for each in caplog.records if each.levelname == "ERROR"]
+    assert any(__file__ in line for line in record.__dict__["tasks"])
 
 
 async def test_a_port_that_is_taken_ends_it() -> None:

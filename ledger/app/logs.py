@@ -9,11 +9,19 @@ import json
 import logging
 import os
 import sys
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Final
 
 DRIVERS: Final = ("aiokafka", "cassandra")
 """Loggers of the engines' drivers: what they tell of usual days is for who looks for a fault."""
+
+SAME_EVERY_S: Final = 10.0
+"""How often a driver may say the same: it tries ten times a second to reach what is away."""
+
+SAME_MAX: Final = 1_000
+"""Most messages of drivers that are remembered for that; they have a few dozen."""
 
 _OWN: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 """What every record has; the rest came by `extra`."""
@@ -44,6 +52,32 @@ class Formatter(logging.Formatter):
         return f"{text}\n{trace}" if trace else text
 
 
+class Seldom(logging.Filter):
+    """Lets a driver say the same thing now and then, and notes how often it said it meanwhile."""
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        """`monotonic` gives seconds."""
+        super().__init__()
+        self._monotonic = monotonic
+        self._said: dict[tuple[str, str], tuple[float, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Say whether a record is to be written."""
+        if record.name.partition(".")[0] not in DRIVERS:
+            return True
+        key, now_s = (record.name, str(record.msg)), self._monotonic()
+        at_s, withheld = self._said.get(key, (now_s - SAME_EVERY_S, 0))
+        if now_s - at_s < SAME_EVERY_S:
+            self._said[key] = (at_s, withheld + 1)
+            return False
+        if len(self._said) >= SAME_MAX:
+            self._said.clear()
+        self._said[key] = (now_s, 0)
+        if withheld:
+            record.said_before = withheld
+        return True
+
+
 def set_up_logs(*, level: str, as_json: bool) -> None:
     """Send the logs of this process to standard error, those of its libraries among them.
 
@@ -52,6 +86,8 @@ def set_up_logs(*, level: str, as_json: bool) -> None:
     os.environ.setdefault("GRPC_VERBOSITY", "NONE" if as_json else "ERROR")
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(Formatter(as_json=as_json))
+    if level != "debug":
+        handler.addFilter(Seldom())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     logging.captureWarnings(True)
     drivers = logging.NOTSET if level == "debug" else max(logging.WARNING, logging.root.level)

@@ -3,26 +3,44 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import os
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
+from typing import Final
 
+from ledger.app.exits import FAILED
 from ledger.errors import LedgerError
+
+logger = logging.getLogger(__name__)
+
+CLOSING_S: Final = 30.0
+"""Seconds after the drain within which engines are closed: those that are away are waited for, some
+five seconds here and there. A driver that hangs must not keep the process.
+"""
 
 
 @contextmanager
-def told_to_end() -> Iterator[asyncio.Event]:
-    """Give an event that SIGTERM and SIGINT set. A second signal ends the process at once.
+def told_to_end(drain_s: float) -> Iterator[asyncio.Event]:
+    """Give an event that SIGTERM and SIGINT set. A second signal ends the process at once, and so
+    does an end that takes much longer than the drain.
 
     That loses nothing: what is acknowledged is in the log.
     """
     loop = asyncio.get_running_loop()
     ends = asyncio.Event()
     signals = (signal.SIGTERM, signal.SIGINT)
+    # In a thread of its own: a loop that is stuck has to end too.
+    last_resort = threading.Timer(drain_s + CLOSING_S, _break_off, [loop])
+    last_resort.daemon = True
 
     def end(number: signal.Signals) -> None:
-        ends.set()
+        if not ends.is_set():
+            ends.set()
+            last_resort.start()
         loop.remove_signal_handler(number)
 
     for number in signals:
@@ -30,8 +48,20 @@ def told_to_end() -> Iterator[asyncio.Event]:
     try:
         yield ends
     finally:
+        last_resort.cancel()
         for number in signals:
             loop.remove_signal_handler(number)
+
+
+def _break_off(loop: asyncio.AbstractEventLoop) -> None:
+    """End the process as it is, and say what it was about."""
+    going_on = [
+        f"{task.get_name()} at {frame.f_code.co_filename}:{frame.f_lineno}"
+        for task in asyncio.all_tasks(loop)
+        for frame in task.get_stack(limit=1)
+    ]
+    logger.error("the end takes too long and is broken off", extra={"tasks": going_on})
+    os._exit(FAILED)
 
 
 class unless_told:  # noqa: N801 - it is used like asyncio.timeout.

@@ -86,7 +86,10 @@ async def run_role(role: Role, settings: Settings, *, on_up: Callable[[Running],
     BUILD.info({"version": version("parcel-ledger"), "role": role.name})
     health = Health(role.name, engines=role.engines)
     try:
-        with told_to_end() as ends, endpoint_at(settings.metrics, health) as metrics:
+        with (
+            told_to_end(settings.drain_s) as ends,
+            endpoint_at(settings.metrics, health) as metrics,
+        ):
             async with _jobs({"heartbeat": health.beat_forever()}):
                 await _Process(role, settings, health, ends).run(metrics, on_up)
     except BaseExceptionGroup as group:
