@@ -1,0 +1,137 @@
+"""A ledger of several processes on real engines, and what people and programs ask it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Self
+
+import grpc
+
+from ledger.app.client import open_channel
+from ledger.app.exits import DONE
+from ledger.v1.progress_service_pb2 import GetProgressRequest
+from ledger.v1.progress_service_pb2_grpc import ProgressServiceStub
+from ledger.v1.trail_service_pb2 import ListScanEventsRequest
+from ledger.v1.trail_service_pb2_grpc import TrailServiceStub
+from loadtest.verify import MESSAGE_BYTES_MAX, Verdict, verify
+from tests.roles import WITHIN_S, RoleProcess, point
+from tests.shells import typed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from ledger.app.engines import Cassandra, Kafka
+    from loadtest.acknowledged import Acknowledged
+
+PARTITIONS = 6
+
+
+class Ledger:
+    """Ingest, query and as many writers as are started, on topics and tables of their own."""
+
+    def __init__(
+        self,
+        folder: Path,
+        kafka: Kafka,
+        cassandra: Cassandra,
+        *,
+        name: str,
+        partitions: int = PARTITIONS,
+    ) -> None:
+        """`name` is that of the keyspace, and part of the topics' names."""
+        self.config = point(
+            folder,
+            kafka,
+            cassandra,
+            kafka_topic_prefix=f"{name}-",
+            cassandra_keyspace=name,
+            partitions=partitions,
+        )
+        self._stack = ExitStack()
+        made = typed("init", "--config", self.config)
+        assert made.code == DONE, made
+        self.ingest = self.start("ingest")
+        self.query = self.start("query")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def start(self, role: str) -> RoleProcess:
+        """Start a process, and wait until it is ready."""
+        process = self._stack.enter_context(RoleProcess(role, self.config))
+        process.wait_ready()
+        return process
+
+    def settled(self) -> int:
+        """How many records are settled."""
+        with open_channel(self.query.address) as channel:
+            stub = ProgressServiceStub(channel)
+            answer = stub.GetProgress(GetProgressRequest(), timeout=20, wait_for_ready=True)
+        return sum(one.settled_index for one in answer.partitions)
+
+    def wait_settled(self, records: int, *, within_s: float = WITHIN_S) -> None:
+        """Wait until so many records are settled."""
+        until_s = time.monotonic() + within_s
+        while self.settled() < records:
+            assert time.monotonic() < until_s, f"{self.settled()} of {records} are settled"
+            time.sleep(0.1)
+
+    def verdict(self, acknowledged: Sequence[Acknowledged]) -> Verdict:
+        """Compare what was acknowledged with what trails show."""
+        options = [("grpc.max_receive_message_length", MESSAGE_BYTES_MAX)]
+        with grpc.insecure_channel(self.query.address, options=options) as channel:
+            return verify(channel, acknowledged)
+
+    def check(self, acknowledged: Sequence[Acknowledged]) -> Verdict:
+        """See that trails show what was acknowledged, each once, and nothing else."""
+        verdict = self.verdict(acknowledged)
+        assert verdict.acknowledged == len(acknowledged) > 0
+        assert verdict.good, verdict
+        assert (verdict.conflicts, verdict.unacknowledged) == (0, 0), verdict
+        return verdict
+
+
+class Reading:
+    """A partner who reads trails again and again while it is entered.
+
+    Attributes:
+        answers: how many came.
+        errors: what else came.
+    """
+
+    def __init__(self, address: str, number: Callable[[], str | None]) -> None:
+        """`number` gives the item to ask for, or None while there is none."""
+        self.answers = 0
+        self.errors: list[str] = []
+        self._address = address
+        self._number = number
+        self._ends = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ends.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        with open_channel(self._address) as channel:
+            stub = TrailServiceStub(channel)
+            while not self._ends.wait(0.02):
+                if (number := self._number()) is None:
+                    continue
+                request = ListScanEventsRequest(tracking_number=number, page_size=20)
+                try:
+                    stub.ListScanEvents(request, timeout=20)
+                except grpc.RpcError as error:
+                    self.errors.append(str(error))
+                else:
+                    self.answers += 1

@@ -1,0 +1,93 @@
+"""Writers that join, leave, are killed, or sleep while others take over: trails never show it."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.distributed.dying_writer import STEPS
+from tests.distributed.ledger import PARTITIONS, Ledger
+from tests.distributed.load import Load
+from tests.engines import ROOT
+from tests.scale import scaled
+from tests.shells import environment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ledger.app.engines import Cassandra, Kafka
+
+pytestmark = pytest.mark.timeout(600)
+
+
+@pytest.fixture(scope="module")
+def ledger(
+    tmp_path_factory: pytest.TempPathFactory, one_kafka: Kafka, one_cassandra: Cassandra
+) -> Iterator[Ledger]:
+    """A ledger without a writer."""
+    folder = tmp_path_factory.mktemp("writers")
+    with Ledger(folder, one_kafka, one_cassandra, name="writers") as ledger:
+        yield ledger
+
+
+def test_writers_come_and_go(ledger: Ledger) -> None:
+    """Under load a writer joins every few seconds and another one leaves, as it should or killed:
+    nothing is lost or doubled, and what is settled only grows.
+    """
+    settled = [ledger.settled()]
+    with Load(ledger.ingest.address) as load:
+        writers = [ledger.start("writer")]
+        for turn in range(scaled(4, soak=100)):
+            writers.append(ledger.start("writer"))
+            load.wait_for_more(2_000)
+            settled.append(ledger.settled())
+            old = writers.pop(0)
+            old.end(signal.SIGKILL if turn % 2 else signal.SIGTERM)
+    ledger.check(load.said.acknowledged)
+    ledger.wait_settled(settled[0] + len(load.said.acknowledged))
+
+    assert settled == sorted(settled)
+    writers[0].end()
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_writer_is_killed_at_a_step(ledger: Ledger, step: str) -> None:
+    """Killed with -9 at a durable step, a writer leaves the next one all that it needs."""
+    for nth in range(1, scaled(3, soak=40)):
+        with Load(ledger.ingest.address) as load:
+            load.wait_for(500)
+            command = [sys.executable, "-m", "tests.distributed.dying_writer"]
+            command += [str(ledger.config), step, str(nth)]
+            died = subprocess.run(command, cwd=ROOT, env=environment(), check=False, timeout=120)
+            load.wait_for_more(500)
+        assert died.returncode == -signal.SIGKILL
+
+        writer = ledger.start("writer")
+        ledger.check(load.said.acknowledged)
+        writer.end()
+
+
+def test_a_writer_that_slept_is_harmless(ledger: Ledger) -> None:
+    """Stopped beyond its session while another takes its partitions, and then woken, a writer
+    repeats what it had begun: no trail shows it.
+    """
+    sleeper = ledger.start("writer")
+    with Load(ledger.ingest.address) as load:
+        load.wait_for(2_000)
+        sleeper.send_signal(signal.SIGSTOP)
+        try:
+            heir = ledger.start("writer")
+            heir.wait(
+                lambda: heir.metric("ledger_writer_partitions") == PARTITIONS, "all partitions"
+            )
+            load.wait_for_more(2_000)
+        finally:
+            sleeper.send_signal(signal.SIGCONT)
+        load.wait_for_more(2_000)
+    ledger.check(load.said.acknowledged)
+
+    assert sleeper.end() == heir.end() == 0
