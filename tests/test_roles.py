@@ -80,9 +80,12 @@ def send(ingest: RoleProcess, path: Path) -> None:
 
 
 def readable(query: RoleProcess) -> int:
-    """Ask how many records are readable."""
+    """Ask how many records are readable; -1 where the store is too busy to say."""
     with open_channel(query.address) as channel:
-        answer = ProgressServiceStub(channel).GetProgress(GetProgressRequest(), timeout=20)
+        try:
+            answer = ProgressServiceStub(channel).GetProgress(GetProgressRequest(), timeout=20)
+        except grpc.RpcError:
+            return -1
     return sum(one.readable_index for one in answer.partitions)
 
 
