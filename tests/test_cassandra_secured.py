@@ -150,8 +150,8 @@ async def test_to_look_needs_to_read_and_no_more(admin: CassandraCluster) -> Non
 
 
 async def test_strangers_are_told_why(admin: CassandraCluster, certificates: Path) -> None:
-    """A wrong password, a wrong authority and a missing certificate are refused as what they are; who
-    speaks no TLS is not answered.
+    """A wrong password, a wrong authority and a missing certificate are refused as what they are;
+    who speaks no TLS is not answered.
     """
     strangers: list[tuple[CassandraCluster, type[LedgerError], str]] = [
         (replace(admin, password="wrong"), Refused, "STORE_LOGIN_FAILED"),  # noqa: S106

@@ -25,7 +25,7 @@ from cassandra.policies import (
 from cassandra.query import tuple_factory
 
 from ledger.backends.cassandra_errors import connect_error
-from ledger.backends.cassandra_session import Session, serial_level
+from ledger.backends.cassandra_session import TRIES, Session, serial_level
 from ledger.backends.cassandra_wire import Connection, Encoder
 from ledger.errors import Refused
 
@@ -43,8 +43,8 @@ several rows), which say more when they end a request.
 """
 
 ANOTHER_NODE_AFTER_S: Final = 0.5
-"""When a request that may be repeated is sent to one more node: far above what a healthy node
-takes, far below what it takes to find out that a node hangs.
+"""When a request that may be repeated is sent to a second node, and then to a third: far above what
+a healthy node takes, far below what it takes to find out that a node hangs.
 """
 
 HEARTBEAT_S: Final = 5.0
@@ -96,15 +96,19 @@ async def open_session(
 
 
 def _driver(cluster: CassandraCluster) -> Cluster:
-    near = DCAwareRoundRobinPolicy(cluster.data_centre)
+    # Not with shuffle_replicas: the driver shuffles a list that all plans share, and a plan that is
+    # gone through later then names one node three times, and the others never.
+    policy = TokenAwarePolicy(DCAwareRoundRobinPolicy(cluster.data_centre))
     profile = ExecutionProfile(
-        load_balancing_policy=TokenAwarePolicy(near, shuffle_replicas=True),
+        load_balancing_policy=policy,
         retry_policy=FallthroughRetryPolicy(),  # What may be repeated, and where, is ours to say.
         consistency_level=ConsistencyLevel.name_to_value[cluster.consistency],
         serial_consistency_level=serial_level(cluster),
         request_timeout=REQUEST_TIMEOUT_S,
         row_factory=tuple_factory,
-        speculative_execution_policy=ConstantSpeculativeExecutionPolicy(ANOTHER_NODE_AFTER_S, 1),
+        speculative_execution_policy=ConstantSpeculativeExecutionPolicy(
+            ANOTHER_NODE_AFTER_S, TRIES - 1
+        ),
     )
     return Cluster(
         cluster.contact_points,

@@ -94,7 +94,7 @@ class Session:
         self._session = session
         self._loop = asyncio.get_running_loop()
         self._places = asyncio.Semaphore(REQUESTS_MAX)
-        self._under_way = 0
+        self._under_way: set[asyncio.Future[Rows]] = set()
         self._idle = asyncio.Event()
         self._idle.set()
         self._closed = False
@@ -200,13 +200,13 @@ class Session:
         self.check()
         await self._places.acquire()
         future: asyncio.Future[Rows] = self._loop.create_future()
-        self._under_way += 1
+        self._under_way.add(future)
         self._idle.clear()
         try:
             self.check()
             request = self._session.execute_async(statement, host=host)
         except BaseException:
-            self._leave()
+            self._leave(future)
             raise
         # It goes on to its end, also where the caller does not wait any more.
         request.add_callbacks(self._hand_over, self._hand_over, (future,), None, (future,), None)
@@ -225,7 +225,9 @@ class Session:
             return  # The loop is closed: nobody waits any more.
 
     def _finish(self, future: asyncio.Future[Rows], result: Rows | Exception | None) -> None:
-        self._leave()
+        if future not in self._under_way:
+            return  # A second node answered too.
+        self._leave(future)
         if future.done():
             return
         if isinstance(result, Exception):
@@ -233,9 +235,9 @@ class Session:
         else:
             future.set_result(result or [])
 
-    def _leave(self) -> None:
+    def _leave(self, future: asyncio.Future[Rows]) -> None:
+        self._under_way.discard(future)
         self._places.release()
-        self._under_way -= 1
         if not self._under_way:
             self._idle.set()
 
