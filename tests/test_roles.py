@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-import json
 import signal
 import time
 from contextlib import ExitStack
@@ -12,11 +10,17 @@ from typing import TYPE_CHECKING, Any
 import grpc
 import pytest
 
-from ledger.app.client import open_channel
 from ledger.app.exits import DIVERGED, DONE, FAILED
-from ledger.v1.progress_service_pb2 import GetProgressRequest
-from ledger.v1.progress_service_pb2_grpc import ProgressServiceStub
-from tests.roles import WITHIN_S, RoleProcess, point
+from tests.roles import (
+    WITHIN_S,
+    RoleProcess,
+    entries,
+    point,
+    readable,
+    scan_file,
+    send,
+    wait_for_entries,
+)
 from tests.shells import free_address, typed
 
 if TYPE_CHECKING:
@@ -26,8 +30,6 @@ if TYPE_CHECKING:
     from ledger.app.engines import Cassandra, Kafka
 
 PARTITIONS = 6
-
-_numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="module")
@@ -58,49 +60,6 @@ def run(config: Path, tmp_path: Path) -> Iterator[Callable[..., RoleProcess]]:
             return stack.enter_context(process)
 
         yield start
-
-
-def scan_file(folder: Path, count: int, items: int = 30) -> tuple[Path, list[str]]:
-    """Write scans of some items; give the items' numbers."""
-    began = next(_numbers) * 1_000
-    numbers = [f"ITEM{began + number}" for number in range(items)]
-    path = folder / f"{began}.csv"
-    with path.open("w") as file:
-        file.write("tracking_number,type,scan_time,source_event_id\n")
-        for number in range(count):
-            when = f"2026-03-01T{number // 3600 % 24:02}:{number // 60 % 60:02}:{number % 60:02}Z"
-            file.write(f"{numbers[number % items]},SORTED,{when},{number}\n")
-    return path, numbers
-
-
-def send(ingest: RoleProcess, path: Path) -> None:
-    """Send a file; all of it is durable."""
-    said = typed("send", path, "--source", "belt", "--server", ingest.address)
-    assert said.code == DONE, said
-
-
-def readable(query: RoleProcess) -> int:
-    """Ask how many records are readable; -1 where the store is too busy to say."""
-    with open_channel(query.address) as channel:
-        try:
-            answer = ProgressServiceStub(channel).GetProgress(GetProgressRequest(), timeout=20)
-        except grpc.RpcError:
-            return -1
-    return sum(one.readable_index for one in answer.partitions)
-
-
-def entries(query: RoleProcess, number: str) -> int:
-    """Read one trail with the command; give the number of its entries."""
-    said = typed("trail", number, "--server", query.address, "--json")
-    assert said.code == DONE, said
-    return len(json.loads(said.answer)["entries"])
-
-
-def wait_for_entries(query: RoleProcess, numbers: list[str], each: int) -> None:
-    """Wait until all these trails have so many entries, and no more."""
-    for number in numbers:
-        query.wait(lambda number=number: entries(query, number) >= each, f"trail of {number}")  # type: ignore[misc]
-    assert [entries(query, number) for number in numbers] == [each] * len(numbers)
 
 
 def test_scans_go_all_the_way(run: Callable[..., RoleProcess], tmp_path: Path) -> None:
