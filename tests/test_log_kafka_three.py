@@ -10,7 +10,8 @@ import pytest
 from ledger.app.engines import Kafka
 from ledger.backends import kafka_sender
 from ledger.backends.kafka_cluster import KafkaCluster
-from ledger.backends.log_kafka import KafkaScanLog
+from ledger.backends.kafka_topics import check_topics
+from ledger.backends.log_kafka import KafkaScanLog, open_kafka_log
 from ledger.errors import Busy, LedgerError, Uncertain
 from ledger.insist import insist
 from ledger.v1.ingest_service_pb2 import Durability
@@ -40,9 +41,12 @@ async def log(cluster: KafkaCluster) -> AsyncIterator[KafkaScanLog]:
         yield log
 
 
-async def test_a_broker_may_die_under_load(kafka: Kafka, log: KafkaScanLog) -> None:
+async def test_a_broker_may_die_under_load(
+    kafka: Kafka, cluster: KafkaCluster, log: KafkaScanLog
+) -> None:
     """While many append and one follows, a broker is killed: no append fails, and every record is
-    in the log where it was said, once, and comes to the follower, once.
+    in the log where it was said, once, and comes to the follower, once. Without that broker the
+    log is opened as always.
     """
     acknowledged: dict[tuple[int, int], bytes] = {}
     errors: list[LedgerError] = []
@@ -89,6 +93,10 @@ async def test_a_broker_may_die_under_load(kafka: Kafka, log: KafkaScanLog) -> N
     assert log.identity.durability == Durability.DURABILITY_REPLICATED
     assert errors == []
     assert seen == acknowledged
+    for _ in range(3):
+        assert await check_topics(cluster, generation=1, partitions=PARTITIONS) == []
+        async with open_kafka_log(cluster, generation=1, partitions=PARTITIONS) as other:
+            await append(other, 0, records(1))
 
 
 async def test_one_broker_alone_acknowledges_nothing(

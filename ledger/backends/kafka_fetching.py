@@ -39,6 +39,9 @@ UNREACHABLE_S: Final = 10.0
 needs that long to replace a leader.
 """
 
+REST_S: Final = 1.0
+"""How often a leader is tried while nobody answers."""
+
 RENEW_S: Final = 30.0
 """After so long without any answer the bootstrap addresses are asked again."""
 
@@ -192,15 +195,20 @@ class Fetching:
             )
         except Exception as error:
             self._note_silence([partition for partition, _, _ in wanted], str(error) or repr(error))
-            await asyncio.sleep(RETRY_S)
+            await self._rest()
         else:
             places = {partition: place for partition, place, _ in wanted}
             kept = [self._keep(answer, places[answer.partition]) for answer in answers]
             if not all(kept):
-                await asyncio.sleep(RETRY_S)
+                await self._rest()
         finally:
             del self._asked[node]
             self._on_change()
+
+    async def _rest(self) -> None:
+        """Wait before a leader is asked again that did not answer: longer where all are silent."""
+        alone = self._monotonic() - self._heard > REST_S
+        await asyncio.sleep(REST_S if alone else RETRY_S)
 
     def _keep(self, answer: Fetched, place: int) -> bool:
         """Keep an answer; tell whether it was one."""

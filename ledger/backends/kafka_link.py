@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 CLOSE_S: Final = 3.0
 """Longest wait for connections to close."""
 
+LOOK_S: Final = 0.25
+"""Shortest time between two questions who leads what, where one error comes after the other."""
+
 WHY_MS: Final = 2_000
 """How long is looked for the reason why no broker could be reached."""
 
@@ -59,6 +62,7 @@ class KafkaLink:
         self._connecting: asyncio.Task[AIOKafkaClient] | None = None
         self._closing: set[asyncio.Task[None]] = set()
         self._closed = False
+        self._looked = 0.0
 
     @property
     def client(self) -> AIOKafkaClient | None:
@@ -85,8 +89,10 @@ class KafkaLink:
         return None if node in {None, -1} else node
 
     def look_again(self) -> None:
-        """Ask the brokers who leads what, in the background."""
-        if self._client is not None:
+        """Ask the brokers who leads what, in the background; not again and again."""
+        now = asyncio.get_running_loop().time()
+        if self._client is not None and now - self._looked > LOOK_S:
+            self._looked = now
             self._client.force_metadata_update()
 
     async def answers(self) -> bool:

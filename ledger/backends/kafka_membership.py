@@ -38,6 +38,9 @@ REBALANCE_S: Final = 20.0
 JOIN_ANSWER_S: Final = REBALANCE_S + 10.0
 """Longest wait for an answer of the group: it comes when all members have joined."""
 
+REST_S: Final = 0.5
+"""How often is asked who leads the group, while nobody says it."""
+
 LOOK_S: Final = 0.5
 """How often is looked whether the group has something to say against us."""
 
@@ -68,6 +71,7 @@ class Membership:
         self._options = {
             **cluster.client_options(),
             "request_timeout_ms": int(JOIN_ANSWER_S * 1_000),
+            "retry_backoff_ms": int(REST_S * 1_000),
             "group_id": cluster.group(reader),
             "partition_assignment_strategy": (_sticky_assignor(),),
             "enable_auto_commit": False,

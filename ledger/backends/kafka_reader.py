@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 READ_S: Final = 10.0
 """Longest that a read takes while the log cannot be reached."""
 
+REST_S_MAX: Final = 1.0
+"""Longest wait before a leader that did not answer is asked again."""
+
 READ_BYTES_MAX: Final = 1 << 20
 """Where a read ends, as the port says."""
 
@@ -139,6 +142,7 @@ class KafkaReader:
     ) -> T:
         """Ask the partition's leader until it answers."""
         why = "no answer"
+        rest_s = RETRY_S
         try:
             async with asyncio.timeout(READ_S):
                 while True:
@@ -154,7 +158,8 @@ class KafkaReader:
                     except Busy as error:
                         why = error.message
                     self._link.look_again()
-                    await asyncio.sleep(RETRY_S)
+                    await asyncio.sleep(rest_s)
+                    rest_s = min(2 * rest_s, REST_S_MAX)
         except TimeoutError:
             # Perhaps all brokers that we know of have gone.
             self._link.renew()

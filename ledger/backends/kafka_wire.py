@@ -10,7 +10,7 @@ import struct
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import aiokafka.client
-from aiokafka.errors import IncompatibleBrokerVersion, NoError, for_code
+from aiokafka.errors import IncompatibleBrokerVersion, NodeNotReadyError, NoError, for_code
 from aiokafka.protocol.admin import CreateTopicsRequest, DescribeConfigsRequest
 from aiokafka.protocol.api import RequestHeader_v1, ResponseHeader_v0
 from aiokafka.protocol.fetch import FetchRequest
@@ -37,6 +37,9 @@ LATEST: Final = -1
 
 TOPIC: Final = 2
 """A topic, among the things that have settings."""
+
+UNKNOWN_TOPIC: Final = 3
+TOPIC_EXISTS: Final = 36
 
 
 class _CarefulMetadataRequest(MetadataRequest):  # type: ignore[misc] # aiokafka has no types.
@@ -125,22 +128,24 @@ async def find_offset(
 
 async def new_producer(client: AIOKafkaClient) -> tuple[int, int]:
     """Get the id and epoch under which a broker tells our batches from their repeats."""
-    answer = await client.send(client.get_random_node(), InitProducerIdRequest(None, 0))
+    answer = await _ask_any(client, InitProducerIdRequest(None, 0))
     _check(answer.error_code)
     return answer.producer_id, answer.producer_epoch
 
 
 async def describe_topic(client: AIOKafkaClient, topic: str) -> TopicFacts | None:
     """Tell what a topic is like; None where there is no such topic."""
-    answer = await client.send(client.get_random_node(), _CarefulMetadataRequest([topic]))
+    answer = await _ask_any(client, _CarefulMetadataRequest([topic]))
     [(code, _, _, partitions)] = answer.topics
-    if code == 3:
+    if code == UNKNOWN_TOPIC:
         return None
     _check(code)
     by_number = sorted((number, leader, len(nodes)) for _, number, leader, nodes, *_ in partitions)
     request = DescribeConfigsRequest([(TOPIC, topic, None)], include_synonyms=False)
-    answer = await client.send(client.get_random_node(), request)
+    answer = await _ask_any(client, request)
     [(code, message, _, _, entries)] = answer.resources
+    if code == UNKNOWN_TOPIC:
+        return None  # This broker has not heard of it yet.
     _check(code, message)
     return TopicFacts(
         [count for _, _, count in by_number],
@@ -161,12 +166,20 @@ async def create_topic(
     """Make a topic; tell whether it was missing."""
     wanted: tuple[object, ...] = (topic, partitions, replication, [], list(settings.items()))
     request = CreateTopicsRequest([wanted], int(timeout_s * 1_000), validate_only=False)
-    answer = await client.send(client.get_random_node(), request)
+    answer = await _ask_any(client, request)
     [(_, code, message)] = answer.topic_errors
-    if code == 36:
+    if code == TOPIC_EXISTS:
         return False
     _check(code, message)
     return True
+
+
+async def _ask_any(client: AIOKafkaClient, request: object) -> Any:  # noqa: ANN401
+    """Ask a broker that answers; all know the same."""
+    for broker in client.cluster.brokers():
+        if await client.ready(broker.nodeId):
+            return await client.send(broker.nodeId, request)
+    raise NodeNotReadyError("no broker answers")
 
 
 def _check(code: int, message: str | None = None) -> None:
