@@ -1,8 +1,8 @@
 """Kafka's own Java benchmark, `ProducerPerformance`: what a broker takes from its best client.
 
-It sends records as long as ours to a topic with the settings and partitions of ours. What it
-reaches is read from the five-second windows that it prints, without the first: there its Java
-is still compiling.
+It sends records as long as ours to a topic with the settings and partitions of ours. What counts
+is what it reaches after the first of the five-second windows that it prints: until then its Java
+is compiling.
 """
 
 from __future__ import annotations
@@ -37,6 +37,9 @@ CANDIDATES: Final[Sequence[Mapping[str, str]]] = (
 PAYLOADS: Final = 5_000
 """Different records in its file, from which it draws at random."""
 
+WARM_S_MIN: Final = 1.0
+"""Seconds after the first window below which a rate says nothing."""
+
 WITHIN_S: Final = 300.0
 """Seconds in which a run ends, or has a fault."""
 
@@ -47,12 +50,12 @@ class Run(NamedTuple):
     """What one run reached.
 
     Attributes:
-        records_per_s: warm.
-        overall_per_s: from its start on, as it says itself.
+        records_per_s: warm, or of the whole run where it was over before.
+        warm_s: seconds for which it was warm.
     """
 
     records_per_s: float
-    overall_per_s: float
+    warm_s: float
 
 
 def write_payloads(path: Path, lengths: Sequence[int]) -> None:
@@ -102,8 +105,10 @@ def parsed(output: str) -> Run:
     lines = [match for match in found if match]
     if not lines:
         raise RuntimeError(f"Kafka's producer printed no figures: {output.strip()[-500:]}")
-    *windows, whole = [(int(match[1]), float(match[2])) for match in lines]
-    warm = windows[1:] or [whole]
-    # Weighted by time: a window's records over its rate is how long it was.
-    seconds = sum(records / rate for records, rate in warm)
-    return Run(sum(records for records, _ in warm) / seconds, whole[1])
+    # Records over their rate are the seconds that they took.
+    sent = [(int(match[1]), int(match[1]) / float(match[2])) for match in lines]
+    (records, seconds), first = sent[-1], sent[0]
+    warm_s = seconds - first[1]
+    if len(sent) == 1 or warm_s < WARM_S_MIN:
+        return Run(records / seconds, 0.0)
+    return Run((records - first[0]) / warm_s, warm_s)
