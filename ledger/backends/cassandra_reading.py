@@ -7,8 +7,10 @@ near what was asked for, whatever the size of its records.
 from __future__ import annotations
 
 import asyncio
-from itertools import starmap
-from typing import TYPE_CHECKING, Final
+from functools import partial
+from itertools import groupby
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, Final
 
 from ledger.backends.cassandra_ring import Ring
 from ledger.backends.cassandra_wire import encode_int, encode_list
@@ -16,7 +18,7 @@ from ledger.errors import TooLarge
 from ledger.trail_store import READ_MANY_KEYS_MAX, Slice, StoredRow
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from cassandra.query import PreparedStatement
 
@@ -51,9 +53,12 @@ _SELECT: Final = (
     "WHERE tracking_key = ? AND order_key >= ? AND order_key < ? ORDER BY order_key {} LIMIT ?"
 )
 _SELECT_MANY: Final = (
-    "SELECT tracking_key, order_key, record FROM $keyspace.rows_s$generation "
+    "SELECT order_key, record, tracking_key FROM $keyspace.rows_s$generation "
     "WHERE tracking_key IN ? PER PARTITION LIMIT ?"
 )
+
+_row: Final[Callable[[tuple[Any, ...]], StoredRow]] = partial(tuple.__new__, StoredRow)
+"""Makes a row of a tuple, in half the time of a call of the class."""
 
 
 class Reading:
@@ -133,10 +138,10 @@ class Reading:
             self._many, (encode_list(keys), encode_int(limit)), key=keys[0]
         )
         found: dict[bytes, list[StoredRow]] = {key: [] for key in keys}
-        for key, order, record in rows:
-            found[key].append(StoredRow(order, record))
-        for key, part in found.items():
-            taken[key].add(part, limit)
+        for key, part in groupby(rows, itemgetter(2)):
+            found[key] += [_row(row[:2]) for row in part]
+        for key, begun in found.items():
+            taken[key].add(begun, limit)
 
     async def _read_on(
         self,
@@ -157,7 +162,7 @@ class Reading:
             rows = await self._session.read(
                 statement, (key, start, end, encode_int(limit)), key=key
             )
-            taken.add(list(starmap(StoredRow, rows)), limit)
+            taken.add(list(map(_row, rows)), limit)
             if not taken.is_over:
                 if descending:
                     end = taken.rows[-1].order
@@ -186,6 +191,12 @@ class _Taken:
 
     def add(self, rows: Sequence[StoredRow], limit: int) -> None:
         """Take the next rows, of which `limit` were asked for."""
+        size = self._size + sum([len(row[1]) for row in rows])
+        if len(self.rows) + len(rows) <= self._max_rows and size < self._max_bytes:
+            self.rows += rows
+            self._size = size
+            self.is_over = len(rows) < limit
+            return
         for row in rows:
             if len(self.rows) >= self._max_rows or self._size >= self._max_bytes:
                 self.is_over = self._more = True
