@@ -123,10 +123,11 @@ class Membership:
 
     async def stop(self) -> None:
         """Leave the group, for good."""
-        if self._starting is not None:
-            await asyncio.wait([self._starting], timeout=STOP_S)
-            self._starting.cancel()
-            await asyncio.wait([self._starting])
+        starting = self._starting  # It forgets itself when it is done.
+        if starting is not None:
+            await asyncio.wait([starting], timeout=STOP_S)
+            starting.cancel()
+            await asyncio.wait([starting])
         await self._leave()
 
     async def _leave(self) -> None:
