@@ -31,7 +31,9 @@ that was on its way when a commit log was synced, need some too.
 """
 
 BATCH_BYTES_USUAL: Final = 50 << 10
-"""Largest batch of a node that does not tell: Cassandra's own default."""
+"""Largest batch of a node that does not tell, and that is made: Cassandra's own default. A larger
+one keeps its coordinator busy for long.
+"""
 
 _LIFE: Final = "SELECT host_id, gossip_generation FROM system.local WHERE key = 'local'"
 _SETTINGS: Final = "SELECT name, value FROM system_views.settings WHERE name IN ?"
@@ -58,7 +60,7 @@ class Nodes:
     Attributes:
         settle_after_s: twice the longest period in which a node syncs its commit log, of those ever
             seen; for a node that cannot be asked, the cluster's `commitlog_sync_s` counts.
-        batch_bytes: the largest batch that all nodes take.
+        batch_bytes: the largest batch that all nodes take, at most BATCH_BYTES_USUAL.
     """
 
     def __init__(self, session: Session, life: PreparedStatement) -> None:
@@ -75,7 +77,8 @@ class Nodes:
     @classmethod
     async def of(cls, session: Session) -> Nodes:
         """Ask all nodes for the first time. Raises Busy where one is slow."""
-        nodes = cls(session, await session.prepare(_LIFE))
+        # Not repeatable: there is one node to ask, and it would be asked again and again.
+        nodes = cls(session, await session.prepare(_LIFE, repeatable=False))
         await nodes.lives()
         return nodes
 
@@ -88,7 +91,7 @@ class Nodes:
         found = await asyncio.gather(*(self._life_of(node) for node in nodes))
         told = self._told | ({self._usual} if len(self._lives) < len(nodes) else set())
         self.settle_after_s = max(SETTLE_AT_LEAST_S, *(2 * one.sync_s for one in told))
-        self.batch_bytes = min(one.batch_bytes for one in told)
+        self.batch_bytes = min(BATCH_BYTES_USUAL, *(one.batch_bytes for one in told))
         return dict(one for one in found if one)
 
     async def _life_of(self, node: Host) -> tuple[str, str] | None:
@@ -106,7 +109,7 @@ class Nodes:
 
     async def _ask(self, node: Host) -> _Told:
         try:
-            settings = await self._session.prepare(_SETTINGS)
+            settings = await self._session.prepare(_SETTINGS, repeatable=False)
             names = encode_list(_NAMES)
             rows = await self._session.read(settings, (names,), key=None, host=node)
             values: dict[str, str] = dict(rows)
