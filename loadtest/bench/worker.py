@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 START_TIME_NS = 1_767_225_600 * 1_000_000_000
 """2026-01-01T00:00:00Z: when the traffic's journeys begin."""
 
-READ_EVERY = 8
-"""In the open loop every eighth batch is read back at once, to see when it has become readable."""
+READ_BACK_PER_S = 16
+"""Batches a second that are read back at once, to see when they have become readable."""
 
 IN_FLIGHT = 6
 """Batches on their way on one stream in the closed loop: enough to hide the time of a commit."""
@@ -126,8 +126,11 @@ async def _run(load: Load) -> Report:
                 watch_backlog(query, sent, load.backlog_max, may_send, samples)
             )
 
+        batches_per_s = (load.scans_per_s or 0.0) / BATCH_SCANS
+        read_every = max(1, round(batches_per_s / READ_BACK_PER_S))
+
         def on_result(result: BatchResult, due_s: float) -> None:
-            if load.read_back and len(sent.latencies_s) % READ_EVERY == 0:
+            if load.read_back and len(sent.latencies_s) % read_every == 0:
                 others.create_task(_readable(query, result, due_s, readable_s))
 
         async with asyncio.TaskGroup() as tasks:
