@@ -68,8 +68,9 @@ class Traffic:
 
 
 def _scan(event: ScanEvent) -> Scan:
+    encoded = event.SerializeToString()
     try:
         item = filing_key(event.tracking_number).decode()
     except UnfilableNumber:
-        item = ""
-    return Scan(item, event.event_id, event.SerializeToString())
+        return Scan("", event.event_id, encoded, is_bad=True)
+    return Scan(item, event.event_id, encoded)
