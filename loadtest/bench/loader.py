@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from cassandra.query import BatchStatement, BatchType, BoundStatement
 
 from loadtest.bench.asking import answer
-from loadtest.bench.bare_cassandra import Store, connected
+from loadtest.bench.bare_cassandra import Insistent, Store, connected
 from loadtest.bench.loader_rows import Row, cut, read_rows
 from loadtest.bench.processes import Seen
 
@@ -128,7 +128,8 @@ def load(question: dict[str, Any]) -> dict[str, Any]:
     """Read rows, try settings where none are given, and write rows with the best of them."""
     store = Store(**question["store"])
     nodes = [Seen(pid) for pid in question["pids"]]
-    with connected(store) as session:
+    insistent = Insistent()
+    with connected(store, insistent) as session:
         rows = read_rows(session, store, question["rows_max"])
         gc.collect()
         gc.freeze()  # Half a million rows need not be looked through again and again.
@@ -140,6 +141,7 @@ def load(question: dict[str, Any]) -> dict[str, Any]:
             loader.write(loader.batches(rows, size), in_flight, WARM_S)
             loader.new_table("bench_loader")
         batches = loader.batches(rows, size)
+        insistent.retries = 0
         before_s, own_s = sum(node.cpu_s() for node in nodes), time.process_time()
         written = loader.write(batches, in_flight, question["seconds"])
         after_s, own_after_s = sum(node.cpu_s() for node in nodes), time.process_time()
@@ -149,6 +151,7 @@ def load(question: dict[str, Any]) -> dict[str, Any]:
         "settings": [size, in_flight],
         "rows_per_batch": len(rows) / len(batches),
         "tried": tried,
+        "retries": insistent.retries,
         "cpu_us": {
             "loader": (own_after_s - own_s) / written.rows * 1e6,
             "cassandra": (after_s - before_s) / written.rows * 1e6,
