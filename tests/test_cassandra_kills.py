@@ -90,6 +90,8 @@ async def test_a_node_is_killed_under_puts(cluster: CassandraCluster, node: Cass
         for key in keys:
             tasks.create_task(put_on(key, store))
         await asyncio.sleep(1)
+        node.nodes[0].pause()
+        await asyncio.sleep(0.3)  # By now every caller has a request there.
         node.nodes[0].kill()
         await asyncio.sleep(1)
         assert await insist(store.lives) == {}
