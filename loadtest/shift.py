@@ -12,19 +12,20 @@ import json
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
 from ingest.scanner import Outcome, Scanner, ScannerSettings
 from ledger.v1.scan_event_pb2 import ScanEvent
 from loadtest.acknowledged import Acknowledged, AcknowledgedFile, Place
-from loadtest.fleet import Fleet
-from loadtest.journeys import DAY_NS, SPAN_NS
+from loadtest.fleet import Fleet, Oddities
+from loadtest.journeys import DAY_NS
 
 SUBMIT_SCANS = 50  # What a scanner at a busy belt collects in a quarter of a minute.
 AGAIN_WITHIN_S = 1.0  # In a building of its own network, a second attempt costs nobody anything.
 TELL_EVERY_S = 0.2
+STARTS_AGO_NS = 2 * 365 * DAY_NS  # Scanners that are never told to stop may get to the future.
 
 
 @dataclass(slots=True)
@@ -33,7 +34,7 @@ class Counts:
 
     Attributes:
         acknowledged: scans that are durable.
-        refused: scans that were refused; a fleet's never should be.
+        refused: scans that were refused; a fleet without bad labels has none.
         in_flight: scans that have been handed over and have no outcome yet.
         sent_again: scans that were sent more than once.
         streams: streams that were opened, the first of each scanner included.
@@ -92,7 +93,7 @@ class Shift:
         )
 
     async def _scan(self, number: int) -> None:
-        source_id = f"scanner-{number:03d}"
+        source_id = self._fleet.source_id(number)
         events = self._fleet.scanner(number)
         async with Scanner(
             self._server,
@@ -145,9 +146,15 @@ async def tell(shift: Shift) -> None:
 
 async def work(arguments: argparse.Namespace) -> Counts:
     """Run one shift."""
-    # All journeys lie in the past, and begin on a full day: the same seed gives the same scans.
-    start_ns = (time.time_ns() - SPAN_NS) // DAY_NS * DAY_NS - DAY_NS
-    fleet = Fleet(arguments.seed, arguments.scanners, start_time_ns=start_ns)
+    # Virtual time begins on a full day, long enough ago to end in the past; bad labels would only
+    # be refused.
+    start_ns = (time.time_ns() - STARTS_AGO_NS) // DAY_NS * DAY_NS
+    fleet = Fleet(
+        arguments.seed,
+        arguments.scanners,
+        start_time_ns=start_ns,
+        oddities=replace(Oddities(), bad_label=0.0),
+    )
     acknowledged = AcknowledgedFile(arguments.list)
     shift = Shift(fleet, arguments.server, acknowledged)
     helpers = [asyncio.create_task(obey(shift)), asyncio.create_task(tell(shift))]
