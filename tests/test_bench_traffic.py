@@ -6,13 +6,24 @@ from collections.abc import Iterator
 import grpc
 import pytest
 
+from ingest.admission import admit
 from ledger.v1.ingest_service_pb2 import RecordScansRequest
+from ledger.v1.raw_pb2 import RawBatch
 from loadtest.bench.client import Batch
 from loadtest.bench.counting import Counted, compared
 from loadtest.bench.patience import patient
 from loadtest.bench.reads import fullest
 from loadtest.bench.streams import REPEATED, batches, repeated
-from loadtest.bench.traffic import BATCH_SCANS, RUNS_MAX, STEPS, event_id, number_of, waves
+from loadtest.bench.traffic import (
+    BATCH_SCANS,
+    RUNS_MAX,
+    STEPS,
+    event_id,
+    number_of,
+    templates,
+    waves,
+)
+from loadtest.bench.worker import START_TIME_NS
 
 RESTS = [b"\x18\x01", b"\x18\x02"]
 ALL = (1 << STEPS) - 1
@@ -52,6 +63,16 @@ def test_a_batch_is_a_request_of_the_wire() -> None:
             assert scan.event.event_id == event_id(3, item, batch.step)
             assert scan.event.tracking_number == number_of(item)
         sequence += batch.wave.items
+
+
+def test_the_ledger_takes_all_of_it() -> None:
+    """Events of the fleet with other items in them break no rule: a refused scan is no load."""
+    rests = templates(7, START_TIME_NS)
+    for batch in itertools.islice(batches(1, 0, 8, items_at_once=400, rests=rests), 40):
+        request = RecordScansRequest.FromString(batch.request)
+        raw = RawBatch.FromString(request.batch.SerializeToString())
+        found = admit(raw, partitions=32, now_ns=START_TIME_NS, principal="anonymous")
+        assert not found.refusals
 
 
 def test_an_item_gets_each_step_once() -> None:

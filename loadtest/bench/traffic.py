@@ -10,7 +10,7 @@ import struct
 from typing import TYPE_CHECKING, NamedTuple
 
 from ledger.numbers import compose_s10
-from loadtest.fleet import Fleet
+from loadtest.fleet import NO_ODDITIES, Fleet
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,7 +55,8 @@ def number_of(item: int) -> str:
 
 def templates(seed: int, start_time_ns: int) -> list[bytes]:
     """Encoded events of the fleet without id and number, in the order of their journeys."""
-    fleet = Fleet(seed, 32, start_time_ns=start_time_ns)
+    # Without bad labels and copies: each event is one that the ledger takes.
+    fleet = Fleet(seed, 32, start_time_ns=start_time_ns, oddities=NO_ODDITIES)
     rests = []
     for item in range(fleet.lanes):
         for event in fleet.journey(item):
