@@ -21,6 +21,9 @@ from ledger.scan_log import APPEND_BYTES_MAX, RECORD_BYTES_MAX
 from tests.contracts.patience import PATIENCE_S, Starting, append, ends, follow_until, records
 from tests.kafka_logs import PARTITIONS, administering, cluster_of, make_topic, opened_on
 
+CHANGED_S = 1.5
+"""After so long a broker acts by a topic's new setting."""
+
 
 @pytest.fixture
 def cluster(one_kafka: Kafka, tmp_path: Path) -> KafkaCluster:
@@ -178,6 +181,8 @@ async def change(cluster: KafkaCluster, settings: dict[str, str]) -> None:
             ConfigResourceType.TOPIC, cluster.topic("scans", 1), configs=settings
         )
         await admin.alter_configs([topic])
+    # The controller has it; when a broker acts by it nobody tells.
+    await asyncio.sleep(CHANGED_S)
 
 
 async def test_many_appenders_at_once(log: KafkaScanLog) -> None:
