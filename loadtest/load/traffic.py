@@ -12,18 +12,24 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ledger.numbers import UnfilableNumber, filing_key
 from loadtest.fleet import Fleet
-from loadtest.journeys import DAY_NS, SPAN_NS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from ledger.v1.scan_event_pb2 import ScanEvent
+    from loadtest.fleet import Upload
 
 TEAM_SCANNERS: Final = 20
-"""Scanners of one fleet: they see a round of its items within about 640 scans."""
+"""Scanners of one fleet: a few thousand items are on their way among them at the same time."""
 
 SEED_STEP: Final = 1_000_000
 """Between the seeds of two workers: so many teams a worker may have."""
+
+DAY_NS: Final = 24 * 3_600 * 1_000_000_000
+
+PAST_DAYS: Final = 730
+"""So long before today a fleet begins. Its own time runs as fast as it is asked: a team at full
+speed passes some days a second, comes to the future in minutes, and to its end in hours.
+"""
 
 
 class Scan(NamedTuple):
@@ -48,17 +54,16 @@ class Traffic:
     ) -> None:
         """No two workers scan the same items."""
         self._first_seed = seed + worker * SEED_STEP
-        # All journeys lie in the past, and begin on a full day.
-        self._start_ns = (now_ns() - SPAN_NS) // DAY_NS * DAY_NS - DAY_NS
+        self._start_ns = (now_ns() // DAY_NS - PAST_DAYS) * DAY_NS
         self._teams: dict[int, Fleet] = {}
-        self._events: dict[int, Iterator[ScanEvent]] = {}
+        self._uploads: dict[int, Iterator[Upload]] = {}
 
     def next_scans(self, scanner: int, count: int) -> Sequence[Scan]:
-        """Give what a scanner scans next."""
-        if scanner not in self._events:
+        """Give what a scanner scans next; nothing at the end of its fleet's time."""
+        if scanner not in self._uploads:
             team, member = divmod(scanner, TEAM_SCANNERS)
-            self._events[scanner] = self._team(team).scanner(member)
-        return [_scan(event) for event in itertools.islice(self._events[scanner], count)]
+            self._uploads[scanner] = self._team(team).uploads(member)
+        return [_scan(upload) for upload in itertools.islice(self._uploads[scanner], count)]
 
     def _team(self, team: int) -> Fleet:
         if team not in self._teams:
@@ -67,10 +72,9 @@ class Traffic:
         return self._teams[team]
 
 
-def _scan(event: ScanEvent) -> Scan:
-    encoded = event.SerializeToString()
+def _scan(upload: Upload) -> Scan:
     try:
-        item = filing_key(event.tracking_number).decode()
+        item = filing_key(upload.tracking_number).decode()
     except UnfilableNumber:
-        return Scan("", event.event_id, encoded, is_bad=True)
-    return Scan(item, event.event_id, encoded)
+        item = ""
+    return Scan(item, upload.event_id, upload.event, upload.will_be_refused)
