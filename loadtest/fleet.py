@@ -45,7 +45,7 @@ LAST_DAY: Final = 83_900
 
 _AHEAD_NS = AHEAD_MS * 1_000_000
 _DAY_NS = DAY_MS * 1_000_000
-_COHORTS_KEPT = 6  # Days between the scanners of a fleet that are drained side by side.
+_COHORTS_KEPT = 8  # Days between the scanners of a fleet that are drained side by side.
 
 
 class Fleet:

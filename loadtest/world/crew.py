@@ -11,19 +11,36 @@ from typing import NamedTuple
 
 from loadtest.network import Role
 from loadtest.world.devices import COUNTER, DESK, DOCK, MACHINE, SYSTEM, TOUR, Device
-from loadtest.world.lanes import Lane, has_bags
+from loadtest.world.lanes import Lane, Task, has_bags
 from loadtest.world.shares import Oddities
 from loadtest.world.timetable import Roads, Stop
 
-# About how many events an item has there, in hundredths: on its way, and where few items come by.
-_WORK = {
-    Role.POST_OFFICE: {COUNTER: 110, DOCK: 100},
-    Role.SORTING_CENTRE: {MACHINE: 190, DOCK: 110},
-    Role.OFFICE_OF_EXCHANGE: {DESK: 240, DOCK: 110},
-    Role.DELIVERY_UNIT: {DOCK: 100, TOUR: 205, COUNTER: 4},
+# How many events an item has there, in hundredths, without and with bags: counted in many journeys.
+# Scanners that have the same to do get on together, and then the same plans serve them all.
+_WORK: dict[tuple[Task, str], tuple[int, int]] = {
+    (Task.POST, COUNTER): (109, 109),
+    (Task.POST, DOCK): (103, 103),
+    (Task.SORT, MACHINE): (207, 171),
+    (Task.SORT, DOCK): (103, 143),
+    (Task.EXPORT, DESK): (260, 260),
+    (Task.EXPORT, DOCK): (1, 176),
+    (Task.TRANSIT, DESK): (207, 207),
+    (Task.TRANSIT, DOCK): (1, 183),
+    (Task.IMPORT, DESK): (400, 400),
+    (Task.IMPORT, DOCK): (1, 171),
+    (Task.UNIT, DOCK): (107, 107),
+    (Task.UNIT, TOUR): (201, 201),
+    (Task.UNIT, COUNTER): (1, 1),
 }
 _NOTICES = 75
-_SELDOM = 4
+_FETCHED = 12
+_SELDOM = 3
+_KINDS = {
+    Role.POST_OFFICE: (COUNTER, DOCK),
+    Role.SORTING_CENTRE: (MACHINE, DOCK),
+    Role.OFFICE_OF_EXCHANGE: (DESK, DOCK),
+    Role.DELIVERY_UNIT: (DOCK, TOUR, COUNTER),
+}
 _LANE, _EDGE = 0, 1
 
 
@@ -118,8 +135,11 @@ def _place(stop: Stop, group: int, number: int, kind: str) -> Place:
 
 
 def _work_on(lane: Lane) -> Iterator[tuple[Place, int]]:
-    usual = {link.stop for link in lane.chain}
+    tasks = {link.stop: link.task for link in lane.chain}
     for stop in lane.stops:
-        for kind, amount in _WORK[stop.facility.role].items():
-            yield _place(stop, _LANE, lane.number, kind), amount if stop in usual else _SELDOM
+        for kind in _KINDS[stop.facility.role]:
+            amount = _FETCHED if kind == COUNTER and stop is lane.pickup else _SELDOM
+            if stop in tasks:
+                amount = _WORK[tasks[stop], kind][lane.bagged]
+            yield _place(stop, _LANE, lane.number, kind), amount
     yield _place(lane.origin, _LANE, lane.number, SYSTEM), _NOTICES
