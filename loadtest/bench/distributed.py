@@ -35,6 +35,7 @@ def measure(section: Section) -> None:
         roles = Roles(found.settings, section.logs, profiled=section.profiled)
         section.say("topics and tables are made")
         roles.init()
+        section.figures["memory_mb"] = roles.memory_mb  # Filled as roles end.
         section.figures["settings"] = {**engine_facts(found), "roles": dict(roles.settings)}
         with roles.run("query"):
             try:
@@ -42,7 +43,6 @@ def measure(section: Section) -> None:
             finally:
                 # Also where something failed: what was acknowledged must be there all the same.
                 count_all(section, roles)
-        section.figures["memory_mb"] = roles.memory_mb
 
 
 def load_target(section: Section, found: Engines, roles: Roles) -> loads.Target:

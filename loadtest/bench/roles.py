@@ -79,15 +79,8 @@ class Roles:
             finally:
                 del self.running[role]
                 with contextlib.suppress(OSError):  # It may have died: then that is said.
-                    self._remember(role, one.memory_peak_mb())
-
-    def look_at_memory(self) -> None:
-        """Note how large the roles that run have become."""
-        for role, one in self.running.items():
-            self._remember(role, one.memory_peak_mb())
-
-    def _remember(self, role: str, peak_mb: float) -> None:
-        self.memory_mb[role] = max(self.memory_mb.get(role, 0.0), peak_mb)
+                    peak_mb = max(self.memory_mb.get(role, 0.0), one.memory_peak_mb())
+                    self.memory_mb[role] = peak_mb
 
     def _profiler(self, role: str) -> list[str]:
         if not self._profiled:

@@ -31,6 +31,8 @@ def print_section(console: Console, name: str, figures: Mapping[str, Any]) -> No
     for row in rows_of(figures):
         table.add_row(*row)
     console.print(table)
+    if "settings" in figures:
+        console.print(engine_words(figures["settings"]), markup=False, highlight=False)
 
 
 def print_goals(console: Console, judged: Sequence[Judged]) -> None:
@@ -120,6 +122,7 @@ def _engine_rows(figures: Mapping[str, Any], at: Any, runs: Any, times: Any) -> 
         at("ingest.scans_per_s"),
         f"Kafka's Java producer {at('java_producer.records_per_s')}{runs('java_producer')}",
     )
+    yield "  settings of the reference", "", producer_words(figures.get("java_producer", {}))
     yield "  CPU µs a scan", cpu(figures, "ingest"), cpu(figures, "java_producer")
     yield "  ack at saturation: p50 / p99 / p99.9 ms", times("ingest.ack_ms"), ""
     yield (
@@ -127,7 +130,44 @@ def _engine_rows(figures: Mapping[str, Any], at: Any, runs: Any, times: Any) -> 
         at("writer.rows_per_s"),
         f"bare loader {at('loader.rows_per_s')}{runs('loader')}",
     )
+    yield "  settings of the reference", "", loader_words(figures.get("loader", {}))
     yield "  CPU µs a row", cpu(figures, "writer"), cpu(figures, "loader")
+
+
+def producer_words(found: Mapping[str, Any]) -> str:
+    """Write with which settings Kafka's producer ran."""
+    settings = ", ".join(f"{name}={value}" for name, value in found.get("settings", {}).items())
+    return f"{settings}; {short(found.get('record_bytes'))} bytes a record" if settings else NONE
+
+
+def loader_words(found: Mapping[str, Any]) -> str:
+    """Write with which settings the bare loader ran."""
+    if "settings" not in found:
+        return NONE
+    rows, in_flight = found["settings"]
+    return (
+        f"at most {rows} rows and 40 KiB a batch, {short(found['rows_per_batch'])} on average; "
+        f"{in_flight} in flight; {found['retries']} repeated"
+    )
+
+
+def engine_words(found: Mapping[str, Any]) -> str:
+    """Write with which settings the engines ran."""
+    words = [str(found.get("java", ""))]
+    for engine in ("kafka", "cassandra"):
+        words += [
+            f"{engine} " + ", ".join(f"{name} {value}" for name, value in flat(found[engine]))
+        ]
+    return "\n".join(words)
+
+
+def flat(found: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Give settings, with those inside others among them."""
+    for name, value in found.items():
+        if isinstance(value, dict):
+            yield from value.items()
+        else:
+            yield name, value
 
 
 def cpu(figures: Mapping[str, Any], name: str) -> str:
