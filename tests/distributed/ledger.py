@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Self
@@ -12,12 +13,14 @@ from ledger.app.client import open_channel
 from ledger.app.exits import DONE
 from ledger.v1.progress_service_pb2 import GetProgressRequest
 from ledger.v1.progress_service_pb2_grpc import ProgressServiceStub
+from ledger.v1.trail_service_pb2 import ListScanEventsRequest
+from ledger.v1.trail_service_pb2_grpc import TrailServiceStub
 from loadtest.verify import MESSAGE_BYTES_MAX, Verdict, verify
 from tests.roles import WITHIN_S, RoleProcess, point
 from tests.shells import typed
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from ledger.app.engines import Cassandra, Kafka
@@ -92,3 +95,43 @@ class Ledger:
         assert verdict.good, verdict
         assert (verdict.conflicts, verdict.unacknowledged) == (0, 0), verdict
         return verdict
+
+
+class Reading:
+    """A partner who reads trails again and again while it is entered.
+
+    Attributes:
+        answers: how many came.
+        errors: what else came.
+    """
+
+    def __init__(self, address: str, number: Callable[[], str | None]) -> None:
+        """`number` gives the item to ask for, or None while there is none."""
+        self.answers = 0
+        self.errors: list[str] = []
+        self._address = address
+        self._number = number
+        self._ends = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ends.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        with open_channel(self._address) as channel:
+            stub = TrailServiceStub(channel)
+            while not self._ends.wait(0.02):
+                if (number := self._number()) is None:
+                    continue
+                request = ListScanEventsRequest(tracking_number=number, page_size=20)
+                try:
+                    stub.ListScanEvents(request, timeout=20)
+                except grpc.RpcError as error:
+                    self.errors.append(str(error))
+                else:
+                    self.answers += 1

@@ -1,4 +1,4 @@
-"""Three brokers: one of them is killed in mid-load, and no client sees it."""
+"""Three brokers and three nodes: one of them is killed in mid-load, and no client sees it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.distributed.ledger import Ledger
+from tests.distributed.ledger import Ledger, Reading
 from tests.distributed.load import SCANNERS, Load
 from tests.scale import scaled
 
@@ -21,6 +21,34 @@ SCANS = 4_000
 """Acknowledged before, during and after a fault: two seconds of load each."""
 
 TIMES = scaled(1, soak=20)
+
+
+def test_a_node_of_three_is_killed(
+    tmp_path: Path, one_kafka: Kafka, three_cassandra: Cassandra
+) -> None:
+    """Scanners and readers see no error; trails and settled marks go on without it, and when it is
+    back every scan is there once.
+    """
+    with Ledger(tmp_path, one_kafka, three_cassandra, name="node_of_three") as ledger:
+        writer = ledger.start("writer")
+        for time in range(TIMES):
+            with Load(ledger.ingest.address) as load:
+                said = load.said
+                load.wait_for(SCANS)
+                numbers = iter([scan.tracking_number for scan in said.acknowledged[:SCANS]] * 99)
+                with Reading(ledger.query.address, lambda: next(numbers)) as reading:  # noqa: B023
+                    node = three_cassandra.nodes[time % 3]
+                    node.kill()
+                    load.wait_for_more(SCANS)
+                    ledger.wait_settled(ledger.settled() + SCANS)
+                    node.start()
+                    load.wait_for_more(SCANS)
+            ledger.check(said.acknowledged)
+
+            assert reading.errors == []
+            assert reading.answers > 50
+            assert said.streams == SCANNERS
+        assert writer.metric("ledger_writer_rewinds_total") >= TIMES
 
 
 def test_a_broker_of_three_is_killed(
