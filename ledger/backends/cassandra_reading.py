@@ -12,6 +12,7 @@ from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
+from ledger.backends.cassandra_gathering import KEYS_MAX, Begun, Gathering
 from ledger.backends.cassandra_ring import Ring
 from ledger.backends.cassandra_wire import encode_int, encode_list
 from ledger.errors import TooLarge
@@ -33,11 +34,6 @@ most 1.6 MiB, since a record has at most 16 KiB.
 CHUNK_ROWS_MAX: Final = 1_000
 """Most rows in a later chunk: 16 MiB, where a trail whose records were small goes on with large
 ones; some 5 ms of the server's time.
-"""
-
-MANY_KEYS: Final = 25
-"""Keys in one request: with more, a request's own cost is no longer what counts, and the node that
-is asked has more to hold.
 """
 
 MANY_ROWS: Final = 40
@@ -77,6 +73,9 @@ class Reading:
         self._down = down
         self._many = many
         self._ring = Ring(session.metadata, session.cluster.keyspace)
+        self._gathering = Gathering(
+            one=self._begin, many=self._begin_many, replicas_of=self._ring.group_of
+        )
 
     @classmethod
     async def of(cls, session: Session) -> Reading:
@@ -98,8 +97,11 @@ class Reading:
         max_rows: int,
         max_bytes: int,
     ) -> Slice:
-        """Read chunk after chunk."""
+        """Read chunk after chunk; the first one together with what others ask for."""
         taken = _Taken(max_rows, max_bytes)
+        if not start and stop is None and not descending:
+            taken.add(*await self._gathering.begin(key, taken.wanted()))
+            start = taken.behind() if taken.rows else start
         await self._read_on(key, start, stop, taken, descending=descending)
         return taken.slice()
 
@@ -115,13 +117,16 @@ class Reading:
         taken = {key: _Taken(max_rows, max_bytes) for key in keys}
         groups: Groups[bytes] = {}
         self._ring.add(list(taken), bytes, groups)
-        await asyncio.gather(
+        wanted = _Taken(max_rows, max_bytes).wanted()
+        for found in await asyncio.gather(
             *(
-                self._begin_many(group[start : start + MANY_KEYS], taken)
+                self._begin_many(group[start : start + KEYS_MAX], wanted)
                 for group in groups.values()
-                for start in range(0, len(group), MANY_KEYS)
+                for start in range(0, len(group), KEYS_MAX)
             )
-        )
+        ):
+            for key, begun in found.items():
+                taken[key].add(*begun)
         await asyncio.gather(
             *(
                 self._read_on(key, one.behind(), None, one)
@@ -132,16 +137,22 @@ class Reading:
         slices = {key: one.slice() for key, one in taken.items()}
         return [slices[key] for key in keys]
 
-    async def _begin_many(self, keys: Sequence[bytes], taken: Mapping[bytes, _Taken]) -> None:
-        limit = min(MANY_ROWS, taken[keys[0]].wanted())
+    async def _begin(self, key: bytes, limit: int) -> Begun:
+        """Read the first rows of one trail."""
+        values = (key, b"", ORDER_END, encode_int(limit))
+        rows = await self._session.read(self._up, values, key=key)
+        return Begun(list(map(_row, rows)), limit)
+
+    async def _begin_many(self, keys: Sequence[bytes], limit: int) -> Mapping[bytes, Begun]:
+        """Read the first rows of several trails with the same replicas, in one request."""
+        limit = min(MANY_ROWS, limit)
         rows = await self._session.read(
             self._many, (encode_list(keys), encode_int(limit)), key=keys[0]
         )
         found: dict[bytes, list[StoredRow]] = {key: [] for key in keys}
         for key, part in groupby(rows, itemgetter(2)):
             found[key] += [_row(row[:2]) for row in part]
-        for key, begun in found.items():
-            taken[key].add(begun, limit)
+        return {key: Begun(begun, limit) for key, begun in found.items()}
 
     async def _read_on(
         self,

@@ -48,6 +48,13 @@ class Ring:
             else:
                 to[group] = [thing]
 
+    def group_of(self, key: bytes) -> int:
+        """Give the number of a key's replicas, as `add` knows it."""
+        self._refresh()
+        if not self._is_parted:
+            return 0
+        return self._groups[bisect_left(self._tokens, murmur3(key))]
+
     def _refresh(self) -> None:
         """Look again where nodes came, went or moved, or the keyspace was changed."""
         known = self._metadata.token_map
