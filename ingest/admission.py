@@ -8,6 +8,7 @@ neighbours; a batch that breaks a batch rule is refused as a whole. Costs 4 µs 
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from google.protobuf.message import DecodeError
@@ -16,7 +17,7 @@ from ingest.forms import Violation
 from ingest.limits import FIELD_BYTES_EXACT, FIELD_BYTES_MAX, SEQUENCE_MAX
 from ingest.rules import first_violation, is_time
 from ingest.usual import read_usual
-from ledger.codec import containment_suffix, record_maker
+from ledger.codec import RecordMaker, containment_suffix
 from ledger.errors import Refused, TooLarge
 from ledger.event import (
     BATCH_BYTES_MAX,
@@ -25,7 +26,7 @@ from ledger.event import (
     PERSONAL_BYTES_MAX,
     timestamp_ns,
 )
-from ledger.numbers import KEY_FORM, filing_key, partition_of
+from ledger.numbers import KEY_FORM, filing_key, partitions_of
 from ledger.v1.ingest_service_pb2 import (
     REFUSAL_REASON_PERSONAL_DATA_NOT_ACCEPTED,
     REFUSAL_REASON_REQUIRED,
@@ -36,6 +37,8 @@ from ledger.v1.ingest_service_pb2 import (
 from ledger.v1.scan_event_pb2 import ScanEvent
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ingest.usual import Filed
     from ledger.v1.raw_pb2 import RawBatch, RawScan
 
@@ -50,6 +53,10 @@ class Group(NamedTuple):
 
     keys: list[bytes]
     records: list[bytes]
+
+
+_group = partial(tuple.__new__, Group)
+"""Makes a group of a tuple, in half the time of a call of the class: one for every six scans."""
 
 
 class Admitted(NamedTuple):
@@ -137,11 +144,10 @@ def _check_spool(batch: RawBatch) -> None:
 
 def admit(batch: RawBatch, *, partitions: int, now_ns: int, principal: str) -> Admitted:
     """Judge every scan of a batch that `check_batch` let through, and make the log records."""
-    groups: dict[int, Group] = {}
-    refusals: list[Refusal] = []
-    first_sequence = batch.first_sequence
-    step = 1 if first_sequence else 0
-    make_record = record_maker(
+    scans = batch.scans
+    events = [scan.event for scan in scans]
+    first, step = batch.first_sequence, 1 if batch.first_sequence else 0
+    maker = RecordMaker(
         source_id=batch.source_id,
         spool_id=batch.spool_id,
         key_form=KEY_FORM,
@@ -149,34 +155,65 @@ def admit(batch: RawBatch, *, partitions: int, now_ns: int, principal: str) -> A
         record_time_ns=now_ns,
         principal=principal,
     )
-    for index, scan in enumerate(batch.scans):
-        event = scan.event
-        sequence = first_sequence + index * step
-        filed = None if scan.personal else read_usual(event)
-        if filed is None:
-            judged = _judge(scan, event)
-            if isinstance(judged, Violation):
-                refusals.append(
-                    Refusal(
-                        index=index,
-                        sequence=sequence,
-                        field=judged.field,
-                        reason=judged.reason,
-                        message=judged.message,
-                    )
+    personal = [scan.personal for scan in scans]
+    # What has personal data is never usual: an empty event is not, either.
+    usual = read_usual(
+        [b"" if data else event for event, data in zip(events, personal, strict=True)]
+        if any(personal)
+        else events
+    )
+    places, keys = usual.places, usual.keys
+    is_all = len(places) == len(events)
+    records = maker.all(
+        events if is_all else [events[place] for place in places],
+        keys,
+        usual.scan_times_ns,
+        usual.event_ids,
+        [first + place * step for place in places],
+        usual.suffixes,
+    )
+    if is_all:
+        return Admitted(_grouped(places, keys, records, partitions), [])
+    known = dict(zip(places, zip(keys, records, strict=True), strict=True))
+    refusals: list[Refusal] = []
+    for place, event in enumerate(events):
+        if place in known:
+            continue
+        judged = _judge(scans[place], event)
+        if isinstance(judged, Violation):
+            refusals.append(
+                Refusal(
+                    index=place,
+                    sequence=first + place * step,
+                    field=judged.field,
+                    reason=judged.reason,
+                    message=judged.message,
                 )
-                continue
-            filed = judged
-        key, scan_time_ns, event_id, suffix = filed
-        partition = partition_of(key, partitions)
-        group = groups.get(partition)
-        if group is None:
-            group = groups[partition] = Group([], [], [])
-        indexes, keys, records = group
-        indexes.append(index)
-        keys.append(key)
-        records.append(make_record(event, key, scan_time_ns, event_id, sequence, suffix))
-    return Admitted(groups, refusals)
+            )
+            continue
+        key, scan_time_ns, event_id, suffix = judged
+        sequence = first + place * step
+        record = maker.one(event, key, scan_time_ns, event_id, sequence, suffix)
+        known[place] = (key, record)
+    places = sorted(known)
+    keys, records = [known[place][0] for place in places], [known[place][1] for place in places]
+    return Admitted(_grouped(places, keys, records, partitions), refusals)
+
+
+def _grouped(
+    places: Sequence[int], keys: Sequence[bytes], records: Sequence[bytes], partitions: int
+) -> dict[int, Group]:
+    """Put together what goes to the same partition."""
+    groups: dict[int, Group] = {}
+    for place, key, record, partition in zip(
+        places, keys, records, partitions_of(keys, partitions), strict=True
+    ):
+        if (group := groups.get(partition)) is None:
+            group = groups[partition] = _group(([], [], []))
+        group[0].append(place)
+        group[1].append(key)
+        group[2].append(record)
+    return groups
 
 
 def _judge(scan: RawScan, event: bytes) -> Filed | Violation:

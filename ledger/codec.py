@@ -2,31 +2,36 @@
 
 A log record is made once, by ingest. Its bytes are the log's value, the row's value and, later, the
 leaf of the evidence tree; nobody writes them anew. They are written here by hand, because a batch
-shares most of its envelope: 1.1 µs a record instead of 4 µs by the generated message.
+shares most of its envelope, and column by column: 0.4 µs a record instead of 4 µs by the message.
 """
 
 from __future__ import annotations
 
 import struct
+from itertools import repeat
 from typing import TYPE_CHECKING, Final
 
 from google.protobuf.message import DecodeError
 
 from ledger.errors import Diverged
 from ledger.event import EVENT_BYTES_MAX, EVENT_ID_BYTES, PACK_ORDER
+from ledger.numbers import MAX_NUMBER_BYTES
 from ledger.trail_store import Row
 from ledger.v1.log_record_pb2 import LogRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
 KEY_FORM_FIELD: Final = b"\x20"
 """Tag of `key_form`: field 4, varint."""
 
 _EVENT = b"\x0a"  # field 1, bytes
 _KEY = b"\x1a"  # field 3, bytes
-_TIME_AND_ID = struct.Struct("<BqBB16s")  # fields 5 (sfixed64) and 6 (bytes)
-_SEQUENCE = struct.Struct("<BQ")  # field 9, fixed64
+_TIME = b"\x29"  # field 5, sfixed64
+_ID = b"\x32"  # field 6, bytes
+_SEQUENCE = b"\x49"  # field 9, fixed64
+_FIXED = struct.Struct("<q")
+_ID_HEAD = _ID + bytes([EVENT_ID_BYTES])
 _TIMES = struct.Struct("<BqBq")  # fields 10 and 11, sfixed64
 _VARINT_MAX = 1 << 14
 
@@ -42,6 +47,10 @@ def _varint(number: int) -> bytes:
 
 _VARINTS: Final = [_varint(number) for number in range(_VARINT_MAX)]
 """Every length that can occur, encoded: a look-up costs a tenth of the loop."""
+
+_EVENT_HEADS: Final = [_EVENT + length for length in _VARINTS]
+_KEY_HEADS: Final = [_KEY + length for length in _VARINTS[: MAX_NUMBER_BYTES + 1]]
+"""A tag and a length, by the length."""
 
 
 def _bytes_field(tag: bytes, value: bytes) -> bytes:
@@ -62,49 +71,83 @@ def containment_suffix(container_key: bytes, key_form: int, direction: int) -> b
     return out
 
 
-def record_maker(
-    *,
-    source_id: str,
-    spool_id: bytes,
-    key_form: int,
-    send_time_ns: int,
-    record_time_ns: int,
-    principal: str,
-) -> Callable[[bytes, bytes, int, bytes, int, bytes], bytes]:
-    """Return a function that makes the log records of one batch.
+class RecordMaker:
+    """Makes the log records of one batch, which share most of what stands beside their events."""
 
-    It takes the event's bytes, tracking key, scan time in ns, event id, sequence (0 is unnumbered)
-    and the containment suffix (empty without), and returns the encoded `LogRecord`, its fields in
-    the order of their numbers.
-    """
-    if not 0 < key_form <= 0x7F:
-        raise ValueError(f"key form {key_form} is not in 1..127")
-    form = KEY_FORM_FIELD + _VARINTS[key_form]
-    origin = _bytes_field(b"\x3a", source_id.encode()) + _bytes_field(
-        b"\x42", spool_id
-    )  # fields 7, 8
-    tail = _times(send_time_ns, record_time_ns) + _bytes_field(
-        b"\x62", principal.encode()
-    )  # field 12
-    varints, time_and_id, pack_sequence = _VARINTS, _TIME_AND_ID.pack, _SEQUENCE.pack
-    join = b"".join
+    __slots__ = ("_form", "_form_and_time", "_origin", "_origin_and_sequence", "_pack", "_tail")
 
-    def make(  # noqa: PLR0917 - called once per scan; keywords would cost 0.1 µs each.
-        event: bytes, key: bytes, scan_time_ns: int, event_id: bytes, sequence: int, suffix: bytes
+    def __init__(
+        self,
+        *,
+        source_id: str,
+        spool_id: bytes,
+        key_form: int,
+        send_time_ns: int,
+        record_time_ns: int,
+        principal: str,
+    ) -> None:
+        if not 0 < key_form <= 0x7F:
+            raise ValueError(f"key form {key_form} is not in 1..127")
+        self._form = KEY_FORM_FIELD + _VARINTS[key_form]
+        self._origin = _bytes_field(b"\x3a", source_id.encode()) + _bytes_field(b"\x42", spool_id)
+        self._tail = _times(send_time_ns, record_time_ns) + _bytes_field(
+            b"\x62", principal.encode()
+        )
+        # What lies between key and suffix is packed in one piece: all but three values of it are
+        # the batch's.
+        self._form_and_time = self._form + _TIME
+        self._origin_and_sequence = self._origin + _SEQUENCE
+        self._pack = struct.Struct(
+            f"<{len(self._form_and_time)}sq{len(_ID_HEAD)}s{EVENT_ID_BYTES}s"
+            f"{len(self._origin_and_sequence)}sQ{len(self._tail)}s"
+        ).pack
+
+    def one(  # noqa: PLR0917 - as many as a record has parts.
+        self,
+        event: bytes,
+        key: bytes,
+        scan_time_ns: int,
+        event_id: bytes,
+        sequence: int,
+        suffix: bytes,
     ) -> bytes:
-        return join((
-            _EVENT, varints[len(event)], event,
-            _KEY, varints[len(key)], key,
-            form,
-            time_and_id(0x29, scan_time_ns, 0x32, EVENT_ID_BYTES, event_id) if scan_time_ns
-            else _bytes_field(b"\x32", event_id),
-            origin,
-            pack_sequence(0x49, sequence) if sequence else b"",
-            tail,
-            suffix,
+        """Encode one `LogRecord` as `all` does; the time may be 0, which is then left out."""
+        middle = (
+            self._form,
+            _TIME + _FIXED.pack(scan_time_ns) if scan_time_ns else b"",
+            _bytes_field(_ID, event_id),
+            self._origin,
+            _SEQUENCE + _FIXED.pack(sequence) if sequence else b"",
+            self._tail,
+        )
+        return b"".join((
+            _EVENT_HEADS[len(event)], event, _KEY_HEADS[len(key)], key, *middle, suffix,
         ))  # fmt: skip
 
-    return make
+    def all(  # noqa: PLR0917 - as many as a record has parts.
+        self,
+        events: Sequence[bytes],
+        keys: Sequence[bytes],
+        scan_times_ns: Sequence[int],
+        event_ids: Sequence[bytes],
+        sequences: Sequence[int],
+        suffixes: Sequence[bytes],
+    ) -> list[bytes]:
+        """Encode the `LogRecord`s of a batch, their fields in the order of their numbers.
+
+        Of each: the event's bytes, tracking key, scan time in ns (not 0), event id, sequence (0 in
+        all of them is unnumbered), and the containment suffix (empty without).
+        """
+        if not sequences or not sequences[0]:
+            return list(map(self.one, events, keys, scan_times_ns, event_ids, sequences, suffixes))
+        middles = map(
+            self._pack, repeat(self._form_and_time), scan_times_ns, repeat(_ID_HEAD), event_ids,
+            repeat(self._origin_and_sequence), sequences, repeat(self._tail),
+        )  # fmt: skip
+        event_heads = map(_EVENT_HEADS.__getitem__, map(len, events))
+        key_heads = map(_KEY_HEADS.__getitem__, map(len, keys))
+        parts = zip(event_heads, events, key_heads, keys, middles, suffixes, strict=True)
+        return list(map(b"".join, parts))
 
 
 def _times(send_time_ns: int, record_time_ns: int) -> bytes:

@@ -152,8 +152,23 @@ CHANGES = st.lists(st.sampled_from(sorted(VALUES)), max_size=3, unique=True).fla
 )
 
 
+def alone(event: bytes) -> tuple[bytes, int, bytes, bytes] | None:
+    """What filing needs of one event, or None where it is not usual."""
+    rows = filed([event])
+    return rows.get(0)
+
+
+def filed(events: list[bytes]) -> dict[int, tuple[bytes, int, bytes, bytes]]:
+    """What filing needs of the usual ones among events, by their place."""
+    usual = read_usual(events)
+    columns = (usual.keys, usual.scan_times_ns, usual.event_ids, usual.suffixes)
+    return dict(zip(usual.places, zip(*columns, strict=True), strict=True))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(scaled(150, soak=7_200))
 class TestQuickWay:
-    @settings(max_examples=scaled(400, soak=200_000))
+    @settings(max_examples=scaled(4_000, soak=200_000))
     @given(CHANGES)
     @example({"type": 39})
     @example({"type": 40})
@@ -168,11 +183,11 @@ class TestQuickWay:
     def test_both_ways_agree(self, changes: dict[str, Any]) -> None:
         """What the quick way takes, the exact way takes too, and files in the same way."""
         event = an_encoded_event(**changes)
-        quick = read_usual(event)
+        quick = alone(event)
 
         assert quick is None or quick == read_exactly(event)
 
-    @settings(max_examples=scaled(400, soak=200_000))
+    @settings(max_examples=scaled(4_000, soak=200_000))
     @given(st.data())
     def test_both_ways_agree_on_damaged_bytes(self, data: st.DataObject) -> None:
         """The same for good events with a few bytes changed, put in or left out."""
@@ -186,9 +201,23 @@ class TestQuickWay:
         for _ in range(data.draw(st.integers(1, 3))):
             at = data.draw(st.integers(0, len(event) - 1))
             event[at : at + data.draw(st.integers(0, 2))] = data.draw(st.binary(max_size=2))
-        quick = read_usual(bytes(event))
+        quick = alone(bytes(event))
 
         assert quick is None or quick == read_exactly(bytes(event))
+
+    @settings(max_examples=scaled(400, soak=20_000))
+    @given(st.lists(st.one_of(CHANGES, st.binary(max_size=40)), max_size=8))
+    @example([{}, {"scan_time": {"seconds": 1_700_000_000, "nanos": 10**9}}, {}])
+    @example([{}, {"tracking_number": "- -"}, {"containment": {"direction": 1}}, b""])
+    def test_each_is_judged_alone(self, mixed: list[dict[str, Any] | bytes]) -> None:
+        """What an event beside it is like changes nothing, and none is left out."""
+        events = [
+            one if isinstance(one, bytes) else an_encoded_event(number, **one)
+            for number, one in enumerate(mixed)
+        ]
+        each = {place: filing for place, event in enumerate(events) if (filing := alone(event))}
+
+        assert filed(events) == each
 
     @pytest.mark.parametrize(
         "changes",
@@ -208,18 +237,18 @@ class TestQuickWay:
         """The quick way is not quick by taking nothing."""
         event = an_encoded_event(**changes)
 
-        assert read_usual(event) == read_exactly(event) is not None
+        assert alone(event) == read_exactly(event) is not None
 
     def test_a_field_added_later_goes_the_exact_way(self) -> None:
         """An unknown field is none of the quick way's business, wherever it stands."""
         for event in (an_encoded_event() + b"\xc0\x3e\x07", b"\xc0\x3e\x07" + an_encoded_event()):
-            assert read_usual(event) is None
+            assert alone(event) is None
             assert not isinstance(read_exactly(event), Violation)
 
     def test_a_repeated_field_goes_the_exact_way(self) -> None:
         """A field sent twice means its last value, which only a real parser tells."""
         twice = an_encoded_event() + ScanEvent(facility="LAST").SerializeToString()
 
-        assert read_usual(twice) is None
+        assert alone(twice) is None
         assert ScanEvent.FromString(twice).facility == "LAST"
         assert an_event().facility != "LAST"

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.codec import containment_suffix, read_record, record_maker, rows_of
+from ledger.codec import RecordMaker, containment_suffix, read_record, rows_of
 from ledger.errors import Diverged
 from ledger.event import EVENT_BYTES_MAX, TIME_NS_END, Order, split_order
 from ledger.position import pack_position
@@ -42,7 +42,7 @@ RECORDS = st.builds(
 
 def made(record: LogRecord) -> bytes:
     """What our own encoder makes of the same fields."""
-    make = record_maker(
+    maker = RecordMaker(
         source_id=record.source_id,
         spool_id=record.spool_id,
         key_form=record.key_form,
@@ -53,7 +53,7 @@ def made(record: LogRecord) -> bytes:
     suffix = containment_suffix(
         record.container_key, record.container_key_form, record.containment_direction
     )
-    return make(
+    return maker.one(
         record.event,
         record.tracking_key,
         record.scan_time_ns,
@@ -123,7 +123,7 @@ def test_fields_of_a_later_writer_are_kept() -> None:
 def test_a_key_form_out_of_range_is_our_own_mistake(key_form: int) -> None:
     """The maker writes the form in one byte."""
     with pytest.raises(ValueError, match="key form"):
-        record_maker(
+        RecordMaker(
             source_id="s",
             spool_id=b"",
             key_form=key_form,
@@ -136,10 +136,10 @@ def test_a_key_form_out_of_range_is_our_own_mistake(key_form: int) -> None:
 def test_rows_of_a_run_are_the_rows_of_its_records() -> None:
     """The quick loop gives what the plain way gives, each at its own position."""
     values = [
-        record_maker(
+        RecordMaker(
             source_id="gate", spool_id=b"s" * 16, key_form=1, send_time_ns=time_ns,
             record_time_ns=time_ns + 1, principal="anonymous",
-        )(b"\x0a\x00", b"KEY%d" % time_ns, time_ns, bytes([time_ns]) * 16, time_ns, b"")
+        ).one(b"\x0a\x00", b"KEY%d" % time_ns, time_ns, bytes([time_ns]) * 16, time_ns, b"")
         for time_ns in range(1, 40)
     ]  # fmt: skip
     first = pack_position(1, 7, 1_000)
@@ -152,10 +152,10 @@ def test_rows_of_a_run_are_the_rows_of_its_records() -> None:
 @pytest.mark.parametrize("bad", [b"\xff\xff", b"", LogRecord(event=b"e").SerializeToString()])
 def test_a_run_with_an_unreadable_record_gives_no_rows(bad: bytes) -> None:
     """Bytes that are no record, or one without key and id, stop the run with the reason."""
-    good = record_maker(
+    good = RecordMaker(
         source_id="gate", spool_id=b"s" * 16, key_form=1, send_time_ns=1, record_time_ns=1,
         principal="anonymous",
-    )(b"\x0a\x00", b"KEY", 1, b"e" * 16, 1, b"")  # fmt: skip
+    ).one(b"\x0a\x00", b"KEY", 1, b"e" * 16, 1, b"")  # fmt: skip
 
     with pytest.raises(Diverged, match=f"of {len(bad)} bytes"):
         rows_of([good, bad, good], pack_position(1, 0, 0))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from ledger.codec import read_record, record_maker
+from ledger.codec import RecordMaker, read_record
 from ledger.event import timestamp_ns
 from ledger.marks import TRAIL_READER
 from ledger.numbers import KEY_FORM, filing_key, partition_of
@@ -131,7 +131,7 @@ def row(arrival: Arrival, position: Position, *, record_time_ns: int) -> Row:
     """Make the row of an event, as ingest and the writer do."""
     event = arrival.event
     key = filing_key(arrival.number or event.tracking_number)
-    make = record_maker(
+    maker = RecordMaker(
         source_id=arrival.source,
         spool_id=b"",
         key_form=KEY_FORM,
@@ -139,7 +139,7 @@ def row(arrival: Arrival, position: Position, *, record_time_ns: int) -> Row:
         record_time_ns=record_time_ns,
         principal="anonymous",
     )
-    value = make(
+    value = maker.one(
         event.SerializeToString(), key, timestamp_ns(event.scan_time), event.event_id, 0, b""
     )
     record = read_record(value)

@@ -16,7 +16,9 @@ from ledger.numbers.filing_key import (
     MAX_NUMBER_BYTES,
     UnfilableNumber,
     filing_key,
+    filing_keys,
     partition_of,
+    partitions_of,
 )
 
 __all__ = [
@@ -27,9 +29,11 @@ __all__ = [
     "compose_s10",
     "compose_sscc",
     "filing_key",
+    "filing_keys",
     "gs1_check_digit",
     "is_digits",
     "partition_of",
+    "partitions_of",
     "passes_gs1",
     "passes_s10",
     "s10_check_digit",

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from ledger.backends.rocksdb_folder import Folder
-from ledger.codec import read_record, record_maker
+from ledger.codec import RecordMaker, read_record
 from ledger.marks import TRAIL_READER, encode_mark
 from ledger.numbers import KEY_FORM, partition_of
 from ledger.position import pack_position
@@ -28,7 +28,7 @@ def known(number: int, *, partitions: int, padding: int = 40) -> Known:
     """The record of a number: the same number always gives the same bytes."""
     key = b"RX%09dDE" % (number % 7)
     event_id = hashlib.sha256(b"event %d" % number).digest()[:16]
-    make = record_maker(
+    maker = RecordMaker(
         source_id="faults",
         spool_id=bytes(16),
         key_form=KEY_FORM,
@@ -37,7 +37,7 @@ def known(number: int, *, partitions: int, padding: int = 40) -> Known:
         principal="anonymous",
     )
     event = b"event %d " % number + b"." * padding
-    value = make(event, key, SCAN_TIME_NS + number // 3, event_id, number + 1, b"")
+    value = maker.one(event, key, SCAN_TIME_NS + number // 3, event_id, number + 1, b"")
     return Known(partition_of(key, partitions), key, value)
 
 
