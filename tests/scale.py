@@ -9,7 +9,10 @@ from typing import TypeVar
 
 SOAK_VARIABLE = "PARCEL_LEDGER_SOAK"
 
-T = TypeVar("T")
+SHARE: int = 50
+"""`make test` runs at least one in so many of what `make soak` runs."""
+
+T = TypeVar("T", int, float)
 
 
 def is_soak() -> bool:
@@ -18,5 +21,6 @@ def is_soak() -> bool:
 
 
 def scaled(normal: T, *, soak: T) -> T:
-    """The number for this run: `scaled(200, soak=20_000)`."""
+    """The number for this run: `scaled(400, soak=20_000)`. A timeout in seconds is one, too."""
+    assert soak <= SHARE * normal, f"make test has to run at least {soak / SHARE:g}"
     return soak if is_soak() else normal

@@ -28,7 +28,7 @@ def note(high_water: HighWater, number: int) -> None:
     high_water.write()
 
 
-@pytest.mark.parametrize("seed", range(scaled(60, soak=5_000)))
+@pytest.mark.parametrize("seed", range(scaled(100, soak=5_000)))
 def test_a_power_cut_leaves_what_was_synced(tmp_path: Path, seed: int) -> None:
     """After any writes and syncs, any mix of old and new sectors opens, and says no less than what
     was synced and no more than what was written.
@@ -54,7 +54,7 @@ def test_a_power_cut_leaves_what_was_synced(tmp_path: Path, seed: int) -> None:
     survivor.close()
 
 
-@pytest.mark.parametrize("seed", range(scaled(60, soak=5_000)))
+@pytest.mark.parametrize("seed", range(scaled(100, soak=5_000)))
 def test_a_power_cut_during_a_sync_leaves_the_sync_before(
     tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

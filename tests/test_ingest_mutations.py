@@ -28,7 +28,7 @@ from tests.test_admission import KEPT
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
 TOO_MUCH = grpc.StatusCode.RESOURCE_EXHAUSTED
 GOOD = an_encoded_event(99)
-MUTATIONS = scaled(400, soak=1_000_000)
+MUTATIONS = scaled(20_000, soak=1_000_000)
 
 
 @pytest.fixture
@@ -62,6 +62,8 @@ def mutated(message: bytes, random_source: random.Random) -> bytes:
     return bytes(out)
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(scaled(150, soak=7_200))
 class TestMutations:
     async def test_no_mutation_breaks_the_door(self, served: Served) -> None:
         """Damaged requests, by call and by stream: an answer that names every scan once, or a named

@@ -18,7 +18,7 @@ from ledger.trail_store import MarkCell, MarkKind, ProgressCell, Row, Slice, Sto
 from tests.folders import opened
 from tests.scale import scaled
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(scaled(120, soak=7_200))]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(scaled(150, soak=7_200))]
 
 # Few of everything, so that rules meet on the same rows, and keys that begin alike.
 KEYS = st.sampled_from([b"A", b"AB", b"A\x01", b"A\xff", b"\xff" * 128])
@@ -187,5 +187,5 @@ class StoreMachine(RuleBasedStateMachine):
 
 TestStoreMachine = StoreMachine.TestCase
 TestStoreMachine.settings = settings(
-    max_examples=scaled(20, soak=2_000), stateful_step_count=scaled(30, soak=200)
+    max_examples=scaled(40, soak=2_000), stateful_step_count=scaled(30, soak=200)
 )

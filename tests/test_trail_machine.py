@@ -239,5 +239,5 @@ def arranged(said: list[Said], order: TrailOrder.ValueType, *, descending: bool)
 
 TestDoorOut = pytest.mark.slow(DoorOut.TestCase)
 TestDoorOut.settings = settings(
-    max_examples=scaled(80, soak=5_000), stateful_step_count=scaled(40, soak=100), deadline=None
+    max_examples=scaled(100, soak=5_000), stateful_step_count=scaled(40, soak=100), deadline=None
 )

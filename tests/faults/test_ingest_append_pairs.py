@@ -22,7 +22,7 @@ from tests.scale import scaled
 pytestmark = pytest.mark.slow
 
 SCANNERS = 4
-SCANS_EACH = scaled(150, soak=20_000)
+SCANS_EACH = scaled(400, soak=20_000)
 SEED = 20_261_121
 FAST = ScannerSettings(batch_scans=20, backoff_first_s=0.001, backoff_max_s=0.01, linger_s=0.0)
 
@@ -84,7 +84,7 @@ async def test_a_fault_around_an_append_loses_and_doubles_nothing(
     else:
         log.fails_unwritten = fails
     async with (
-        asyncio.timeout(scaled(50, soak=3_600)),
+        asyncio.timeout(scaled(80, soak=3_600)),
         serving(log, limits=IngestLimits(linger_s=0.001)) as served,
     ):
         sent = await asyncio.gather(*(send(served.address, n) for n in range(SCANNERS)))

@@ -89,7 +89,7 @@ async def _drain(served: Served) -> None:
 async def test_restarts_lose_nothing(log: FaultyLog, *, drains: bool) -> None:
     """Every acknowledged event is in the log to the byte, and its copies are equal."""
     senders = Senders()
-    async with asyncio.timeout(scaled(50, soak=3_600)):
+    async with asyncio.timeout(scaled(80, soak=3_600)):
         await restarts(log, senders, drains=drains)
     records = await records_of(log)
     recorded = {record.event_id: record.event for record in records}

@@ -14,7 +14,7 @@ from tests.faults.lives import KILLED, Told, judge, live
 from tests.scale import scaled
 
 SHIM = Path(__file__).with_name("powercut.c")
-ROUNDS = scaled(3, soak=200)
+ROUNDS = scaled(4, soak=200)
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
