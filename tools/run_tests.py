@@ -24,6 +24,7 @@ PARTS = {
     "slow": [*PYTEST, "-m", "slow and not engines", "--ignore=tests/test_wheel.py"],
     "engines": [*PYTEST, "-m", "engines"],
     "wheel": [*PYTEST, "tests/test_wheel.py"],
+    "bench": ["make", "bench", "QUICK=1"],  # Fails on losses, doubles and crashes, never on speed.
 }
 BACKENDS = ("log_rocksdb", "log_kafka", "store_rocksdb", "store_cassandra")
 """Each has a file of its name in tests/contracts, with the contract suite of its port."""

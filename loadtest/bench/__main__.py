@@ -6,6 +6,7 @@ Exit code: 0 where every section ran and nothing was lost or doubled, goals met 
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import tempfile
 import time
@@ -70,6 +71,8 @@ def _measured(
             error = f"{type(failure).__name__}: {failure}"
             logs.mkdir(parents=True, exist_ok=True)
             (logs / "failure.txt").write_text(traceback.format_exc(), encoding="utf-8")
+            for log in Path(place).glob("engines/*/*.log"):
+                shutil.copy(log, logs / f"{log.parent.name}-{log.name}")
     section.figures["seconds"] = time.monotonic() - began_s
     if not error and not good(section.figures):
         error = (

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import struct
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Final
 
+from cassandra import ReadFailure
 from cassandra.query import SimpleStatement
 
 if TYPE_CHECKING:
@@ -25,6 +27,9 @@ ROW_BYTES: Final = 40
 PAGE_ROWS: Final = 5_000
 """Rows that are read at a time."""
 
+READ_TRIES: Final = 3
+"""How often all of it is read: the driver repeats what timed out, and not what a node failed at."""
+
 _BIGINT = struct.Struct(">q")
 
 
@@ -38,8 +43,16 @@ def read_rows(session: Any, store: Store, rows_max: int) -> list[Row]:  # noqa: 
         f"LIMIT {rows_max}",
         fetch_size=PAGE_ROWS,
     )
-    found = sorted(session.execute(query), key=lambda row: row[3])
+    found = sorted(_insisted(session, query), key=lambda row: row[3])
     return [(key, order, record, _BIGINT.pack(time)) for key, order, record, time in found]
+
+
+def _insisted(session: Any, query: SimpleStatement) -> list[Any]:  # noqa: ANN401
+    """Read all pages; begin anew where a node failed at one. Seen once, with compaction busy."""
+    for _ in range(READ_TRIES - 1):
+        with contextlib.suppress(ReadFailure):
+            return list(session.execute(query))
+    return list(session.execute(query))
 
 
 def cut(
