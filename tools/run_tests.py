@@ -1,17 +1,21 @@
 """Runs all parts of `make test`, even after one has failed, and closes with a table of their times.
 
-The last line is the sum over all parts, `N passed, M failed`. A part that fails without a failing
-test of its own (lint, a crash) counts as one failure, and so does a backend whose contract suite
-did not run: it must not be possible that one is left out and nobody sees it.
+What waits for engines most of its time runs beside what does not. A part's output is shown as a
+whole when the part has ended. The last line is the sum over all parts, `N passed, M failed`.
+A part that fails without a failing test of its own (lint, a crash) counts as one failure, and so
+does a backend whose contract suite did not run: it must not be possible that one is left out and
+nobody sees it.
 """
 
 import argparse
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -26,6 +30,9 @@ PARTS = {
     "wheel": [*PYTEST, "tests/test_wheel.py"],
     "bench": ["make", "bench", "QUICK=1"],  # Fails on losses, doubles and crashes, never on speed.
 }
+LANES = (("lint", "fast", "slow", "wheel"), ("engines",))
+"""Parts that run one after the other; the lanes run side by side. What is in none runs alone."""
+
 BACKENDS = ("log_rocksdb", "log_kafka", "store_rocksdb", "store_cassandra")
 """Each has a file of its name in tests/contracts, with the contract suite of its port."""
 
@@ -46,13 +53,23 @@ def main() -> int:
     """Runs the parts in order; 0 only if nothing failed and every backend was tested."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--started", type=float, default=time.time(), help="when set-up began")
-    outcomes = [Outcome("set-up", time.time() - parser.parse_args().started)]
-    outcomes += [run(part, command) for part, command in PARTS.items()]
-    return close(outcomes)
+    started = parser.parse_args().started
+    outcomes = [Outcome("set-up", time.time() - started)]
+    with ThreadPoolExecutor(len(LANES)) as lanes:
+        for lane in lanes.map(run_lane, LANES):
+            outcomes += lane
+    alone = [part for part in PARTS if not any(part in lane for lane in LANES)]
+    outcomes += run_lane(alone)
+    return close(outcomes, elapsed_s=time.time() - started)
 
 
-def close(outcomes: Sequence[Outcome]) -> int:
-    """Prints the tables and the sum; returns the exit status."""
+def run_lane(parts: Sequence[str]) -> list[Outcome]:
+    """Runs parts one after the other."""
+    return [run(part, PARTS[part]) for part in parts]
+
+
+def close(outcomes: Sequence[Outcome], *, elapsed_s: float = 0.0) -> int:
+    """Prints the tables and the sum; returns the exit status. `elapsed_s` is what all took."""
     by_backend = Counter[str]()
     for outcome in outcomes:
         by_backend.update(outcome.by_backend)
@@ -63,7 +80,7 @@ def close(outcomes: Sequence[Outcome]) -> int:
     for outcome in outcomes:
         counts = f"{outcome.passed:6}  {outcome.failed:6}"
         print(f"{outcome.part:8} {outcome.elapsed_s:8.1f}  {counts}")
-    print(f"{'all':8} {sum(outcome.elapsed_s for outcome in outcomes):8.1f}")
+    print(f"{'all':8} {elapsed_s:8.1f}")
     print("\nbackend          contract tests")
     for backend in BACKENDS:
         print(f"{backend:16} {by_backend[backend]:14}")
@@ -74,19 +91,28 @@ def close(outcomes: Sequence[Outcome]) -> int:
 
 
 def run(part: str, command: list[str]) -> Outcome:
-    """Runs one part and counts its tests."""
-    print(f"\n=== {part}: {' '.join(command).removeprefix(sys.executable + ' -m ')}", flush=True)
+    """Runs one part, shows what it said, and counts its tests."""
+    title = f"=== {part}: {' '.join(command).removeprefix(sys.executable + ' -m ')}"
+    print(f"{title} …", flush=True)
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
-        report = Path(folder) / "report.xml"
+        report, output = Path(folder) / "report.xml", Path(folder) / "output.txt"
         is_pytest = command[: len(PYTEST)] == PYTEST
         extra = [f"--junitxml={report}"] if is_pytest else []
-        status = subprocess.run([*command, *extra], check=False).returncode
+        with output.open("wb") as file:
+            status = subprocess.run(
+                [*command, *extra], check=False, stdout=file, stderr=subprocess.STDOUT
+            ).returncode
+        with _ONE_SPEAKS:
+            print(f"\n{title}\n{output.read_text(errors='replace')}", flush=True)
         passed, failed = count(report) if report.exists() else (0, 0)
         by_backend = count_by_backend(report) if report.exists() else {}
     if status not in (0, NO_TESTS) and not failed:
         failed = 1
     return Outcome(part, time.monotonic() - began, passed, failed, by_backend)
+
+
+_ONE_SPEAKS = threading.Lock()
 
 
 def count(report: Path) -> tuple[int, int]:
