@@ -12,6 +12,8 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 PACKAGES := ledger ingest query loadtest tests tools
 PART ?= tests
+SOAK_kills := tests/distributed/test_kills.py
+SOAK_inputs := tests/test_ingest_mutations.py tests/test_admission_lanes.py
 
 .PHONY: help
 help: ## Shows this list.
@@ -32,8 +34,8 @@ test-fast: ready compiler ## The tests that are not marked slow: less than a min
 	@$(BIN)/python -m pytest -m "not slow"
 
 .PHONY: soak
-soak: ready wheels compiler engines ## The same tests with far larger numbers; PART=tests/test_x.py takes one file.
-	@$(BIN)/python -m pytest --soak --timeout=7200 $(PART)
+soak: ready wheels compiler engines ## The same tests with far larger numbers; PART=kills, inputs, or a file of tests.
+	@$(BIN)/python -m pytest --soak --timeout=7200 $(or $(SOAK_$(PART)),$(PART))
 
 .PHONY: coverage
 coverage: ready compiler ## Which lines and branches no fast test reaches.

@@ -66,11 +66,15 @@ class RoleProcess:
 
     def __enter__(self) -> Self:
         """Start it."""
+        self.start()
+        return self
+
+    def start(self) -> None:
+        """Start it, also again: at the same address, with the same log."""
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 self._command, stdout=subprocess.DEVNULL, stderr=log, env=environment()
             )
-        return self
 
     def __exit__(self, *_: object) -> None:
         """End it, whatever it does."""

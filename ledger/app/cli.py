@@ -15,6 +15,7 @@ from cyclopts import App, CycloptsError, Group
 
 from ledger.app.commands.demo import demo
 from ledger.app.commands.engines import engines
+from ledger.app.commands.hammer import hammer
 from ledger.app.commands.init import init
 from ledger.app.commands.progress import progress
 from ledger.app.commands.roles import ingest, query, writer
@@ -53,6 +54,7 @@ for _command, _group in (
     (watch, "ask"),
     (progress, "ask"),
     (demo, "operate"),
+    (hammer, "operate"),
     (settings, "operate"),
     (version, "operate"),
 ):

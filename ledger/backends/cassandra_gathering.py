@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from ledger.trail_store import StoredRow
 
 UNDER_WAY_ENOUGH: Final = 2
-"""Requests to the same replicas beside which others wait. On one node and two cores 16 callers read
-<MEASURED> trails a second with 1, 2, 4 and without waiting.
+"""Requests to the same replicas beside which others wait: while the node answers one, the next is
+made. With more of them fewer trails would go together.
 """
 
 KEYS_MAX: Final = 25

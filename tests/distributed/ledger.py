@@ -82,19 +82,24 @@ class Ledger:
             assert time.monotonic() < until_s, f"{self.settled()} of {records} are settled"
             time.sleep(0.1)
 
-    def verdict(self, acknowledged: Sequence[Acknowledged]) -> Verdict:
-        """Compare what was acknowledged with what trails show."""
-        options = [("grpc.max_receive_message_length", MESSAGE_BYTES_MAX)]
-        with grpc.insecure_channel(self.query.address, options=options) as channel:
-            return verify(channel, acknowledged)
-
     def check(self, acknowledged: Sequence[Acknowledged]) -> Verdict:
         """See that trails show what was acknowledged, each once, and nothing else."""
-        verdict = self.verdict(acknowledged)
-        assert verdict.acknowledged == len(acknowledged) > 0
-        assert verdict.good, verdict
-        assert (verdict.conflicts, verdict.unacknowledged) == (0, 0), verdict
-        return verdict
+        return check(verdict_of(self.query.address, acknowledged), acknowledged)
+
+
+def verdict_of(address: str, acknowledged: Sequence[Acknowledged]) -> Verdict:
+    """Compare what was acknowledged with what trails show at an address."""
+    options = [("grpc.max_receive_message_length", MESSAGE_BYTES_MAX)]
+    with grpc.insecure_channel(address, options=options) as channel:
+        return verify(channel, acknowledged)
+
+
+def check(verdict: Verdict, acknowledged: Sequence[Acknowledged]) -> Verdict:
+    """See that a verdict is good, and about all of it."""
+    assert verdict.acknowledged == len(acknowledged) > 0
+    assert verdict.good, verdict
+    assert (verdict.conflicts, verdict.unacknowledged) == (0, 0), verdict
+    return verdict
 
 
 class Reading:
