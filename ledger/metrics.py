@@ -69,7 +69,7 @@ INGEST_ACK_SECONDS = Histogram(
     registry=REGISTRY,
 )
 LOG_APPENDED = Counter(
-    "ledger_log_appended_records", "Records appended to the log.", registry=REGISTRY
+    "ledger_log_appended_records", "Records appended, by log.", ["log"], registry=REGISTRY
 )
 LOG_COMMIT_SECONDS = Histogram(
     "ledger_log_commit_seconds",

@@ -28,7 +28,8 @@ def placed(batch: bytearray, first: int) -> bytes:
 
 def read(data: bytes, index: int) -> list[bytes]:
     """All values from an index on."""
-    return [value for batch in read_batches(data, 3, index) for value in batch]
+    batches = read_batches(data, 3, index, record_bytes_max=RECORD_BYTES_MAX)
+    return [value for batch in batches for value in batch]
 
 
 @given(st.lists(st.lists(st.binary(max_size=40), min_size=1, max_size=9), max_size=5), st.data())
@@ -111,7 +112,7 @@ def test_a_transaction_marker_is_a_hole() -> None:
     marker[21:23] = (0x30).to_bytes(2, "big")  # Transactional, and a control batch.
     data = batch_at(0, [b"a"]) + with_checksum(placed(marker, 1)) + batch_at(2, [b"b"])
 
-    values = read_batches(data, 3, 0)
+    values = read_batches(data, 3, 0, record_bytes_max=RECORD_BYTES_MAX)
 
     assert next(values) == [b"a"]
     with pytest.raises(Diverged, match="partition 3 has no records 1 to 1"):

@@ -99,11 +99,13 @@ class Fetching:
         cluster: KafkaCluster,
         topic: str,
         *,
+        record_bytes_max: int,
         on_change: Callable[[], None],
         monotonic: Callable[[], float],
     ) -> None:
         """`on_change` is called when it is worth to look again."""
         self._topic = topic
+        self._record_bytes_max = record_bytes_max
         self._link = KafkaLink(cluster, topic)
         self._on_change = on_change
         self._monotonic = monotonic
@@ -221,7 +223,8 @@ class Fetching:
             self._note_silence([partition], for_code(code).__name__)
             return False
         elif data:
-            self._answers[partition] = _Answer(read_batches(data, partition, place))
+            batches = read_batches(data, partition, place, record_bytes_max=self._record_bytes_max)
+            self._answers[partition] = _Answer(batches)
         self._note_answer([partition])
         return True
 

@@ -13,7 +13,7 @@ from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
 
 from ledger.errors import Diverged
-from ledger.scan_log import APPEND_BYTES_MAX, APPEND_RECORDS_MAX, RECORD_BYTES_MAX
+from ledger.scan_log import APPEND_BYTES_MAX, APPEND_RECORDS_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -75,7 +75,9 @@ class BatchBuilder:
         return batch
 
 
-def read_batches(data: bytes, partition: int, index: int) -> Iterator[list[bytes]]:
+def read_batches(
+    data: bytes, partition: int, index: int, *, record_bytes_max: int
+) -> Iterator[list[bytes]]:
     """Give the values from `index` on, batch by batch. A batch that is cut off is left out.
 
     Raises Diverged at the first record that is not as it was appended, naming it.
@@ -101,15 +103,17 @@ def read_batches(data: bytes, partition: int, index: int) -> Iterator[list[bytes
         if len(values) != end - first:
             raise hole(partition, *_first_missing(data, first, end))
         values = values[index - first :]
-        _check_values(partition, index, values)
+        _check_values(partition, index, values, record_bytes_max)
         index += len(values)
         yield values
 
 
-def _check_values(partition: int, index: int, values: Sequence[bytes | None]) -> None:
+def _check_values(
+    partition: int, index: int, values: Sequence[bytes | None], record_bytes_max: int
+) -> None:
     try:
         # One pass without Python in it: a value that is None has no length.
-        fits = max(map(len, values), default=0) <= RECORD_BYTES_MAX  # type: ignore[arg-type]
+        fits = max(map(len, values), default=0) <= record_bytes_max  # type: ignore[arg-type]
     except TypeError:
         fits = False
     if fits:
@@ -117,7 +121,7 @@ def _check_values(partition: int, index: int, values: Sequence[bytes | None]) ->
     for at, value in enumerate(values, index):
         if value is None:
             raise unreadable(partition, at, "it has no value; another program deleted a key")
-        if len(value) > RECORD_BYTES_MAX:
+        if len(value) > record_bytes_max:
             raise unreadable(partition, at, f"it has {len(value)} bytes, more than a record may")
 
 

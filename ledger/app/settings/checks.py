@@ -24,6 +24,9 @@ DRAIN_S_MAX: Final = 3_600.0
 REPLICATION_MAX: Final = 9
 """Most replicas: more is a typing error."""
 
+REFUSALS_DAYS_MAX: Final = 36_500
+"""Longest time in days for which refused scans are kept: a century."""
+
 COMMITLOG_SYNC_S_MAX: Final = 600.0
 """Longest sync period of a commit log in seconds: settled marks are twice as old."""
 
@@ -40,6 +43,7 @@ _RANGES: Final[Mapping[str, tuple[float, float]]] = {
     "store_generation": (1, GENERATION_MAX),
     "drain_s": (0, DRAIN_S_MAX),
     "kafka_replication": (1, REPLICATION_MAX),
+    "kafka_refusals_days": (1, REFUSALS_DAYS_MAX),
     "cassandra_replication": (1, REPLICATION_MAX),
     "cassandra_commitlog_sync_s": (0, COMMITLOG_SYNC_S_MAX),
 }

@@ -31,7 +31,8 @@ GROUPS: Final = (
         "Kafka",
         ("ingest", "writer", "init"),
         (
-            *("kafka", "kafka_topic_prefix", "kafka_replication", "single_broker"),
+            *("kafka", "kafka_topic_prefix", "kafka_replication", "kafka_refusals_days"),
+            "single_broker",
             *("kafka_tls_ca", "kafka_tls_cert", "kafka_tls_key"),
             *("kafka_sasl", "kafka_user", "kafka_password_file"),
         ),

@@ -80,6 +80,11 @@ class Settings:
     kafka_replication: int = 3
     """Replicas of the topics that `init` makes: at least 2, or 1 with `single_broker`."""
 
+    kafka_refusals_days: int = 400
+    """Days for which the topic of refused scans, which `init` makes, keeps them. A topic that keeps
+    them shorter is refused.
+    """
+
     single_broker: bool = False
     """Makes and accepts topics with one replica: an acknowledgement then means that one broker has
     it in memory, and a crash of its machine loses it.
