@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ingest.batcher import Batcher, Outcome
+    from ingest.refusals import Kept, Refusals
     from ingest.results import Again
+    from ledger.errors import LedgerError
     from ledger.scan_log import LogIdentity
     from ledger.v1.ingest_service_pb2 import BatchResult, Refusal
     from ledger.v1.raw_pb2 import RawBatch
@@ -52,6 +54,9 @@ class Taken(NamedTuple):
     batch_number: int
     scans: int
     refusals: Sequence[Refusal]
+    kept: Kept | None
+    """What becomes of the refused scans, where there are any and somebody keeps them."""
+
     outcomes: asyncio.Future[list[Outcome]] | None
     """None where nothing was submitted."""
 
@@ -59,6 +64,12 @@ class Taken(NamedTuple):
     """Why all of it is to be sent again, where it is."""
 
     arrived_s: float
+
+    @property
+    def nothing_happened(self) -> LedgerError | None:
+        """Why nothing happened to any scan, where all were refused and beyond a limit of that."""
+        over = self.kept.over if self.kept is not None else None
+        return over.error if over is not None and len(over.indexes) == self.scans else None
 
 
 class Intake:
@@ -68,6 +79,7 @@ class Intake:
         self,
         identity: LogIdentity,
         batcher: Batcher,
+        refusals: Refusals | None,
         *,
         now_ns: Callable[[], int],
         monotonic: Callable[[], float],
@@ -75,6 +87,7 @@ class Intake:
         self.identity = identity
         self.now_ns = now_ns
         self.batcher = batcher
+        self._refusals = refusals
         self.is_draining = False
         """Set when the server is about to end: then every batch is to be sent again."""
 
@@ -92,18 +105,18 @@ class Intake:
         number, count = batch.batch_number, len(batch.scans)
         if self.is_draining or not is_open:
             again = _DRAINING if self.is_draining else _NOT_OPEN
-            return Taken(number, count, (), None, again, arrived_s)
+            return Taken(number, count, (), None, None, again, arrived_s)
+        now_ns = self.now_ns()
         admitted = admit(
-            batch,
-            partitions=self.identity.partitions,
-            now_ns=self.now_ns(),
-            principal=PRINCIPAL,
+            batch, partitions=self.identity.partitions, now_ns=now_ns, principal=PRINCIPAL
         )
-        outcomes = None
+        outcomes = kept = None
         if admitted.groups:
             size = message_bytes + count * RECORD_OVERHEAD_BYTES
             outcomes = self.batcher.submit(admitted.groups, size)
-        return Taken(number, count, admitted.refusals, outcomes, None, arrived_s)
+        if admitted.refusals and self._refusals is not None:
+            kept = self._refusals.keep(batch, admitted.refusals, now_ns=now_ns, principal=PRINCIPAL)
+        return Taken(number, count, admitted.refusals, kept, outcomes, None, arrived_s)
 
     def validate(self, batch: RawBatch) -> BatchResult:
         """Say which scans of a batch would be refused. Nothing is recorded."""
@@ -124,10 +137,16 @@ class Intake:
                 taken.scans, taken.again, batch_number=taken.batch_number, now_ns=self.now_ns()
             )
         else:
+            outcomes = () if taken.outcomes is None else await taken.outcomes
+            # If we crash before the refused scans are kept, the sender was told nothing, and sends
+            # all of it again: good scans become copies that trails collapse, refused ones are
+            # kept twice.
+            not_kept = () if taken.kept is None else await taken.kept.not_kept()
             result = result_of(
                 taken.scans,
                 taken.refusals,
-                () if taken.outcomes is None else await taken.outcomes,
+                outcomes,
+                not_kept=not_kept,
                 generation=self.identity.generation,
                 batch_number=taken.batch_number,
                 now_ns=self.now_ns(),

@@ -133,6 +133,28 @@ that goes well.
 ENDING_RETRY_S: Final = 1.0
 """Seconds to wait where the server ends: the time of a restart."""
 
+REFUSED_EVENT_BYTES_MAX: Final = 64 << 10
+"""Bytes of a refused event that are kept: eight times the largest good one. Of a longer one its
+first bytes, its length and its hash are.
+"""
+
+REFUSALS_PER_MINUTE_MAX: Final = 1_000
+"""Refused scans of one source that are kept in a minute: a hand scanner makes some tens, a sorter
+with a broken camera some hundreds. Beyond it they are to be sent again later, which slows the
+source down until somebody sees to it.
+"""
+
+REFUSING_SOURCES_MAX: Final = 10_000
+"""Sources whose refused scans are counted. Some 200 bytes each."""
+
+REFUSALS_PENDING_BYTES_MAX: Final = 4 << 20
+"""Bytes of refused scans that wait to be kept, of all sources."""
+
+REFUSALS_FLUSH_BYTES_MAX: Final = 2 << 20
+"""Bytes with which a flush of refused scans is full; one is on its way at a time. With one more
+append it is less than what a log beside `scans` takes without being busy.
+"""
+
 RECORD_OVERHEAD_BYTES: Final = 200
 """What a scan takes in memory beside its bytes: the envelope, and Python's objects for it."""
 
@@ -153,3 +175,5 @@ class IngestLimits:
     sources_max: int = SOURCES_MAX
     states_waiting_max: int = STATES_WAITING_MAX
     busy_retry_s: float = BUSY_RETRY_S
+    refusals_per_minute_max: int = REFUSALS_PER_MINUTE_MAX
+    refusing_sources_max: int = REFUSING_SOURCES_MAX

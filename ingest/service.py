@@ -13,9 +13,10 @@ import grpc
 from google.protobuf.message import DecodeError
 
 from ingest.admission import check_batch
-from ingest.batcher import Batcher
+from ingest.batcher import Batcher, first_of
 from ingest.intake import Intake
 from ingest.limits import MESSAGE_BYTES_MAX, IngestLimits
+from ingest.refusals import Refusals
 from ingest.stream import Stream
 from ledger.errors import Busy, Refused, Uncertain
 from ledger.event import BATCH_BYTES_MAX, BATCH_SCANS_MAX, EVENT_BYTES_MAX, PERSONAL_BYTES_MAX
@@ -49,15 +50,22 @@ class IngestService:
         self,
         log: ScanLog,
         *,
+        refusals: ScanLog | None = None,
         now_ns: Callable[[], int],
         monotonic: Callable[[], float],
         limits: IngestLimits | None = None,
         server_version: str = "",
     ) -> None:
-        """`now_ns` gives the ledger's clock in ns since 1970, `monotonic` seconds for waits."""
+        """`now_ns` gives the ledger's clock in ns since 1970, `monotonic` seconds for waits.
+
+        `refusals` keeps refused scans; without it they are refused all the same.
+        """
         self._limits = limits or IngestLimits()
         self._batcher = Batcher(log, self._limits, monotonic=monotonic)
-        self._intake = Intake(log.identity, self._batcher, now_ns=now_ns, monotonic=monotonic)
+        self._refusals = Refusals(refusals, self._limits, monotonic=monotonic) if refusals else None
+        self._intake = Intake(
+            log.identity, self._batcher, self._refusals, now_ns=now_ns, monotonic=monotonic
+        )
         self._server_version = server_version
         self._speakers: dict[Source, Stream] = {}
         self._streams: set[Stream] = set()
@@ -92,8 +100,14 @@ class IngestService:
         return self._intake.sources
 
     async def run(self) -> None:
-        """Carry scans to the log until cancelled, or raise what ends the log."""
-        await self._batcher.run()
+        """Carry scans to the log until cancelled, or raise what ends a log."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._batcher.run())
+                if self._refusals is not None:
+                    tasks.create_task(self._refusals.run())
+        except BaseExceptionGroup as group:
+            raise first_of(group) from group
 
     async def drain(self, grace_s: float) -> None:
         """Ask all senders to finish, and return when they have, or when the grace is over.
@@ -109,6 +123,8 @@ class IngestService:
         try:
             async with asyncio.timeout(grace_s):
                 await self._batcher.wait_until_idle()
+                if self._refusals is not None:
+                    await self._refusals.wait_until_idle()
                 await self._no_calls.wait()
         except TimeoutError:
             for stream in list(self._streams):
@@ -159,6 +175,8 @@ class IngestService:
             result = await self._intake.result(taken)
         finally:
             self._leave()
+        if taken.nothing_happened is not None:
+            raise taken.nothing_happened
         result.batch_number = 0
         return RecordScanBatchResponse(result=result, durability=durability)
 

@@ -57,10 +57,19 @@ INGEST_RESEND = Counter(
     ["reason"],
     registry=REGISTRY,
 )
+INGEST_REFUSALS_OVER_LIMIT = Counter(
+    "ledger_ingest_refusals_over_limit_scans",
+    "Refused scans that were not kept, and are to be sent again, because their source has too many "
+    "of them.",
+    registry=REGISTRY,
+)
 INGEST_BATCHES = Counter("ledger_ingest_batches", "Batches answered.", registry=REGISTRY)
 INGEST_STREAMS = Gauge("ledger_ingest_streams", "Streams open now.", registry=REGISTRY)
 INGEST_PENDING_BYTES = Gauge(
-    "ledger_ingest_pending_bytes", "Bytes admitted and not yet durable.", registry=REGISTRY
+    "ledger_ingest_pending_bytes",
+    "Bytes admitted, or to be kept as refused, and not yet durable, by log.",
+    ["log"],
+    registry=REGISTRY,
 )
 INGEST_ACK_SECONDS = Histogram(
     "ledger_ingest_ack_seconds",
@@ -79,7 +88,8 @@ LOG_COMMIT_SECONDS = Histogram(
 )
 LOG_APPEND_SECONDS = Histogram(
     "ledger_log_append_seconds",
-    "Seconds of one append to one partition, until it was durable or failed.",
+    "Seconds of one append to one partition, until it was durable or failed, by log.",
+    ["log"],
     buckets=_LATENCY_BUCKETS_S,
     registry=REGISTRY,
 )

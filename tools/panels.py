@@ -54,6 +54,7 @@ ROWS: Final = (
             Panel("INGEST_ACK_SECONDS", "From a batch to its result", "s"),
             Panel("INGEST_REFUSED", "Scans refused", "cps"),
             Panel("INGEST_RESEND", "Scans to be sent again", "cps"),
+            Panel("INGEST_REFUSALS_OVER_LIMIT", "Refused scans beyond a source's limit", "cps"),
             Panel("INGEST_BATCHES", "Batches", "cps"),
             Panel("INGEST_STREAMS", "Streams open", "short"),
             Panel("INGEST_PENDING_BYTES", "On its way to the log", "bytes"),

@@ -48,6 +48,7 @@ async def _open(settings: Settings, _: Health) -> AsyncIterator[Work]:
             log, store = folder.log, folder.store
             ingest = IngestService(
                 log,
+                refusals=folder.refusals,
                 now_ns=time.time_ns,
                 monotonic=time.monotonic,
                 server_version=version("parcel-ledger"),
