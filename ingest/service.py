@@ -16,6 +16,7 @@ from ingest.admission import check_batch
 from ingest.batcher import Batcher, first_of
 from ingest.intake import Intake
 from ingest.limits import MESSAGE_BYTES_MAX, IngestLimits
+from ingest.receipts import Receipts
 from ingest.refusals import Refusals
 from ingest.stream import Stream
 from ledger.errors import Busy, Refused, Uncertain
@@ -34,7 +35,8 @@ from ledger.v1.raw_pb2 import RawRecordScanBatchRequest
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
 
-    from ingest.stream import Context, Source
+    from ingest.recent import Source
+    from ingest.stream import Context
     from ledger.scan_log import ScanLog
 
 INGEST_SERVICE: Final = "ledger.v1.IngestService"
@@ -51,6 +53,7 @@ class IngestService:
         log: ScanLog,
         *,
         refusals: ScanLog | None = None,
+        receipts: ScanLog | None = None,
         now_ns: Callable[[], int],
         monotonic: Callable[[], float],
         limits: IngestLimits | None = None,
@@ -58,13 +61,24 @@ class IngestService:
     ) -> None:
         """`now_ns` gives the ledger's clock in ns since 1970, `monotonic` seconds for waits.
 
-        `refusals` keeps refused scans; without it they are refused all the same.
+        `refusals` keeps refused scans; without it they are refused all the same. `receipts` keeps
+        what numbered sources were told.
         """
         self._limits = limits or IngestLimits()
         self._batcher = Batcher(log, self._limits, monotonic=monotonic)
         self._refusals = Refusals(refusals, self._limits, monotonic=monotonic) if refusals else None
+        self._receipts = (
+            Receipts(receipts, self._limits, now_ns=now_ns, monotonic=monotonic)
+            if receipts
+            else None
+        )
         self._intake = Intake(
-            log.identity, self._batcher, self._refusals, now_ns=now_ns, monotonic=monotonic
+            log.identity,
+            self._batcher,
+            self._refusals,
+            self._receipts,
+            now_ns=now_ns,
+            monotonic=monotonic,
         )
         self._server_version = server_version
         self._speakers: dict[Source, Stream] = {}
@@ -106,6 +120,8 @@ class IngestService:
                 tasks.create_task(self._batcher.run())
                 if self._refusals is not None:
                     tasks.create_task(self._refusals.run())
+                if self._receipts is not None:
+                    tasks.create_task(self._receipts.run())
         except BaseExceptionGroup as group:
             raise first_of(group) from group
 
@@ -126,6 +142,8 @@ class IngestService:
                 if self._refusals is not None:
                     await self._refusals.wait_until_idle()
                 await self._no_calls.wait()
+                if self._receipts is not None:
+                    await self._receipts.write_rest()
         except TimeoutError:
             for stream in list(self._streams):
                 stream.end(_ending())

@@ -63,6 +63,24 @@ INGEST_REFUSALS_OVER_LIMIT = Counter(
     "of them.",
     registry=REGISTRY,
 )
+INGEST_RECEIPTS = Counter(
+    "ledger_ingest_receipts", "Receipts written, by kind.", ["kind"], registry=REGISTRY
+)
+INGEST_RECEIPTS_FAILED = Counter(
+    "ledger_ingest_receipts_failed_appends",
+    "Appends of receipts that failed and are tried again.",
+    registry=REGISTRY,
+)
+INGEST_RECEIPTS_DROPPED = Counter(
+    "ledger_ingest_receipts_dropped",
+    "Receipts that were dropped because too many wait: what they say is unconfirmed, not lost.",
+    registry=REGISTRY,
+)
+INGEST_SEQUENCE_CONFLICTS = Counter(
+    "ledger_ingest_sequence_conflicts",
+    "Scans whose sequence came with another content before: two senders use one spool.",
+    registry=REGISTRY,
+)
 INGEST_BATCHES = Counter("ledger_ingest_batches", "Batches answered.", registry=REGISTRY)
 INGEST_STREAMS = Gauge("ledger_ingest_streams", "Streams open now.", registry=REGISTRY)
 INGEST_PENDING_BYTES = Gauge(

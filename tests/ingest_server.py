@@ -16,7 +16,7 @@ from ingest.limits import IngestLimits
 from ingest.service import SERVICE_NAMES, IngestService
 from ledger.app.rpc import RpcServer
 from ledger.backends.rocksdb_folder import open_folder
-from ledger.position import REFUSALS_LOG
+from ledger.position import RECEIPTS_LOG, REFUSALS_LOG
 from ledger.scan_log import ScanLog
 from ledger.v1.ingest_service_pb2 import (
     BatchResult,
@@ -50,6 +50,7 @@ async def serving(
     service = IngestService(
         log,
         refusals=log.beside[REFUSALS_LOG],
+        receipts=log.beside[RECEIPTS_LOG],
         now_ns=time.time_ns,
         monotonic=time.monotonic,
         limits=limits,

@@ -16,7 +16,7 @@ from ledger.app.wiring.asking import asking_log, asking_store, count_unread
 from ledger.app.wiring.engines import cassandra_cluster, kafka_cluster, log_opener, store_opener
 from ledger.app.wiring.runner import Role, Running, Work, run_role
 from ledger.app.wiring.waiting import opened
-from ledger.position import REFUSALS_LOG, SCANS_LOG
+from ledger.position import RECEIPTS_LOG, REFUSALS_LOG, SCANS_LOG
 from ledger.progress import keep_history
 from ledger.scan_log import ScanLog
 from ledger.trail_store import TrailStore
@@ -47,14 +47,16 @@ async def run_query(settings: Settings, *, on_up: Callable[[Running], None]) -> 
 
 @asynccontextmanager
 async def _open_ingest(settings: Settings, health: Health) -> AsyncIterator[Work]:
-    open_log, open_refusals = log_opener(settings), log_opener(settings, name=REFUSALS_LOG)
+    openers = [log_opener(settings, name=n) for n in (SCANS_LOG, REFUSALS_LOG, RECEIPTS_LOG)]
     async with (
-        opened("log", open_log, health) as log,
-        opened("log", open_refusals, health) as refusals,
+        opened("log", openers[0], health) as log,
+        opened("log", openers[1], health) as refusals,
+        opened("log", openers[2], health) as receipts,
     ):
         ingest = IngestService(
             log,
             refusals=refusals,
+            receipts=receipts,
             now_ns=time.time_ns,
             monotonic=time.monotonic,
             server_version=version("parcel-ledger"),

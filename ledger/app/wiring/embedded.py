@@ -49,6 +49,7 @@ async def _open(settings: Settings, _: Health) -> AsyncIterator[Work]:
             ingest = IngestService(
                 log,
                 refusals=folder.refusals,
+                receipts=folder.receipts,
                 now_ns=time.time_ns,
                 monotonic=time.monotonic,
                 server_version=version("parcel-ledger"),
