@@ -162,6 +162,22 @@ WRITER_REWINDS = Counter(
     "back.",
     registry=REGISTRY,
 )
+QUARANTINED = Counter(
+    "ledger_quarantined_records",
+    "Records that this writer put into quarantine, by reason, repeats included.",
+    ["reason"],
+    registry=REGISTRY,
+)
+QUARANTINE_OPEN = Gauge(
+    "ledger_quarantine_open_records",
+    "Records in quarantine that nobody has replayed or dropped.",
+    registry=REGISTRY,
+)
+QUARANTINE_SHARE = Gauge(
+    "ledger_quarantine_share_ratio",
+    "Which part of the last 10,000 records that this writer read could not be kept.",
+    registry=REGISTRY,
+)
 PROGRESS_ENTRIES = Counter(
     "ledger_progress_entries",
     "Entries of the progress history decided by this process.",

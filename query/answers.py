@@ -77,14 +77,17 @@ def fill(
         out.position.index = position & INDEX_MAX
         record_time = out.record_time
         record_time.seconds, record_time.nanos = divmod(record_time_ns, 1_000_000_000)
-        flags = clock_flags(
+        if not event:
+            out.quarantined.CopyFrom(record.quarantined)
+        elif flags := clock_flags(
             read_event(event),
             scan_time_ns=record.scan_time_ns,
             send_time_ns=record.send_time_ns,
             record_time_ns=record_time_ns,
-        )
-        if flags:
+        ):
             out.marks.clock_flags.extend(flags)
+        if record.HasField("replayed_position"):
+            out.marks.replayed_position.CopyFrom(record.replayed_position)
         if entry.is_marked:
             _mark(out.marks, entry)
         if full:

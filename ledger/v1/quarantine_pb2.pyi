@@ -139,7 +139,7 @@ class QuarantinedRecord(_message.Message):
     message: _builtins.str
     """Required. The same in plain words. At most 1024 bytes."""
     value: _builtins.bytes
-    """Required. The record, byte for byte; of a longer one the beginning. At most 32768 bytes."""
+    """Required. The record, byte for byte; of a longer one the beginning. At most 20480 bytes."""
     value_bytes: _builtins.int
     """Required. How many bytes the record has."""
     value_sha256: _builtins.bytes
