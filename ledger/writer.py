@@ -250,9 +250,7 @@ class Writer:
                 f"was written with another number of partitions, or by another program.",
             )
             unfit.append(Unfit(first + at, rows[at].record, fault))
-        for at in reversed(strays):
-            del rows[at]
-        return rows
+        return [row for at, row in enumerate(rows) if at not in strays] if strays else rows
 
     async def _verify_forever(self) -> None:
         while True:
