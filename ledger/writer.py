@@ -81,7 +81,8 @@ class Writer:
         now_ns: Callable[[], int],
         steps_at_once: int = 1,
     ) -> None:
-        """`keeper` keeps rows in that store. `monotonic` gives seconds, `now_ns` nanoseconds since 1970-01-01T00:00:00Z.
+        """`keeper` keeps rows in that store. `monotonic` gives seconds, `now_ns` nanoseconds since
+        1970-01-01T00:00:00Z.
 
         `steps_at_once` is how many steps may be on their way: more than one where the store works
         in other processes, while this one reads on.
@@ -240,10 +241,10 @@ class Writer:
         self, rows: list[Row], partition: int, first: int, unfit: list[Unfit]
     ) -> list[Row]:
         """Give the rows that belong into this partition; put the others to what is unfit."""
-        partitions = self._log.identity.partitions
-        strays = [at for at, row in enumerate(rows) if partition_of(row[0], partitions) != partition]
+        count = self._log.identity.partitions
+        strays = [at for at, row in enumerate(rows) if partition_of(row[0], count) != partition]
         for at in strays:
-            home = partition_of(rows[at].tracking_key, partitions)
+            home = partition_of(rows[at].tracking_key, count)
             fault = Fault(
                 QuarantineReason.QUARANTINE_REASON_WRONG_PARTITION,
                 f"The record lies in partition {partition} and belongs into {home} by its key: it "
@@ -261,4 +262,3 @@ class Writer:
 
     async def _check(self, cell: MarkCell) -> None:
         await insist(lambda: check_mark(self._log, cell))
-

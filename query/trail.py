@@ -109,7 +109,7 @@ def trail_of(
     """
     versions: dict[_Identity, list[Entry]] = {}
     entries: list[Entry] = []
-    notices: list[Entry] = []
+    others: list[Entry] = []
     replayed: set[int] = set()
     corrections: list[tuple[Entry, _Identity]] = []
     for key, rows in keyed_rows:
@@ -117,8 +117,7 @@ def trail_of(
             record = read_record(value)
             event = record.event
             if not event:  # Another body, such as an alias: nothing that happened to the item.
-                if record.HasField("quarantined"):
-                    notices.append(Entry(order, record, value, event))
+                others.append(Entry(order, record, value, event))
                 continue
             if record.HasField("replayed_position"):
                 replayed.add(packed(record.replayed_position))
@@ -141,15 +140,13 @@ def trail_of(
                 corrections.append((entry, identity))
     if corrections:
         _mark_corrections(corrections, versions)
-    if notices:
-        entries += _standing(notices, replayed.union(entry.position for entry in entries))
+    if others:
+        entries += _notices(others, replayed.union(entry.position for entry in entries))
     entries.sort(key=attrgetter("order"))
     return entries
 
 
-def _is_copy(
-    known: list[Entry], order: bytes, record: LogRecord, value: bytes, count: int
-) -> bool:
+def _is_copy(known: list[Entry], order: bytes, record: LogRecord, value: bytes, count: int) -> bool:
     """Count a row as `count` copies of an entry where it is one. The lowest position stands for
     all.
     """
@@ -163,10 +160,11 @@ def _is_copy(
     return False
 
 
-def _standing(notices: Iterable[Entry], resolved: Collection[int]) -> Iterable[Entry]:
-    """Keep one notice for each record in quarantine that does not stand in the trail itself, be it
+def _notices(others: Iterable[Entry], resolved: Collection[int]) -> Iterable[Entry]:
+    """Give one notice for each record in quarantine that does not stand in the trail itself, be it
     by a replay, or because the store took its row after all.
     """
+    notices = [other for other in others if other.record.HasField("quarantined")]
     first: dict[int, Entry] = {}
     for notice in sorted(notices, key=attrgetter("position")):
         first.setdefault(packed(notice.record.quarantined.position), notice)

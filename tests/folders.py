@@ -39,6 +39,4 @@ async def opened(
 def writer_of(ledger: Folder, *, most: int = 100) -> Writer:
     """The writer of a folder, with real clocks; `most` is its share limit."""
     keeper = Keeper(ledger.log, ledger.quarantine, ledger.store, now_ns=time.time_ns, most=most)
-    return Writer(
-        ledger.log, ledger.store, keeper, monotonic=time.monotonic, now_ns=time.time_ns
-    )
+    return Writer(ledger.log, ledger.store, keeper, monotonic=time.monotonic, now_ns=time.time_ns)

@@ -70,9 +70,7 @@ class TestUnfitRecords:
                 [position] if key == bad.trail else []
             )
 
-    async def test_marks_stand_behind_it(
-        self, ledger: Folder, kind: Callable[[int], Bad]
-    ) -> None:
+    async def test_marks_stand_behind_it(self, ledger: Folder, kind: Callable[[int], Bad]) -> None:
         """A mark whose last record is unfit holds its hash, and the next writer goes on from it."""
         bad = kind(3)
         await put(ledger.log, bad)

@@ -87,7 +87,9 @@ class TestRestart:
     async def test_a_restart_begins_at_the_settled_mark(self, ledger: Folder) -> None:
         """Settled rows are not written again; rows that are only readable are."""
         await fill(ledger, range(20))
-        async with running(ledger.log, ledger.quarantine, FaultyStore(ledger.store, settle_after_s=0)):
+        async with running(
+            ledger.log, ledger.quarantine, FaultyStore(ledger.store, settle_after_s=0)
+        ):
             await caught_up(ledger, MarkKind.SETTLED)
         await fill(ledger, range(20, 27))
         async with running(ledger.log, ledger.quarantine, ledger.store):

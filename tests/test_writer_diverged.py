@@ -19,7 +19,6 @@ from tests.writing import (
     fill,
     ledger,
     mark_at,
-    marks,
     running,
     why_it_stops,
 )

@@ -21,7 +21,7 @@ PRINCIPALS: Final = {
 """Who the roles are, where nobody says otherwise. `query` never speaks to Kafka."""
 
 _DOES: Final[Mapping[str, Mapping[str, Sequence[str]]]] = {
-    SCANS_LOG: {"ingest": ("Write",), "writer": ("Read",)},
+    SCANS_LOG: {"ingest": ("Write",), "writer": ("Read", "Write")},
     RECEIPTS_LOG: {"ingest": ("Write",), "writer": ("Read",)},
     REFUSALS_LOG: {"ingest": ("Write",), "writer": ("Read",)},
     QUARANTINE_LOG: {"writer": ("Read", "Write")},

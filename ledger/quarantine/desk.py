@@ -176,4 +176,3 @@ def _refuse_unfit(item: Item, record: QuarantinedRecord) -> None:
 
 def _shown(position: int) -> str:
     return item_key(position).decode()
-

@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING, Final
 
 from ledger import metrics
 from ledger.errors import Diverged
-from ledger.quarantine.records import item_partition, packed_position, read_item
+from ledger.quarantine.records import item_partition, packed_position, read_said
 from ledger.v1.quarantine_pb2 import QuarantineAction
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from ledger.quarantine.records import Said
     from ledger.scan_log import ScanLog
     from ledger.v1.quarantine_pb2 import (
         QuarantinedRecord,
         QuarantineNote,
         QuarantineReason,
-        QuarantineRecord,
     )
 
 ITEMS_MAX: Final = 100_000
@@ -112,7 +112,7 @@ class Items:
         """Read the whole record of an item."""
         partition = item_partition(item.position, self._log.identity.partitions)
         [value] = await self._log.read(partition, item.index, 1)
-        return read_item(value).item
+        return read_said(value).record.item
 
     async def _read_on(self, partition: int) -> None:
         bounds = await self._log.bounds(partition)
@@ -127,14 +127,14 @@ class Items:
         while index < bounds.next:
             values = await self._log.read(partition, index, READ_RECORDS)
             for value in values:
-                self._take(read_item(value), index)
+                self._take(read_said(value), index)
                 index += 1
             self._next[partition] = index
 
-    def _take(self, record: QuarantineRecord, index: int) -> None:
+    def _take(self, said: Said, index: int) -> None:
+        position, record = said
         if record.HasField("item"):
             found = record.item
-            position = packed_position(found.position)
             # A second one is the same record again, after a crash: it changes nothing.
             self._items.setdefault(
                 position,
@@ -150,7 +150,7 @@ class Items:
                 ),
             )
         elif record.HasField("note"):
-            item = self._items.get(packed_position(record.note.position))
+            item = self._items.get(position)
             if item is not None:
                 _apply(record.note, record.time_ns, item)
 

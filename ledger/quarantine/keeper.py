@@ -22,8 +22,7 @@ from ledger.quarantine.records import (
     item_key,
     item_of,
     item_partition,
-    packed_position,
-    read_item,
+    read_said,
     stub_bytes,
     stub_of,
     stub_row,
@@ -37,7 +36,6 @@ if TYPE_CHECKING:
 
     from ledger.scan_log import ScanLog
     from ledger.trail_store import Row, TrailStore
-    from ledger.v1.quarantine_pb2 import QuarantineRecord
 
 logger = logging.getLogger(__name__)
 
@@ -190,17 +188,12 @@ class Keeper:
 
     async def _last_positions(self) -> AsyncIterator[int]:
         for partition in range(self._quarantine.identity.partitions):
-            async for record in tail_of(self._quarantine, partition, LOOK_BACK_RECORDS):
-                if record.HasField("item"):
-                    yield packed_position(record.item.position)
-
-
-async def tail_of(log: ScanLog, partition: int, most: int) -> AsyncIterator[QuarantineRecord]:
-    """Read the last records of a partition of the log `quarantine`."""
-    bounds = await insist(lambda: log.bounds(partition))
-    index = max(bounds.first, bounds.next - most)
-    while index < bounds.next:
-        values = await insist(lambda: log.read(partition, index, bounds.next - index))  # noqa: B023
-        for value in values:
-            yield read_item(value)
-        index += len(values)
+            bounds = await insist(partial(self._quarantine.bounds, partition))
+            index = max(bounds.first, bounds.next - LOOK_BACK_RECORDS)
+            while index < bounds.next:
+                read = partial(self._quarantine.read, partition, index, bounds.next - index)
+                values = await insist(read)
+                for said in map(read_said, values):
+                    if said.record.HasField("item"):
+                        yield said.position
+                index += len(values)

@@ -7,12 +7,11 @@ function of the record, its position and the reason: whoever writes it writes th
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from google.protobuf.message import DecodeError
 
 from ledger.codec import Fault, is_key, is_time
-from ledger.errors import Diverged
 from ledger.event import EVENT_ID_BYTES, order_key
 from ledger.numbers import partition_of
 from ledger.position import SCANS_LOG, pack_position, unpack_position
@@ -72,16 +71,24 @@ def note_of(note: QuarantineNote, *, time_ns: int) -> bytes:
     return QuarantineRecord(note=note, time_ns=time_ns).SerializeToString()
 
 
-def read_item(value: bytes) -> QuarantineRecord:
-    """Parse a record of the log `quarantine`. Raises Diverged for bytes that are none."""
+class Said(NamedTuple):
+    """What a record of the log `quarantine` says, and of which position."""
+
+    position: int
+    """As one number; 0 where it says nothing that is understood."""
+    record: QuarantineRecord
+
+
+def read_said(value: bytes) -> Said:
+    """Read a record of the log `quarantine`. What somebody else wrote there is passed over: it must
+    not stop a writer.
+    """
     try:
         record = QuarantineRecord.FromString(value)
-    except DecodeError as error:
-        raise Diverged(
-            f"A record of {len(value)} bytes in the log `quarantine` cannot be read: {error}.",
-            reason="QUARANTINE_UNREADABLE",
-        ) from error
-    return record
+        body = record.note if record.HasField("note") else record.item
+        return Said(packed_position(body.position), record)
+    except (DecodeError, ValueError):
+        return Said(0, QuarantineRecord())
 
 
 def item_key(position: int) -> bytes:
@@ -151,9 +158,7 @@ def record_time_of(value: bytes) -> int:
 def wire_position(position: int) -> Position:
     """Write a position of the log `scans` that is one number."""
     at = unpack_position(position)
-    return Position(
-        log=SCANS_LOG, generation=at.generation, partition=at.partition, index=at.index
-    )
+    return Position(log=SCANS_LOG, generation=at.generation, partition=at.partition, index=at.index)
 
 
 def packed_position(position: Position) -> int:

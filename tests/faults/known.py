@@ -37,8 +37,8 @@ def known(number: int, *, partitions: int, padding: int = 40) -> Known:
         record_time_ns=SCAN_TIME_NS + number,
         principal="anonymous",
     )
-    event = ScanEvent(raw_barcode=b"event %d " % number + b"." * padding)
-    value = make(event.SerializeToString(), key, SCAN_TIME_NS + number // 3, event_id, number + 1, b"")
+    event = ScanEvent(raw_barcode=b"event %d " % number + b"." * padding).SerializeToString()
+    value = make(event, key, SCAN_TIME_NS + number // 3, event_id, number + 1, b"")
     return Known(partition_of(key, partitions), key, value)
 
 

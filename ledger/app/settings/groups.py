@@ -15,9 +15,14 @@ class Group(NamedTuple):
 
 
 GROUPS: Final = (
-    Group("asking and sending", ("send", "trail", "watch", "progress"), ("server",)),
+    Group(
+        "asking and sending",
+        ("send", "trail", "watch", "progress", "quarantine", "jobs"),
+        ("server",),
+    ),
     Group("taking gRPC", ("up", "ingest", "query"), ("listen",)),
     Group("sharing a port", ("ingest", "query"), ("share_port",)),
+    Group("operating", ("up", "writer"), ("operator_listen", "quarantine_most")),
     Group(
         "every process that serves",
         ("up", "ingest", "writer", "query"),
