@@ -116,11 +116,11 @@ def trail_of(
         for order, value in rows:
             record = read_record(value)
             event = record.event
+            if record.HasField("replayed_position"):
+                replayed.add(packed(record.replayed_position))
             if not event:  # Another body, such as an alias: nothing that happened to the item.
                 others.append(Entry(order, record, value, event))
                 continue
-            if record.HasField("replayed_position"):
-                replayed.add(packed(record.replayed_position))
             identity = (key, record.source_id, order[8:GROUP_BYTES])
             known = versions.get(identity)
             more = copies.get(order, 0)

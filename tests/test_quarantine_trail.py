@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ledger.codec import Fault
+from ledger.codec import Fault, read_record
+from ledger.numbers import partition_of
 from ledger.position import Position, pack_position
 from ledger.quarantine.records import (
     Unfit,
@@ -38,8 +39,6 @@ def record_of(shelf: Shelf, arrival: Arrival) -> bytes:
 
 def place_for(shelf: Shelf, value_row: Row) -> int:
     """Take the next position in the partition of a key."""
-    from ledger.numbers import partition_of
-
     partition = partition_of(value_row.tracking_key, PARTITIONS)
     index = shelf.next_index[partition]
     shelf.next_index[partition] += 1
@@ -60,8 +59,6 @@ async def quarantine(shelf: Shelf, name: str, **fields: object) -> tuple[int, by
 
 async def replay(shelf: Shelf, position: int, value: bytes) -> int:
     """Do what a replay and then a writer do."""
-    from ledger.codec import read_record
-
     replayed = replay_of(value, position)
     record = read_record(replayed)
     new = place_for(shelf, row_of(record, replayed, position))
@@ -141,8 +138,6 @@ async def test_replays_are_copies_of_one_event(tmp_path: Path, copies: int) -> N
 
 async def test_a_row_that_is_there_after_all_needs_no_notice(tmp_path: Path) -> None:
     """Where the store took the row in the end, the stub beside it says nothing."""
-    from ledger.codec import read_record
-
     async with asked(tmp_path / "ledger") as door:
         position, value = await quarantine(door.shelf, "a")
         await door.shelf.store.put([row_of(read_record(value), value, position)])

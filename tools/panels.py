@@ -90,6 +90,14 @@ ROWS: Final = (
         ),
     ),
     Row(
+        "Quarantine",
+        (
+            Panel("QUARANTINED", "Records put into quarantine", "cps"),
+            Panel("QUARANTINE_OPEN", "Open in quarantine", "short", MAX),
+            Panel("QUARANTINE_SHARE", "Share of what was read last", "percentunit"),
+        ),
+    ),
+    Row(
         "Trails out",
         (
             Panel("QUERY_SECONDS", "From a request to its answer", "s"),

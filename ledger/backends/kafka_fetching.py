@@ -99,13 +99,11 @@ class Fetching:
         cluster: KafkaCluster,
         topic: str,
         *,
-        record_bytes_max: int,
         on_change: Callable[[], None],
         monotonic: Callable[[], float],
     ) -> None:
         """`on_change` is called when it is worth to look again."""
         self._topic = topic
-        self._record_bytes_max = record_bytes_max
         self._link = KafkaLink(cluster, topic)
         self._on_change = on_change
         self._monotonic = monotonic
@@ -223,7 +221,7 @@ class Fetching:
             self._note_silence([partition], for_code(code).__name__)
             return False
         elif data:
-            batches = read_batches(data, partition, place, record_bytes_max=self._record_bytes_max)
+            batches = read_batches(data, partition, place)
             self._answers[partition] = _Answer(batches)
         self._note_answer([partition])
         return True

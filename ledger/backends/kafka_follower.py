@@ -66,7 +66,6 @@ class KafkaFollower:
         self._fetching = Fetching(
             cluster,
             self._topic,
-            record_bytes_max=identity.record_bytes_max,
             on_change=self.wake,
             monotonic=monotonic,
         )

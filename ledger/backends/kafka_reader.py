@@ -55,7 +55,7 @@ class KafkaReader:
     def __init__(
         self, cluster: KafkaCluster, topic: str, *, log: str, record_bytes_max: int
     ) -> None:
-        """`log` is its name for people."""
+        """`log` is its name for people; `record_bytes_max` is what is asked for at least."""
         self._record_bytes_max = record_bytes_max
         self._link = KafkaLink(cluster, topic)
         self._topic = topic
@@ -120,8 +120,7 @@ class KafkaReader:
 
     async def _read_some(self, partition: int, index: int, max_records: int) -> list[bytes]:
         """Read what one fetch gives; nothing where there is nothing at that index."""
-        most = self._record_bytes_max
-        wanted = min(max_records * most, READ_BYTES_MAX)
+        wanted = min(max_records * self._record_bytes_max, READ_BYTES_MAX)
 
         async def ask(client: AIOKafkaClient, node: int) -> Fetched:
             places = [(partition, index, wanted)]
@@ -135,7 +134,7 @@ class KafkaReader:
 
         fetched = await self._insist(partition, ask)
         values: list[bytes] = []
-        for batch in read_batches(fetched.data, partition, index, record_bytes_max=most):
+        for batch in read_batches(fetched.data, partition, index):
             values += batch
             if len(values) >= max_records:
                 break

@@ -114,7 +114,7 @@ class Desk:
             return await self._note(item, QuarantineNote(action=action, by=by, why=why))
 
     async def _find(self, position: int) -> Item:
-        item = (await self.items()).get(position)
+        item = await self._items.catch_up_with(position)
         if item is None:
             raise NotPossibleNow(
                 f"There is no record {_shown(position)} in quarantine. `parcel-ledger quarantine "

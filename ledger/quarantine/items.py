@@ -78,7 +78,7 @@ class Item:
 
 
 class Items:
-    """All items. `catch_up` before anything else."""
+    """All items, as of the last time that they were caught up with."""
 
     def __init__(self, log: ScanLog) -> None:
         """`log` is the log `quarantine`."""
@@ -90,19 +90,20 @@ class Items:
     async def catch_up(self) -> None:
         """Read what came since the last time. Raises Busy or Uncertain where the log is away."""
         async with self._catching_up:
-            for partition in range(len(self._next)):
-                await self._read_on(partition)
+            await asyncio.gather(*map(self._read_on, range(len(self._next))))
             self._forget()
         metrics.QUARANTINE_OPEN.set(self.open_count)
+
+    async def catch_up_with(self, position: int) -> Item | None:
+        """Read what came about one item, and find it."""
+        async with self._catching_up:
+            await self._read_on(item_partition(position, len(self._next)))
+        return self._items.get(position)
 
     @property
     def open_count(self) -> int:
         """How many nobody has done anything about."""
         return sum(item.state is State.OPEN for item in self._items.values())
-
-    def get(self, position: int) -> Item | None:
-        """Find one by where its record lies."""
-        return self._items.get(position)
 
     def all(self) -> Sequence[Item]:
         """Give all, in the order in which they came into quarantine."""

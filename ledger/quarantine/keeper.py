@@ -6,6 +6,7 @@ second item for a position is the same item, and a stub is always the same bytes
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -32,7 +33,7 @@ from ledger.v1.log_record_pb2 import LogRecord
 from ledger.v1.quarantine_pb2 import QuarantineReason
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from ledger.scan_log import ScanLog
     from ledger.trail_store import Row, TrailStore
@@ -77,7 +78,9 @@ class Keeper:
         Without it a writer that is started again and again would quarantine again what it has not
         marked, and the share limit would let through as much each time.
         """
-        self._known = {position async for position in self._last_positions()}
+        partitions = range(self._quarantine.identity.partitions)
+        found = await asyncio.gather(*map(self._last_positions, partitions))
+        self._known = set().union(*found)
         each = WINDOW_RECORDS // max(1, len(starts))
         generation = self._scans.identity.generation
         unfit = 0
@@ -186,14 +189,14 @@ class Keeper:
         )
         return any(row.order.startswith(start) for row in found.rows)
 
-    async def _last_positions(self) -> AsyncIterator[int]:
-        for partition in range(self._quarantine.identity.partitions):
-            bounds = await insist(partial(self._quarantine.bounds, partition))
-            index = max(bounds.first, bounds.next - LOOK_BACK_RECORDS)
-            while index < bounds.next:
-                read = partial(self._quarantine.read, partition, index, bounds.next - index)
-                values = await insist(read)
-                for said in map(read_said, values):
-                    if said.record.HasField("item"):
-                        yield said.position
-                index += len(values)
+    async def _last_positions(self, partition: int) -> set[int]:
+        """Read which records the end of a partition of the quarantine speaks of."""
+        found: set[int] = set()
+        bounds = await insist(partial(self._quarantine.bounds, partition))
+        index = max(bounds.first, bounds.next - LOOK_BACK_RECORDS)
+        while index < bounds.next:
+            read = partial(self._quarantine.read, partition, index, bounds.next - index)
+            values = await insist(read)
+            found.update(said.position for said in map(read_said, values))
+            index += len(values)
+        return found

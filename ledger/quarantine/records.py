@@ -125,6 +125,8 @@ def stub_of(unfit: Unfit) -> LogRecord | None:
     )
     if len(record.source_id.encode()) <= SOURCE_BYTES_MAX:
         stub.source_id = record.source_id
+    if record.HasField("replayed_position"):  # Its notice takes the place of the earlier one.
+        stub.replayed_position.CopyFrom(record.replayed_position)
     return stub
 
 

@@ -39,9 +39,10 @@ class Share:
         self._add(_Part(records, unfit))
 
     def count(self, records: int, unfit: int) -> None:
-        """Count what was read. Raises Diverged where too much of it is unfit."""
+        """Count what was read. Raises Diverged where it brings too much that is unfit."""
         self._add(_Part(records, unfit))
-        if self._unfit > self._most:
+        # Good records go on whatever came before them: the limit may be a lower one by now.
+        if unfit and self._unfit > self._most:
             raise Diverged(
                 f"{self._unfit} of the last {self._records:,} records cannot be kept, more than "
                 f"the {self._most} of {WINDOW_RECORDS:,} that may go into quarantine: this is a "
