@@ -177,16 +177,15 @@ class Writer:
         rows: list[Row] = []
         unfit: list[Unfit] = []
         marks = [await self._read_run(run, rows, unfit) for run in runs]
-        self._keeper.count(sum(len(run.values) for run in runs), len(unfit))
+        self._keeper.count(sum(len(run.values) for run in runs), unfit)
         return _Step(rows, unfit, marks)
 
     async def _keep(self, step: _Step, before: asyncio.Task[None] | None) -> None:
         """Keep the rows, then mark, once the step before has marked."""
         rows, unfit, marks = step
-        if unfit:
-            rows = [*rows, *await self._keeper.keep(unfit)]
-        if rows:
-            await self._keeper.put(rows)
+        stubs = await self._keeper.keep(unfit) if unfit else []
+        if rows or stubs:
+            await self._keeper.put([*rows, *stubs] if stubs else rows)
         if before is not None:
             await asyncio.wait([before])
             before.result()
@@ -242,8 +241,8 @@ class Writer:
     ) -> list[Row]:
         """Give the rows that belong into this partition; put the others to what is unfit."""
         count = self._log.identity.partitions
-        strays = [at for at, row in enumerate(rows) if partition_of(row[0], count) != partition]
-        for at in strays:
+        strays = {at for at, row in enumerate(rows) if partition_of(row[0], count) != partition}
+        for at in sorted(strays):
             home = partition_of(rows[at].tracking_key, count)
             fault = Fault(
                 QuarantineReason.QUARANTINE_REASON_WRONG_PARTITION,

@@ -42,3 +42,10 @@ def test_a_row_that_the_store_refused_counts_once() -> None:
 
     with pytest.raises(Diverged):
         share.count(0, 1)
+
+
+def test_a_limit_of_all_is_none() -> None:
+    """Whoever lets through as many as there are has no limit."""
+    share = Share(WINDOW_RECORDS)
+    for _ in range(20):
+        share.count(4_000, 4_000)

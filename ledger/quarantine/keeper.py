@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from ledger import metrics
 from ledger.codec import Fault
-from ledger.errors import NotPossibleNow, Refused
+from ledger.errors import Diverged, NotPossibleNow, Refused
 from ledger.event import split_order
 from ledger.insist import insist
 from ledger.numbers import partition_of
@@ -44,6 +44,9 @@ LOOK_BACK_RECORDS: Final = 1_000
 """Records at the end of each partition of the quarantine that a writer reads when it starts: ten
 times what the share limit lets through by default.
 """
+
+TOLD_MAX: Final = 10
+"""Records that are named in the log when there are too many: they have one fault in common."""
 
 _STORE_REFUSED = QuarantineReason.QUARANTINE_REASON_STORE_REFUSED
 _WRONG_PARTITION = QuarantineReason.QUARANTINE_REASON_WRONG_PARTITION
@@ -90,12 +93,18 @@ class Keeper:
             unfit += at.generation == generation and start - each <= at.index < start
         self._share.begin(sum(min(start, each) for start in starts.values()), unfit)
 
-    def count(self, records: int, unfit: int) -> None:
+    def count(self, records: int, unfit: Sequence[Unfit]) -> None:
         """Count what was read, in the order of reading and before any of it is kept.
 
         Raises Diverged where too much of it is unfit: nothing of that step is kept or marked then.
         """
-        self._share.count(records, unfit)
+        try:
+            self._share.count(records, len(unfit))
+        except Diverged:
+            # They are in no quarantine where a person could look at them.
+            for one in unfit[:TOLD_MAX]:
+                logger.error("a record cannot be kept", extra=_words(one))
+            raise
 
     async def keep(self, unfit: Sequence[Unfit]) -> list[Row]:
         """Put unfit records into quarantine for good; return the stubs to put with other rows.
@@ -153,7 +162,7 @@ class Keeper:
         try:
             await insist(lambda: self._store.put([row]))
         except Refused:
-            self.count(0, 1)
+            self.count(0, [unfit])
             await self.keep([unfit])
 
     async def _append_items(self, unfit: Sequence[Unfit]) -> None:
@@ -163,12 +172,9 @@ class Keeper:
             key, value = item_key(one.position), item_of(one, time_ns=self._now_ns())
             append = partial(self._quarantine.append, partition, [key], [value])
             await insist(append)
-            reason = QuarantineReason.Name(one.fault.reason).removeprefix("QUARANTINE_REASON_")
-            metrics.QUARANTINED.labels(reason).inc()
-            logger.warning(
-                "a record was put into quarantine",
-                extra={"position": key.decode(), "reason": reason, "why": one.fault.message},
-            )
+            words = _words(one)
+            metrics.QUARANTINED.labels(words["reason"]).inc()
+            logger.warning("a record was put into quarantine", extra=words)
 
     async def _append_stub(self, stub: LogRecord, unfit: Unfit) -> None:
         """Append a stub to the log `scans`, into the partition of its trail.
@@ -200,3 +206,10 @@ class Keeper:
             found.update(said.position for said in map(read_said, values))
             index += len(values)
         return found
+
+
+def _words(unfit: Unfit) -> dict[str, str]:
+    """Say of a record, for the log, where it is and why it is unfit."""
+    reason = QuarantineReason.Name(unfit.fault.reason).removeprefix("QUARANTINE_REASON_")
+    position = item_key(unfit.position).decode()
+    return {"position": position, "reason": reason, "why": unfit.fault.message}

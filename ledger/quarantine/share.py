@@ -27,7 +27,9 @@ class Share:
     """What one writer has read of late, and how much of it was unfit."""
 
     def __init__(self, most: int) -> None:
-        """`most` unfit records of the last WINDOW_RECORDS are let through."""
+        """`most` unfit records of the last WINDOW_RECORDS are let through; all of them where it is
+        as many.
+        """
         self._most = most
         self._parts: deque[_Part] = deque()
         self._records = self._unfit = 0
@@ -42,7 +44,7 @@ class Share:
         """Count what was read. Raises Diverged where it brings too much that is unfit."""
         self._add(_Part(records, unfit))
         # Good records go on whatever came before them: the limit may be a lower one by now.
-        if unfit and self._unfit > self._most:
+        if unfit and self._unfit > self._most and self._most < WINDOW_RECORDS:
             raise Diverged(
                 f"{self._unfit} of the last {self._records:,} records cannot be kept, more than "
                 f"the {self._most} of {WINDOW_RECORDS:,} that may go into quarantine: this is a "
