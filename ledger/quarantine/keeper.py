@@ -103,7 +103,7 @@ class Keeper:
         except Diverged:
             # They are in no quarantine where a person could look at them.
             for one in unfit[:TOLD_MAX]:
-                logger.error("a record cannot be kept", extra=_words(one))
+                logger.warning("a record cannot be kept", extra=_words(one))
             raise
 
     async def keep(self, unfit: Sequence[Unfit]) -> list[Row]:
