@@ -92,6 +92,13 @@ def trail(ledger: LedgerProcess, number: str) -> list[dict[str, object]]:
     return list(json.loads(said.answer)["entries"])
 
 
+def as_of_last(ledger: LedgerProcess, number: str) -> tuple[str, str]:
+    """The last moment of the progress history, and a trail as of it."""
+    said = ask(ledger, "progress", "--json")
+    moment = str(json.loads(said.answer).get("history_time", "1970-01-01T00:00:00Z"))
+    return moment, ask(ledger, "trail", number, "--as-of", moment).answer
+
+
 def wait(until: object) -> None:
     """Wait until something is so."""
     assert callable(until)
@@ -110,8 +117,8 @@ def test_an_operator_looks_after_what_could_not_be_kept(tmp_path: Path) -> None:
         shown = ask(ledger, "trail", ONE).answer
         told = ask(ledger, "quarantine", "list").answer
         one = ask(ledger, "quarantine", "show", bad_event)
-        before = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 2))
-        time.sleep(9)  # Until that moment is settled, and in the progress history.
+        wait(lambda: "1 in quarantine" in as_of_last(ledger, ONE)[1])
+        before, _ = as_of_last(ledger, ONE)
 
         replayed = ask(ledger, "quarantine", "replay", astray, "--why", "wrong count")
         again = ask(ledger, "quarantine", "replay", astray)

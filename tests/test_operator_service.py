@@ -72,7 +72,8 @@ class TestList:
         """Pages of any size are the whole list, and the last one alone has no token."""
         async with operated(tmp_path) as door:
             whole = await door.stub.ListQuarantined(pb.ListQuarantinedRequest())
-            seen, token = [], ""
+            seen: list[pb.QuarantineItem] = []
+            token = ""
             while True:
                 page = await door.stub.ListQuarantined(
                     pb.ListQuarantinedRequest(page_size=3, page_token=token)

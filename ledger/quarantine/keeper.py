@@ -203,7 +203,8 @@ class Keeper:
         while index < bounds.next:
             read = partial(self._quarantine.read, partition, index, bounds.next - index)
             values = await insist(read)
-            found.update(said.position for said in map(read_said, values))
+            said = map(read_said, values)
+            found.update(one.position for one in said if one.record.HasField("item"))
             index += len(values)
         return found
 
