@@ -44,6 +44,8 @@ class Batcher:
         self._log = log
         self._limits = limits
         self._monotonic = monotonic
+        self._shown_pending = INGEST_PENDING_BYTES.labels(log.identity.name)
+        self._append_seconds = LOG_APPEND_SECONDS.labels(log.identity.name)
         self._waiting: dict[int, list[tuple[_Ticket, Group]]] = {}
         self._records = 0
         self._pending_bytes = 0
@@ -119,7 +121,7 @@ class Batcher:
                     self._flushes += 1
                     flushes.create_task(self._flush(self._take()))
         except BaseExceptionGroup as group:
-            raise _first_of(group) from group
+            raise first_of(group) from group
         finally:
             self._stopped = True
             while self._waiting:
@@ -169,7 +171,7 @@ class Batcher:
             self._flushes -= 1
             if not self._flushes:
                 self._worth_it.set()
-            INGEST_PENDING_BYTES.set(self._pending_bytes)
+            self._shown_pending.set(self._pending_bytes)
 
     async def _append(self, chunk: _Chunk) -> None:
         began_s = self._monotonic()
@@ -187,7 +189,7 @@ class Batcher:
         else:
             self._settle(chunk, first, None)
         finally:
-            LOG_APPEND_SECONDS.observe(self._monotonic() - began_s)
+            self._append_seconds.observe(self._monotonic() - began_s)
 
     def _settle(self, chunk: _Chunk, first: int, error: Busy | Uncertain | None) -> None:
         """Tell the outcome to all whose records are in the chunk."""
@@ -274,10 +276,10 @@ def _halves(group: Group) -> tuple[Group, Group]:
     )
 
 
-def _first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
+def first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
     """Give the first error inside of groups of errors: the others follow from it."""
     first = group.exceptions[0]
-    return _first_of(first) if isinstance(first, BaseExceptionGroup) else first
+    return first_of(first) if isinstance(first, BaseExceptionGroup) else first
 
 
 def _not_taken() -> Busy:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ingest.admission import admit
 from ingest.limits import ENDING_RETRY_S, RECORD_OVERHEAD_BYTES
+from ingest.receipt_making import Numbered
 from ingest.results import all_again, result_of
 from ledger.metrics import (
     INGEST_ACK_SECONDS,
@@ -26,9 +27,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ingest.batcher import Batcher, Outcome
+    from ingest.receipts import Receipts
+    from ingest.recent import Hint, Source
+    from ingest.refusals import Kept, Refusals
     from ingest.results import Again
+    from ledger.errors import LedgerError
     from ledger.scan_log import LogIdentity
-    from ledger.v1.ingest_service_pb2 import BatchResult, Refusal
+    from ledger.v1.ingest_service_pb2 import BatchResult, Refusal, SourceProgress
     from ledger.v1.raw_pb2 import RawBatch
 
 PRINCIPAL: Final = "anonymous"
@@ -51,14 +56,25 @@ class Taken(NamedTuple):
 
     batch_number: int
     scans: int
-    refusals: Sequence[Refusal]
-    outcomes: asyncio.Future[list[Outcome]] | None
-    """None where nothing was submitted."""
-
-    again: Again | None
+    arrived_s: float
+    again: Again | None = None
     """Why all of it is to be sent again, where it is."""
 
-    arrived_s: float
+    outcomes: asyncio.Future[list[Outcome]] | None = None
+    """None where nothing was submitted."""
+
+    refusals: Sequence[Refusal] = ()
+    kept: Kept | None = None
+    """What becomes of the refused scans, where there are any and somebody keeps them."""
+
+    numbered: Numbered | None = None
+    """What its receipt is made of, where it gets one."""
+
+    @property
+    def nothing_happened(self) -> LedgerError | None:
+        """Why nothing happened to any scan, where all were refused and beyond a limit of that."""
+        over = self.kept.over if self.kept is not None else None
+        return over.error if over is not None and len(over.indexes) == self.scans else None
 
 
 class Intake:
@@ -68,6 +84,8 @@ class Intake:
         self,
         identity: LogIdentity,
         batcher: Batcher,
+        refusals: Refusals | None,
+        receipts: Receipts | None,
         *,
         now_ns: Callable[[], int],
         monotonic: Callable[[], float],
@@ -75,6 +93,8 @@ class Intake:
         self.identity = identity
         self.now_ns = now_ns
         self.batcher = batcher
+        self._refusals = refusals
+        self._receipts = receipts
         self.is_draining = False
         """Set when the server is about to end: then every batch is to be sent again."""
 
@@ -92,18 +112,37 @@ class Intake:
         number, count = batch.batch_number, len(batch.scans)
         if self.is_draining or not is_open:
             again = _DRAINING if self.is_draining else _NOT_OPEN
-            return Taken(number, count, (), None, again, arrived_s)
+            return Taken(number, count, arrived_s, again)
+        now_ns = self.now_ns()
         admitted = admit(
-            batch,
-            partitions=self.identity.partitions,
-            now_ns=self.now_ns(),
-            principal=PRINCIPAL,
+            batch, partitions=self.identity.partitions, now_ns=now_ns, principal=PRINCIPAL
         )
-        outcomes = None
+        outcomes = kept = numbered = None
         if admitted.groups:
             size = message_bytes + count * RECORD_OVERHEAD_BYTES
             outcomes = self.batcher.submit(admitted.groups, size)
-        return Taken(number, count, admitted.refusals, outcomes, None, arrived_s)
+        if admitted.refusals and self._refusals is not None:
+            kept = self._refusals.keep(batch, admitted.refusals, now_ns=now_ns, principal=PRINCIPAL)
+        if batch.first_sequence and self._receipts is not None:
+            numbered = Numbered(
+                batch.source_id,
+                batch.spool_id,
+                batch.first_sequence,
+                count,
+                batch.minted_through,
+                admitted.groups,
+                PRINCIPAL,
+            )
+        return Taken(number, count, arrived_s, None, outcomes, admitted.refusals, kept, numbered)
+
+    def hear(self, sources: Sequence[SourceProgress]) -> None:
+        """Take what sources say of themselves."""
+        if self._receipts is not None:
+            self._receipts.hear(sources, principal=PRINCIPAL)
+
+    def hint(self, source: Source) -> Hint | None:
+        """Tell what is known of a source, where anything is."""
+        return None if self._receipts is None else self._receipts.hint(source)
 
     def validate(self, batch: RawBatch) -> BatchResult:
         """Say which scans of a batch would be refused. Nothing is recorded."""
@@ -124,15 +163,24 @@ class Intake:
                 taken.scans, taken.again, batch_number=taken.batch_number, now_ns=self.now_ns()
             )
         else:
+            outcomes = () if taken.outcomes is None else await taken.outcomes
+            # If we crash before the refused scans are kept, the sender was told nothing, and sends
+            # all of it again: good scans become copies that trails collapse, refused ones are
+            # kept twice.
+            not_kept = () if taken.kept is None else await taken.kept.not_kept()
             result = result_of(
                 taken.scans,
                 taken.refusals,
-                () if taken.outcomes is None else await taken.outcomes,
+                outcomes,
+                not_kept=not_kept,
                 generation=self.identity.generation,
                 batch_number=taken.batch_number,
                 now_ns=self.now_ns(),
             )
         self._count(result, taken)
+        if taken.numbered is not None and self._receipts is not None:
+            # If we crash before the receipt is written, the records tell what it would have told.
+            self._receipts.note(taken.numbered, result)
         return result
 
     def _count(self, result: BatchResult, taken: Taken) -> None:

@@ -133,6 +133,59 @@ that goes well.
 ENDING_RETRY_S: Final = 1.0
 """Seconds to wait where the server ends: the time of a restart."""
 
+REFUSED_EVENT_BYTES_MAX: Final = 64 << 10
+"""Bytes of a refused event that are kept: eight times the largest good one. Of a longer one its
+first bytes, its length and its hash are.
+"""
+
+REFUSALS_PER_MINUTE_MAX: Final = 1_000
+"""Refused scans of one source that are kept in a minute: a hand scanner makes some tens, a sorter
+with a broken camera some hundreds. Beyond it they are to be sent again later, which slows the
+source down until somebody sees to it.
+"""
+
+REFUSING_SOURCES_MAX: Final = 10_000
+"""Sources whose refused scans are counted. Some 200 bytes each."""
+
+REFUSALS_PENDING_BYTES_MAX: Final = 4 << 20
+"""Bytes of refused scans that wait to be kept, of all sources."""
+
+REFUSALS_FLUSH_BYTES_MAX: Final = 2 << 20
+"""Bytes with which a flush of refused scans is full; one is on its way at a time. With one more
+append it is less than what a log beside `scans` takes without being busy.
+"""
+
+RECEIPTS_LINGER_S: Final = 0.2
+"""Shortest time in seconds from one record of receipts to the next of its partition: with 32
+partitions 160 records a second at most, and on an idle ledger five syncs a second at most.
+"""
+
+RECEIPTS_REST_S: Final = 1.0
+"""Seconds until receipts that could not be written are tried again."""
+
+RECEIPTS_WAITING_MAX: Final = 20_000
+"""Receipts that wait to be written. Beyond it those of one source are made into one. Some 300 bytes
+each, and more where a source has many gaps.
+"""
+
+NOTED_SCANS_MAX: Final = 40_000
+"""Scans of results whose receipt is not made yet: they keep their records in memory, some 20 MB.
+Beyond it receipts are made at once.
+"""
+
+RECENT_SOURCES_MAX: Final = 20_000
+"""Sources of which is remembered what they were told. Some 700 bytes each."""
+
+RECENT_CONTENTS_MAX: Final = 1_000_000
+"""Scans whose content is remembered, by four bytes each, so that two senders with one spool are
+found: those of the last minute at full speed.
+"""
+
+WORD_S: Final = 60.0
+"""Seconds after which a source's word that says nothing new is written down again: it shows that
+the source lives.
+"""
+
 RECORD_OVERHEAD_BYTES: Final = 200
 """What a scan takes in memory beside its bytes: the envelope, and Python's objects for it."""
 
@@ -153,3 +206,12 @@ class IngestLimits:
     sources_max: int = SOURCES_MAX
     states_waiting_max: int = STATES_WAITING_MAX
     busy_retry_s: float = BUSY_RETRY_S
+    receipts_linger_s: float = RECEIPTS_LINGER_S
+    receipts_rest_s: float = RECEIPTS_REST_S
+    receipts_waiting_max: int = RECEIPTS_WAITING_MAX
+    noted_scans_max: int = NOTED_SCANS_MAX
+    recent_sources_max: int = RECENT_SOURCES_MAX
+    recent_contents_max: int = RECENT_CONTENTS_MAX
+    word_s: float = WORD_S
+    refusals_per_minute_max: int = REFUSALS_PER_MINUTE_MAX
+    refusing_sources_max: int = REFUSING_SOURCES_MAX

@@ -32,19 +32,24 @@ def result_of(
     refusals: Sequence[Refusal],
     outcomes: Sequence[Outcome],
     *,
+    not_kept: Sequence[Outcome] = (),
     generation: int,
     batch_number: int,
     now_ns: int,
 ) -> BatchResult:
     """Say what became of a batch of `count` scans. Refusals and outcomes together name all that was
-    to be recorded: without outcomes nothing is durable.
+    to be recorded: without outcomes nothing is durable. `not_kept` are refused scans that nobody
+    keeps: no refusal yet, but to be sent again.
     """
+    if not_kept:
+        unkept = {index for outcome in not_kept for index in outcome.indexes}
+        refusals = [refusal for refusal in refusals if refusal.index not in unkept]
     result = BatchResult(batch_number=batch_number, refusals=refusals)
     result.server_time.FromNanoseconds(now_ns)
-    if outcomes and not refusals and not any(outcome.error for outcome in outcomes):
+    if outcomes and not (refusals or not_kept or any(outcome.error for outcome in outcomes)):
         result.durable.add(last=count - 1)
     else:
-        _list_ranges(result, count, outcomes)
+        _list_ranges(result, count, (*outcomes, *not_kept))
     highest: dict[int, int] = {}
     for outcome in outcomes:
         if outcome.error is None and outcome.last_index >= highest.get(outcome.partition, 0):

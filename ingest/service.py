@@ -13,9 +13,11 @@ import grpc
 from google.protobuf.message import DecodeError
 
 from ingest.admission import check_batch
-from ingest.batcher import Batcher
+from ingest.batcher import Batcher, first_of
 from ingest.intake import Intake
 from ingest.limits import MESSAGE_BYTES_MAX, IngestLimits
+from ingest.receipts import Receipts
+from ingest.refusals import Refusals
 from ingest.stream import Stream
 from ledger.errors import Busy, Refused, Uncertain
 from ledger.event import BATCH_BYTES_MAX, BATCH_SCANS_MAX, EVENT_BYTES_MAX, PERSONAL_BYTES_MAX
@@ -33,7 +35,8 @@ from ledger.v1.raw_pb2 import RawRecordScanBatchRequest
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
 
-    from ingest.stream import Context, Source
+    from ingest.recent import Source
+    from ingest.stream import Context
     from ledger.scan_log import ScanLog
 
 INGEST_SERVICE: Final = "ledger.v1.IngestService"
@@ -49,15 +52,34 @@ class IngestService:
         self,
         log: ScanLog,
         *,
+        refusals: ScanLog | None = None,
+        receipts: ScanLog | None = None,
         now_ns: Callable[[], int],
         monotonic: Callable[[], float],
         limits: IngestLimits | None = None,
         server_version: str = "",
     ) -> None:
-        """`now_ns` gives the ledger's clock in ns since 1970, `monotonic` seconds for waits."""
+        """`now_ns` gives the ledger's clock in ns since 1970, `monotonic` seconds for waits.
+
+        `refusals` keeps refused scans; without it they are refused all the same. `receipts` keeps
+        what numbered sources were told.
+        """
         self._limits = limits or IngestLimits()
         self._batcher = Batcher(log, self._limits, monotonic=monotonic)
-        self._intake = Intake(log.identity, self._batcher, now_ns=now_ns, monotonic=monotonic)
+        self._refusals = Refusals(refusals, self._limits, monotonic=monotonic) if refusals else None
+        self._receipts = (
+            Receipts(receipts, self._limits, now_ns=now_ns, monotonic=monotonic)
+            if receipts
+            else None
+        )
+        self._intake = Intake(
+            log.identity,
+            self._batcher,
+            self._refusals,
+            self._receipts,
+            now_ns=now_ns,
+            monotonic=monotonic,
+        )
         self._server_version = server_version
         self._speakers: dict[Source, Stream] = {}
         self._streams: set[Stream] = set()
@@ -92,8 +114,16 @@ class IngestService:
         return self._intake.sources
 
     async def run(self) -> None:
-        """Carry scans to the log until cancelled, or raise what ends the log."""
-        await self._batcher.run()
+        """Carry scans to the log until cancelled, or raise what ends a log."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._batcher.run())
+                if self._refusals is not None:
+                    tasks.create_task(self._refusals.run())
+                if self._receipts is not None:
+                    tasks.create_task(self._receipts.run())
+        except BaseExceptionGroup as group:
+            raise first_of(group) from group
 
     async def drain(self, grace_s: float) -> None:
         """Ask all senders to finish, and return when they have, or when the grace is over.
@@ -109,7 +139,11 @@ class IngestService:
         try:
             async with asyncio.timeout(grace_s):
                 await self._batcher.wait_until_idle()
+                if self._refusals is not None:
+                    await self._refusals.wait_until_idle()
                 await self._no_calls.wait()
+                if self._receipts is not None:
+                    await self._receipts.write_rest()
         except TimeoutError:
             for stream in list(self._streams):
                 stream.end(_ending())
@@ -159,6 +193,8 @@ class IngestService:
             result = await self._intake.result(taken)
         finally:
             self._leave()
+        if taken.nothing_happened is not None:
+            raise taken.nothing_happened
         result.batch_number = 0
         return RecordScanBatchResponse(result=result, durability=durability)
 

@@ -32,9 +32,7 @@ if TYPE_CHECKING:
 
     from ingest.intake import Intake, Taken
     from ingest.limits import IngestLimits
-
-Source: TypeAlias = tuple[str, bytes]
-"""A source id and a spool id."""
+    from ingest.recent import Hint, Source
 
 Context: TypeAlias = "grpc.aio.ServicerContext[bytes, RecordScansResponse]"
 
@@ -50,10 +48,14 @@ class _State(NamedTuple):
     source: Source
     is_open: bool
 
-    def response(self) -> RecordScansResponse:
+    def response(self, hint: Hint | None) -> RecordScansResponse:
         state = SourceState(
             source_id=self.source[0], spool_id=self.source[1], status=SOURCE_STATUS_OPEN
         )
+        if self.is_open and hint is not None:
+            for ranges, field in ((hint.durable, state.durable), (hint.refused, state.refused)):
+                for first, last in ranges:
+                    field.add(first=first, last=last)
         if not self.is_open:
             state.status = SOURCE_STATUS_TAKEN_OVER
             state.reason = "A newer stream speaks for this source and spool."
@@ -141,7 +143,7 @@ class Stream:
             await self._context.write(item)
             return
         if isinstance(item, _State):
-            await self._context.write(item.response())
+            await self._context.write(item.response(self._intake.hint(item.source)))
             self._states -= 1
             self._signal()
             return
@@ -238,8 +240,9 @@ class Stream:
         self.send((taken, size))
 
     def _mention_all(self, sources: Sequence[SourceProgress]) -> None:
-        for source in sources:
-            self._mention(source.source_id, source.spool_id)
+        self._intake.hear(
+            [source for source in sources if self._mention(source.source_id, source.spool_id)]
+        )
 
     def _mention(self, source_id: str, spool_id: bytes) -> bool:
         """Tell whether a source is open here; its first mention opens it."""

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import struct
 from itertools import repeat
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from google.protobuf.message import DecodeError
 
 from ledger.errors import Diverged
-from ledger.event import EVENT_BYTES_MAX, EVENT_ID_BYTES, PACK_ORDER
+from ledger.event import EVENT_BYTES_MAX, EVENT_ID_BYTES, PACK_ORDER, TIME_NS_END, TIME_NS_MIN
 from ledger.numbers import MAX_NUMBER_BYTES
 from ledger.trail_store import Row
-from ledger.v1.log_record_pb2 import LogRecord
+from ledger.v1.log_record_pb2 import CheckedLogRecord, LogRecord
+from ledger.v1.quarantine_pb2 import QuarantineReason
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -157,6 +158,13 @@ def _times(send_time_ns: int, record_time_ns: int) -> bytes:
     return LogRecord(send_time_ns=send_time_ns, record_time_ns=record_time_ns).SerializeToString()
 
 
+def event_field(record: bytes) -> bytes:
+    """Give the encoded first field of a record that a `RecordMaker` made: equal for equal events."""
+    size = record[1]
+    end = 2 + size if size < 0x80 else 3 + (size & 0x7F) + (record[2] << 7)
+    return record[:end]
+
+
 def read_record(value: bytes) -> LogRecord:
     """Parse a log record. Raises Diverged for bytes that are none."""
     try:
@@ -174,28 +182,97 @@ def read_record(value: bytes) -> LogRecord:
     return record
 
 
+class Fault(NamedTuple):
+    """Why a record cannot be kept in a trail, by its own fault."""
+
+    reason: QuarantineReason.ValueType
+    message: str
+    """In plain words, for a person."""
+
+
 def rows_of(values: Sequence[bytes], first_position: int) -> list[Row]:
     """Give the rows of encoded records that follow one another, from a position (as one number) on.
 
-    2 µs a record: what is done once per record is done here, without a call. Raises Diverged for
-    bytes that are no record.
+    Ends before the first record that `fault_of` finds unfit. 2 µs a record: what is done once per
+    record is done here, without a call. The twin with the event as a message costs 0.1 µs more
+    than LogRecord, and finds the event that nobody could show later.
     """
-    parse, pack, new = LogRecord.FromString, PACK_ORDER, tuple.__new__
+    parse, pack, new = CheckedLogRecord.FromString, PACK_ORDER, tuple.__new__
+    key_max, id_bytes, time_min, time_end = (
+        *(MAX_NUMBER_BYTES, EVENT_ID_BYTES),
+        *(TIME_NS_MIN, TIME_NS_END),
+    )
     rows: list[Row] = []
-    position = first_position
     for position, value in enumerate(values, first_position):
         try:
             record = parse(value)
         except DecodeError:
             break
-        key, event_id = record.tracking_key, record.event_id
-        if not key or len(event_id) != EVENT_ID_BYTES:
+        key, event_id, time_ns = record.tracking_key, record.event_id, record.scan_time_ns
+        if not (
+            key.isalnum()  # Nearly every key is, and it says that there is nothing odd in it.
+            and len(key) <= key_max
+            and len(event_id) == id_bytes
+            and time_min <= time_ns < time_end
+        ) and _fault_in(record):
             break
-        order = pack(record.scan_time_ns, event_id, position)
+        order = pack(time_ns, event_id, position)
         rows.append(new(Row, (key, order, value, record.record_time_ns // 1_000)))
-    if len(rows) < len(values):
-        read_record(values[position - first_position])  # Says what is wrong with it.
     return rows
+
+
+def fault_of(value: bytes) -> Fault | None:
+    """Say why bytes cannot be kept as a record; None where they can."""
+    try:
+        record = CheckedLogRecord.FromString(value)
+    except DecodeError as error:
+        return Fault(
+            QuarantineReason.QUARANTINE_REASON_UNREADABLE,
+            f"A log record of {len(value)} bytes, or the scan event in it, cannot be read: "
+            f"{error}.",
+        )
+    return _fault_in(record)
+
+
+def is_key(key: bytes) -> bool:
+    """Whether bytes can be a tracking key, as every store takes it and every answer shows it."""
+    if not 0 < len(key) <= MAX_NUMBER_BYTES or b"\0" in key:
+        return False
+    try:
+        key.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def is_time(time_ns: int) -> bool:
+    """Whether a time is one that is taken."""
+    return TIME_NS_MIN <= time_ns < TIME_NS_END
+
+
+def _fault_in(record: CheckedLogRecord) -> Fault | None:
+    incomplete = QuarantineReason.QUARANTINE_REASON_INCOMPLETE
+    invalid = QuarantineReason.QUARANTINE_REASON_INVALID
+    if not record.tracking_key:
+        return Fault(incomplete, "The record has no tracking key.")
+    if not record.event_id:
+        return Fault(incomplete, "The record has no event id.")
+    if len(record.event_id) != EVENT_ID_BYTES:
+        return Fault(
+            invalid,
+            f"The event id has {len(record.event_id)} bytes instead of {EVENT_ID_BYTES}.",
+        )
+    if not is_key(record.tracking_key):
+        return Fault(
+            invalid,
+            f"The tracking key has {len(record.tracking_key)} bytes; it is UTF-8 of 1 to "
+            f"{MAX_NUMBER_BYTES} bytes, without NUL.",
+        )
+    if not is_time(record.scan_time_ns):
+        return Fault(
+            invalid, f"The scan time {record.scan_time_ns} ns is not within the years 1970 to 2199."
+        )
+    return None
 
 
 assert EVENT_BYTES_MAX < _VARINT_MAX

@@ -57,10 +57,37 @@ INGEST_RESEND = Counter(
     ["reason"],
     registry=REGISTRY,
 )
+INGEST_REFUSALS_OVER_LIMIT = Counter(
+    "ledger_ingest_refusals_over_limit_scans",
+    "Refused scans that were not kept, and are to be sent again, because their source has too many "
+    "of them.",
+    registry=REGISTRY,
+)
+INGEST_RECEIPTS = Counter(
+    "ledger_ingest_receipts", "Receipts written, by kind.", ["kind"], registry=REGISTRY
+)
+INGEST_RECEIPTS_FAILED = Counter(
+    "ledger_ingest_receipts_failed_appends",
+    "Appends of receipts that failed and are tried again.",
+    registry=REGISTRY,
+)
+INGEST_RECEIPTS_DROPPED = Counter(
+    "ledger_ingest_receipts_dropped",
+    "Receipts that were dropped because too many wait: what they say is unconfirmed, not lost.",
+    registry=REGISTRY,
+)
+INGEST_SEQUENCE_CONFLICTS = Counter(
+    "ledger_ingest_sequence_conflicts",
+    "Scans whose sequence came with another content before: two senders use one spool.",
+    registry=REGISTRY,
+)
 INGEST_BATCHES = Counter("ledger_ingest_batches", "Batches answered.", registry=REGISTRY)
 INGEST_STREAMS = Gauge("ledger_ingest_streams", "Streams open now.", registry=REGISTRY)
 INGEST_PENDING_BYTES = Gauge(
-    "ledger_ingest_pending_bytes", "Bytes admitted and not yet durable.", registry=REGISTRY
+    "ledger_ingest_pending_bytes",
+    "Bytes admitted, or to be kept as refused, and not yet durable, by log.",
+    ["log"],
+    registry=REGISTRY,
 )
 INGEST_ACK_SECONDS = Histogram(
     "ledger_ingest_ack_seconds",
@@ -69,7 +96,7 @@ INGEST_ACK_SECONDS = Histogram(
     registry=REGISTRY,
 )
 LOG_APPENDED = Counter(
-    "ledger_log_appended_records", "Records appended to the log.", registry=REGISTRY
+    "ledger_log_appended_records", "Records appended, by log.", ["log"], registry=REGISTRY
 )
 LOG_COMMIT_SECONDS = Histogram(
     "ledger_log_commit_seconds",
@@ -79,7 +106,8 @@ LOG_COMMIT_SECONDS = Histogram(
 )
 LOG_APPEND_SECONDS = Histogram(
     "ledger_log_append_seconds",
-    "Seconds of one append to one partition, until it was durable or failed.",
+    "Seconds of one append to one partition, until it was durable or failed, by log.",
+    ["log"],
     buckets=_LATENCY_BUCKETS_S,
     registry=REGISTRY,
 )
@@ -132,6 +160,22 @@ WRITER_REWINDS = Counter(
     "ledger_writer_rewinds",
     "Times the writer went back to the settled marks, because a process of the store ended or came "
     "back.",
+    registry=REGISTRY,
+)
+QUARANTINED = Counter(
+    "ledger_quarantined_records",
+    "Records that this writer put into quarantine, by reason, repeats included.",
+    ["reason"],
+    registry=REGISTRY,
+)
+QUARANTINE_OPEN = Gauge(
+    "ledger_quarantine_open_records",
+    "Records in quarantine that nobody has replayed or dropped.",
+    registry=REGISTRY,
+)
+QUARANTINE_SHARE = Gauge(
+    "ledger_quarantine_share_ratio",
+    "Which part of the last 10,000 records that this writer read could not be kept.",
     registry=REGISTRY,
 )
 PROGRESS_ENTRIES = Counter(

@@ -7,6 +7,7 @@ In storage keys a position is one signed 64-bit number: 7 bits generation, 16 pa
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 GENERATION_MAX = 127
 """Highest generation: 7 bits. A generation starts when the number of partitions changes, so this
@@ -19,8 +20,20 @@ PARTITIONS_MAX = 1 << 16
 INDEX_MAX = (1 << 40) - 1
 """Highest index in a partition: 40 bits, a million million records."""
 
-SCANS_LOG = "scans"
-"""Name of the log of scan events."""
+SCANS_LOG: Final = "scans"
+"""Name of the log of scan events: the source of truth of all trails."""
+
+RECEIPTS_LOG: Final = "receipts"
+"""Name of the log of what sources were told, and of what they said they had minted."""
+
+REFUSALS_LOG: Final = "refusals"
+"""Name of the log of scans that were refused, kept whole."""
+
+QUARANTINE_LOG: Final = "quarantine"
+"""Name of the log of records that no trail can take, for the record's own fault."""
+
+LOGS: Final = (SCANS_LOG, RECEIPTS_LOG, REFUSALS_LOG, QUARANTINE_LOG)
+"""All of them. Each generation has them with the same number of partitions."""
 
 _INDEX_BITS = 40
 _PARTITION_BITS = 16
@@ -28,7 +41,7 @@ _PARTITION_BITS = 16
 
 @dataclass(frozen=True, slots=True, order=True)
 class Position:
-    """One record of the log `scans`. Sorts by generation, partition, index."""
+    """One record of a log, of `scans` unless it is said. Sorts by generation, partition, index."""
 
     generation: int
     partition: int

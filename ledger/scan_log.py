@@ -1,4 +1,4 @@
-"""The port of a scan log: where acknowledged scans lie, in order, for good.
+"""The port of a log: where acknowledged scans lie, in order, for good, and what goes with them.
 
 A log has a name, a generation, and P partitions. Each partition is a sequence of records with
 indexes from 0, without gaps. The log is the source of truth: nothing in it is changed or removed.
@@ -6,7 +6,9 @@ indexes from 0, without gaps. The log is the source of truth: nothing in it is c
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+
+from ledger.position import QUARANTINE_LOG, RECEIPTS_LOG, REFUSALS_LOG, SCANS_LOG
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,7 +25,17 @@ default.
 """
 
 RECORD_BYTES_MAX = 16 << 10
-"""Most bytes of one value: an event of 8 KiB, sealed personal data of 4 KiB, and the envelope."""
+"""Most bytes of a scan's record: an event of 8 KiB, sealed personal data of 4 KiB, and the
+envelope.
+"""
+
+RECORD_BYTES_MAX_OF: Final[Mapping[str, int]] = {
+    SCANS_LOG: RECORD_BYTES_MAX,
+    RECEIPTS_LOG: 64 << 10,  # Some hundred receipts: what comes in a linger of a busy partition.
+    REFUSALS_LOG: 68 << 10,  # 64 KiB of the scan, and who, when and why.
+    QUARANTINE_LOG: 24 << 10,  # A whole record of `scans`, and where, when and why.
+}
+"""Most bytes of one value, by the name of the log."""
 
 
 class LogIdentity(NamedTuple):
@@ -34,6 +46,8 @@ class LogIdentity(NamedTuple):
     partitions: int
     durability: Durability.ValueType
     """What holds when `append` returns."""
+    record_bytes_max: int = RECORD_BYTES_MAX
+    """Most bytes of one value."""
 
 
 class Bounds(NamedTuple):
@@ -99,7 +113,8 @@ class ScanLog(Protocol):
         """Append records to one partition, all or none, and return the index of the first.
 
         `keys` and `values` have the same length, from 1 to APPEND_RECORDS_MAX; together at most
-        APPEND_BYTES_MAX; each value at most RECORD_BYTES_MAX. The key is the tracking key.
+        APPEND_BYTES_MAX; each value at most `identity.record_bytes_max`. In `scans` the key is
+        the tracking key.
         Returns only when all of them would survive what `identity.durability` promises to survive.
         They then have the indexes first, first + 1, … in this order. Appends that run at once may
         be ordered in any way. Raises Busy: nothing was appended. Uncertain: they may have been

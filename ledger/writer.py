@@ -12,18 +12,20 @@ import logging
 from typing import TYPE_CHECKING, NamedTuple
 
 from ledger import metrics
-from ledger.codec import read_record, rows_of
-from ledger.errors import Diverged
+from ledger.codec import Fault, fault_of, rows_of
 from ledger.insist import insist
 from ledger.marks import TRAIL_READER, check_mark, encode_mark, marks_of
 from ledger.numbers import partition_of
 from ledger.position import pack_position
+from ledger.quarantine.records import Unfit, record_time_of
 from ledger.settling import Settling, StoreForgot
 from ledger.trail_store import MarkKind
+from ledger.v1.quarantine_pb2 import QuarantineReason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from ledger.quarantine.keeper import Keeper
     from ledger.scan_log import Run, ScanLog
     from ledger.trail_store import MarkCell, Row, TrailStore
 
@@ -60,8 +62,10 @@ class _Step(NamedTuple):
     """Runs that are kept together."""
 
     rows: Sequence[Row]
+    unfit: Sequence[Unfit]
+    """What cannot be kept, by the records' own faults."""
     marks: Sequence[MarkCell]
-    """Behind the last row of each run."""
+    """Behind the last record of each run."""
 
 
 class Writer:
@@ -71,18 +75,21 @@ class Writer:
         self,
         log: ScanLog,
         store: TrailStore,
+        keeper: Keeper,
         *,
         monotonic: Callable[[], float],
         now_ns: Callable[[], int],
         steps_at_once: int = 1,
     ) -> None:
-        """`monotonic` gives seconds, `now_ns` nanoseconds since 1970-01-01T00:00:00Z.
+        """`keeper` keeps rows in that store. `monotonic` gives seconds, `now_ns` nanoseconds since
+        1970-01-01T00:00:00Z.
 
         `steps_at_once` is how many steps may be on their way: more than one where the store works
         in other processes, while this one reads on.
         """
         self._log = log
         self._store = store
+        self._keeper = keeper
         self._monotonic = monotonic
         self._now_ns = now_ns
         self._steps_at_once = steps_at_once
@@ -152,6 +159,7 @@ class Writer:
             start[partition] = max(
                 settled.next_index if settled else 0, self._reached.get(partition, 0)
             )
+        await self._keeper.begin(start)
         metrics.WRITER_PARTITIONS.set(len(self._owned))
         logger.info("partitions taken", extra={"partitions": len(partitions)})
         return start
@@ -167,18 +175,24 @@ class Writer:
 
     async def _read(self, runs: Sequence[Run]) -> _Step:
         rows: list[Row] = []
-        return _Step(rows, [await self._read_run(run, rows) for run in runs])
+        unfit: list[Unfit] = []
+        marks = [await self._read_run(run, rows, unfit) for run in runs]
+        self._keeper.count(sum(len(run.values) for run in runs), unfit)
+        return _Step(rows, unfit, marks)
 
     async def _keep(self, step: _Step, before: asyncio.Task[None] | None) -> None:
         """Keep the rows, then mark, once the step before has marked."""
-        rows, marks = step
-        await insist(lambda: self._store.put(rows))
+        rows, unfit, marks = step
+        stubs = await self._keeper.keep(unfit) if unfit else []
+        if rows or stubs:
+            await self._keeper.put([*rows, *stubs] if stubs else rows)
         if before is not None:
             await asyncio.wait([before])
             before.result()
         # If we crash here the runs are read again from the settled mark, and the same rows are
-        # written with the same bytes. A mark whose rows were never put cannot be: it is put only
-        # now, and behind the marks of all that came before.
+        # written with the same bytes. A mark whose rows were never put, or whose unfit records are
+        # not in quarantine, cannot be: it is put only now, and behind the marks of all that came
+        # before.
         await insist(lambda: self._store.put_marks(TRAIL_READER, marks))
         # If we crash here nothing is repeated but what is not settled yet.
         self._settling.add(marks)
@@ -189,30 +203,54 @@ class Writer:
             self._readable[cell.partition].set(cell.next_index)
         self._room.release()
         metrics.WRITER_ROWS.inc(len(rows))
-        lag_s = self._now_ns() / 1e9 - rows[-1].record_time_us / 1e6
-        metrics.WRITER_LAG_SECONDS.set(max(0.0, lag_s))
+        if rows:
+            lag_s = self._now_ns() / 1e9 - rows[-1].record_time_us / 1e6
+            metrics.WRITER_LAG_SECONDS.set(max(0.0, lag_s))
 
-    async def _read_run(self, run: Run, rows: list[Row]) -> MarkCell:
-        """Append the rows of a run to `rows`, and return the mark behind it."""
-        identity = self._log.identity
+    async def _read_run(self, run: Run, rows: list[Row], unfit: list[Unfit]) -> MarkCell:
+        """Append the rows of a run to `rows`, and what is unfit to `unfit`; return the mark behind
+        the run.
+        """
+        identity, values = self._log.identity, run.values
         first = pack_position(identity.generation, run.partition, run.first_index)
-        partitions, partition = identity.partitions, run.partition
-        for start in range(0, len(run.values), YIELD_EVERY):
-            part = rows_of(run.values[start : start + YIELD_EVERY], first + start)
-            for offset, row in enumerate(part, start):
-                if partition_of(row[0], partitions) != partition:
-                    raise _wrong_partition(partition, run.first_index + offset)
-            rows += part
+        at = 0
+        while at < len(values):
+            part = rows_of(values[at : at + YIELD_EVERY], first + at)
+            rows += self._at_home(part, run.partition, first + at, unfit)
+            read = min(YIELD_EVERY, len(values) - at)
+            at += len(part)
+            if len(part) < read:
+                fault = fault_of(values[at])
+                assert fault is not None  # It has ended `part`.
+                unfit.append(Unfit(first + at, values[at], fault))
+                at += 1
             if len(rows) % YIELD_EVERY < len(part):
                 await asyncio.sleep(0)
-        last = run.values[-1]
+        last = values[-1]
         return encode_mark(
             identity,
-            partition,
-            next_index=run.first_index + len(run.values),
+            run.partition,
+            next_index=run.first_index + len(values),
             last_record=last,
-            last_record_time_ns=read_record(last).record_time_ns,
+            # Of the last record alone, whatever it is: a mark is the same whoever puts it.
+            last_record_time_ns=record_time_of(last),
         )
+
+    def _at_home(
+        self, rows: list[Row], partition: int, first: int, unfit: list[Unfit]
+    ) -> list[Row]:
+        """Give the rows that belong into this partition; put the others to what is unfit."""
+        count = self._log.identity.partitions
+        strays = {at for at, row in enumerate(rows) if partition_of(row[0], count) != partition}
+        for at in sorted(strays):
+            home = partition_of(rows[at].tracking_key, count)
+            fault = Fault(
+                QuarantineReason.QUARANTINE_REASON_WRONG_PARTITION,
+                f"The record lies in partition {partition} and belongs into {home} by its key: it "
+                f"was written with another number of partitions, or by another program.",
+            )
+            unfit.append(Unfit(first + at, rows[at].record, fault))
+        return [row for at, row in enumerate(rows) if at not in strays] if strays else rows
 
     async def _verify_forever(self) -> None:
         while True:
@@ -223,13 +261,3 @@ class Writer:
 
     async def _check(self, cell: MarkCell) -> None:
         await insist(lambda: check_mark(self._log, cell))
-
-
-def _wrong_partition(partition: int, index: int) -> Diverged:
-    return Diverged(
-        f"Record {index} of partition {partition} belongs into another partition by its key: it "
-        f"was written with "
-        f"another number of partitions, or by another program. The writer stops before it.",
-        reason="RECORD_IN_WRONG_PARTITION",
-        metadata={"partition": str(partition), "index": str(index)},
-    )

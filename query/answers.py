@@ -16,6 +16,7 @@ from query.trail import INDEX_BITS, read_event
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from ledger.v1.log_record_pb2 import LogRecord
     from ledger.v1.position_pb2 import Position
     from ledger.v1.raw_pb2 import (
         RawBatchGetTrailsResponse,
@@ -77,19 +78,31 @@ def fill(
         out.position.index = position & INDEX_MAX
         record_time = out.record_time
         record_time.seconds, record_time.nanos = divmod(record_time_ns, 1_000_000_000)
-        flags = clock_flags(
-            read_event(event),
-            scan_time_ns=record.scan_time_ns,
-            send_time_ns=record.send_time_ns,
-            record_time_ns=record_time_ns,
-        )
-        if flags:
-            out.marks.clock_flags.extend(flags)
+        if event:
+            _look_at(out.marks, event, record)
+        else:
+            out.quarantined.CopyFrom(record.quarantined)
         if entry.is_marked:
             _mark(out.marks, entry)
         if full:
             out.log_record = entry.value
     return count
+
+
+def _look_at(marks: EntryMarks, event: bytes, record: LogRecord) -> None:
+    """Mark what its times and its record say of an event. Fields of `marks` exist once they are
+    set.
+    """
+    flags = clock_flags(
+        read_event(event),
+        scan_time_ns=record.scan_time_ns,
+        send_time_ns=record.send_time_ns,
+        record_time_ns=record.record_time_ns,
+    )
+    if flags:
+        marks.clock_flags.extend(flags)
+    if record.HasField("replayed_position"):
+        marks.replayed_position.CopyFrom(record.replayed_position)
 
 
 def _draft(position: int, key: bytes) -> RawTrailEntry:

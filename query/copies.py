@@ -28,8 +28,10 @@ class Amount(NamedTuple):
 ENDLESS = Amount(sys.maxsize, sys.maxsize)
 """An amount that is never reached."""
 
-_Content = tuple[str, bytes, bytes]
-"""Source id, event, sealed personal data: within a group, what makes two rows copies."""
+_Content = tuple[str, bytes, bytes, bytes]
+"""Source id, event, sealed personal data: within a group, what makes two rows copies. And what was
+replayed, since a trail has to know of it: a replay collapses when the trail is made.
+"""
 
 
 class Events:
@@ -99,4 +101,7 @@ class Events:
 
 def _content(row: StoredRow) -> _Content:
     record = read_record(row.record)
-    return record.source_id, record.event, record.sealed_personal
+    replayed = b""
+    if record.HasField("replayed_position"):
+        replayed = record.replayed_position.SerializeToString()
+    return record.source_id, record.event, record.sealed_personal, replayed

@@ -87,7 +87,8 @@ def _partitions(views: Iterable[tuple[Where, PartitionView]]) -> list[PartitionP
             readable_index=view.readable,
             settled_index=view.settled,
         )
-        _write_time(progress.readable_record_time, view.readable_record_time_ns)
+        # 0 where the last record is one that tells no time: it lies in quarantine.
+        _write_time(progress.readable_record_time, view.readable_record_time_ns or None)
         partitions.append(progress)
     return partitions
 

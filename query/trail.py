@@ -23,10 +23,11 @@ from ledger.position import INDEX_MAX, pack_position
 from ledger.v1.scan_event_pb2 import ScanEvent
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from ledger.trail_store import StoredRow
     from ledger.v1.log_record_pb2 import LogRecord
+    from ledger.v1.position_pb2 import Position
     from ledger.v1.scan_event_pb2 import Correction
 
 GROUP_BYTES = 24
@@ -75,7 +76,7 @@ def below(rows: Iterable[StoredRow], limits: Mapping[int, int]) -> list[StoredRo
 
 
 class Entry:
-    """One event of a trail."""
+    """One event of a trail; or, where `event` is empty, the notice that one is in quarantine."""
 
     # Most entries are not marked: defaults of the class save the time to set them.
     is_marked = False
@@ -108,20 +109,26 @@ def trail_of(
     """
     versions: dict[_Identity, list[Entry]] = {}
     entries: list[Entry] = []
+    others: list[Entry] = []
+    replayed: set[int] = set()
     corrections: list[tuple[Entry, _Identity]] = []
     for key, rows in keyed_rows:
         for order, value in rows:
             record = read_record(value)
             event = record.event
+            if record.HasField("replayed_position"):
+                replayed.add(packed(record.replayed_position))
             if not event:  # Another body, such as an alias: nothing that happened to the item.
+                others.append(Entry(order, record, value, event))
                 continue
             identity = (key, record.source_id, order[8:GROUP_BYTES])
             known = versions.get(identity)
-            if known is not None and _is_copy(known, order, record, value):
+            more = copies.get(order, 0)
+            if known is not None and _is_copy(known, order, record, value, 1 + more):
                 continue
             entry = Entry(order, record, value, event)
-            if order in copies:
-                entry.is_marked, entry.duplicates = True, copies[order]
+            if more:
+                entry.is_marked, entry.duplicates = True, more
             entries.append(entry)
             if known is None:
                 versions[identity] = [entry]
@@ -133,20 +140,40 @@ def trail_of(
                 corrections.append((entry, identity))
     if corrections:
         _mark_corrections(corrections, versions)
+    if others:
+        entries += _notices(others, replayed.union(entry.position for entry in entries))
     entries.sort(key=attrgetter("order"))
     return entries
 
 
-def _is_copy(known: list[Entry], order: bytes, record: LogRecord, value: bytes) -> bool:
-    """Count a row as a copy of an entry where it is one. The lowest position stands for all."""
+def _is_copy(known: list[Entry], order: bytes, record: LogRecord, value: bytes, count: int) -> bool:
+    """Count a row as `count` copies of an entry where it is one. The lowest position stands for
+    all.
+    """
     for entry in known:
         if entry.event == record.event and (entry.record.sealed_personal == record.sealed_personal):
-            entry.duplicates += 1
+            entry.duplicates += count
             entry.is_marked = True
             if order[GROUP_BYTES:] < entry.order[GROUP_BYTES:]:
                 entry.order, entry.record, entry.value = order, record, value
             return True
     return False
+
+
+def _notices(others: Iterable[Entry], resolved: Collection[int]) -> Iterable[Entry]:
+    """Give one notice for each record in quarantine that does not stand in the trail itself, be it
+    by a replay, or because the store took its row after all.
+    """
+    notices = [other for other in others if other.record.HasField("quarantined")]
+    first: dict[int, Entry] = {}
+    for notice in sorted(notices, key=attrgetter("position")):
+        first.setdefault(packed(notice.record.quarantined.position), notice)
+    return [notice for position, notice in first.items() if position not in resolved]
+
+
+def packed(position: Position) -> int:
+    """Give a position of a record as one number."""
+    return pack_position(position.generation, position.partition, position.index)
 
 
 def _mark_corrections(

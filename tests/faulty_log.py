@@ -8,7 +8,6 @@ from ledger.errors import Busy, LedgerError, Uncertain
 from ledger.scan_log import (
     APPEND_BYTES_MAX,
     APPEND_RECORDS_MAX,
-    RECORD_BYTES_MAX,
     Assignment,
     Bounds,
     Follower,
@@ -40,6 +39,9 @@ class FaultyLog:
 
         self.gate.set()
         self.running = self.most_running = 0
+        self.beside: dict[str, FaultyLog] = {}
+        """Other logs of the same folder, by name."""
+
         self._called = asyncio.Event()
         self._log = log
 
@@ -53,7 +55,7 @@ class FaultyLog:
         assert 0 <= partition < self.identity.partitions
         assert 1 <= len(keys) == len(values) <= APPEND_RECORDS_MAX
         assert sum(map(len, keys)) + sum(map(len, values)) <= APPEND_BYTES_MAX
-        assert max(map(len, values)) <= RECORD_BYTES_MAX
+        assert max(map(len, values)) <= self.identity.record_bytes_max
         self.appends.append((partition, len(keys)))
         self._called.set()
         self.running += 1

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from ledger.errors import LedgerError
+from ledger.errors import LedgerError, Refused
 from ledger.trail_store import MarkCell, ProgressCell, Row, Slice, TrailStore
 
 Fault = Callable[[str], LedgerError | None]
@@ -22,6 +22,9 @@ class FaultyStore:
 
         self.forgets: Callable[[Row], bool] = lambda _: False
         """Asked for each row that is put; the store says that it is kept, and does not keep it."""
+
+        self.refuses: Callable[[Row], bool] = lambda _: False
+        """Asked for each row; a put with such a row is refused, and the rows before it are kept."""
 
         self.lives_are: Mapping[str, str] = {}
         """What the store's processes say of their lives."""
@@ -51,11 +54,17 @@ class FaultyStore:
     async def put(self, rows: Sequence[Row]) -> None:
         """Keep rows, or fail before or after."""
         self._fail(self.fails_unwritten, "put")
-        await self._store.put([row for row in rows if not self.forgets(row)])
+        await self._put_until_refused(rows)
         for key, order, record, time_us in rows:
             assert self._rows.setdefault((key, order), (record, time_us)) == (record, time_us)
         self.puts += len(rows)
         self._fail(self.fails_written, "put")
+
+    async def _put_until_refused(self, rows: Sequence[Row]) -> None:
+        refused = next((at for at, row in enumerate(rows) if self.refuses(row)), None)
+        await self._store.put([row for row in rows[:refused] if not self.forgets(row)])
+        if refused is not None:
+            raise Refused("The store does not take this row.", reason="ROW_REFUSED")
 
     async def put_marks(self, reader: str, marks: Sequence[MarkCell]) -> None:
         """Keep marks, or fail before or after."""

@@ -1,11 +1,14 @@
 """The embedded engine in a temporary folder: what tests use that need a log or a store."""
 
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 from ledger.backends.rocksdb_folder import Folder, open_folder
 from ledger.errors import LedgerError
+from ledger.quarantine.keeper import Keeper
+from ledger.writer import Writer
 
 PARTITIONS = 4
 """Enough to tell partitions apart, few enough to open quickly."""
@@ -31,3 +34,9 @@ async def opened(
     ) as ledger:
         yield ledger
     assert not failures, failures
+
+
+def writer_of(ledger: Folder, *, most: int = 100) -> Writer:
+    """The writer of a folder, with real clocks; `most` is its share limit."""
+    keeper = Keeper(ledger.log, ledger.quarantine, ledger.store, now_ns=time.time_ns, most=most)
+    return Writer(ledger.log, ledger.store, keeper, monotonic=time.monotonic, now_ns=time.time_ns)

@@ -16,6 +16,7 @@ from ingest.limits import IngestLimits
 from ingest.service import SERVICE_NAMES, IngestService
 from ledger.app.rpc import RpcServer
 from ledger.backends.rocksdb_folder import open_folder
+from ledger.position import RECEIPTS_LOG, REFUSALS_LOG
 from ledger.scan_log import ScanLog
 from ledger.v1.ingest_service_pb2 import (
     BatchResult,
@@ -43,11 +44,17 @@ class Served(NamedTuple):
 
 @asynccontextmanager
 async def serving(
-    log: ScanLog, *, port: int = 0, limits: IngestLimits | None = None
+    log: FaultyLog, *, port: int = 0, limits: IngestLimits | None = None
 ) -> AsyncIterator[Served]:
     """Serve a log until the end of the block; whatever runs then is cut off."""
     service = IngestService(
-        log, now_ns=time.time_ns, monotonic=time.monotonic, limits=limits, server_version="test"
+        log,
+        refusals=log.beside[REFUSALS_LOG],
+        receipts=log.beside[RECEIPTS_LOG],
+        now_ns=time.time_ns,
+        monotonic=time.monotonic,
+        limits=limits,
+        server_version="test",
     )
     server = RpcServer(service.handlers, service_names=SERVICE_NAMES)
     address = f"127.0.0.1:{await server.start(f'127.0.0.1:{port}')}"
@@ -175,4 +182,7 @@ async def faulty_log(folder: Path) -> AsyncIterator[FaultyLog]:
     async with open_folder(
         folder / "data", partitions=PARTITIONS, on_fatal=lambda error: pytest.fail(str(error))
     ) as opened:
-        yield FaultyLog(opened.log)
+        log = FaultyLog(opened.log)
+        for other in (opened.receipts, opened.refusals):
+            log.beside[other.identity.name] = FaultyLog(other)
+        yield log

@@ -12,9 +12,10 @@ from aiokafka.client import AIOKafkaClient
 
 from ledger.backends.kafka_cluster import KafkaCluster
 from ledger.backends.kafka_link import KafkaLink
-from ledger.backends.kafka_topics import create_topics, wanted_topics
+from ledger.backends.kafka_topics import create_topics, wanted_topic
 from ledger.backends.kafka_wire import create_topic
 from ledger.backends.log_kafka import KafkaScanLog, open_kafka_log
+from ledger.position import SCANS_LOG
 from tests.contracts.patience import PATIENCE_S
 
 PARTITIONS = 4
@@ -30,11 +31,11 @@ def cluster_of(bootstrap: str, folder: Path, **options: object) -> KafkaCluster:
 
 @asynccontextmanager
 async def opened_on(
-    cluster: KafkaCluster, *, partitions: int = PARTITIONS
+    cluster: KafkaCluster, *, name: str = SCANS_LOG, partitions: int = PARTITIONS
 ) -> AsyncIterator[KafkaScanLog]:
-    """Makes the topics where they are missing, and opens the log."""
+    """Makes the topics where they are missing, and opens one of the logs."""
     await create_topics(cluster, generation=1, partitions=partitions)
-    async with open_kafka_log(cluster, generation=1, partitions=partitions) as log:
+    async with open_kafka_log(cluster, name=name, generation=1, partitions=partitions) as log:
         yield log
 
 
@@ -42,10 +43,11 @@ async def make_topic(
     cluster: KafkaCluster,
     settings: Mapping[str, str] | None = None,
     *,
+    log: str = SCANS_LOG,
     partitions: int = PARTITIONS,
 ) -> str:
-    """Makes a topic as it should be but for some settings; gives its name."""
-    [topic] = wanted_topics(cluster, generation=1, partitions=partitions)
+    """Makes a log's topic as it should be but for some settings; gives its name."""
+    topic = wanted_topic(cluster, log=log, generation=1, partitions=partitions)
     async with asking(cluster) as client:
         await create_topic(
             client,

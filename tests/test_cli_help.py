@@ -27,6 +27,8 @@ COMMANDS = (
     "progress",
     "demo",
     "engines",
+    "quarantine",
+    "jobs",
     "settings",
     "version",
 )

@@ -4,11 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.codec import RecordMaker, containment_suffix, read_record, rows_of
+from ledger.codec import RecordMaker, containment_suffix, fault_of, read_record, rows_of
 from ledger.errors import Diverged
 from ledger.event import EVENT_BYTES_MAX, TIME_NS_END, Order, split_order
 from ledger.position import pack_position
-from ledger.v1.log_record_pb2 import LogRecord
+from ledger.v1.log_record_pb2 import CheckedLogRecord, LogRecord
+from ledger.v1.quarantine_pb2 import QuarantineReason
+from ledger.v1.scan_event_pb2 import ScanEvent
 from tests.rows import row_of
 
 TIMES = st.one_of(st.just(0), st.integers(1, TIME_NS_END - 1))
@@ -149,13 +151,78 @@ def test_rows_of_a_run_are_the_rows_of_its_records() -> None:
     ]
 
 
-@pytest.mark.parametrize("bad", [b"\xff\xff", b"", LogRecord(event=b"e").SerializeToString()])
-def test_a_run_with_an_unreadable_record_gives_no_rows(bad: bytes) -> None:
-    """Bytes that are no record, or one without key and id, stop the run with the reason."""
-    good = RecordMaker(
-        source_id="gate", spool_id=b"s" * 16, key_form=1, send_time_ns=1, record_time_ns=1,
-        principal="anonymous",
-    ).one(b"\x0a\x00", b"KEY", 1, b"e" * 16, 1, b"")  # fmt: skip
+GOOD = RecordMaker(
+    source_id="gate", spool_id=b"s" * 16, key_form=1, send_time_ns=1, record_time_ns=1,
+    principal="anonymous",
+).one(b"\x0a\x00", b"KEY", 1, b"e" * 16, 1, b"")  # fmt: skip
 
-    with pytest.raises(Diverged, match=f"of {len(bad)} bytes"):
-        rows_of([good, bad, good], pack_position(1, 0, 0))
+
+def unfit(**fields: object) -> bytes:
+    """A record with something else in it."""
+    record = LogRecord.FromString(GOOD)
+    for name, field in fields.items():
+        setattr(record, name, field)
+    return record.SerializeToString()
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        (b"\xff\xff", "UNREADABLE"),
+        (GOOD[:-1], "UNREADABLE"),
+        (unfit(event=b"\x0a\xff"), "UNREADABLE"),
+        (unfit(event=b"\x12\x01\xff"), "UNREADABLE"),  # A tracking number that is no UTF-8.
+        (b"", "INCOMPLETE"),
+        (unfit(tracking_key=b""), "INCOMPLETE"),
+        (unfit(event_id=b""), "INCOMPLETE"),
+        (unfit(event_id=b"short"), "INVALID"),
+        (unfit(tracking_key=b"K" * 129), "INVALID"),
+        (unfit(tracking_key=b"K\0"), "INVALID"),
+        (unfit(tracking_key=b"\xff"), "INVALID"),
+        (unfit(scan_time_ns=-1), "INVALID"),
+        (unfit(scan_time_ns=TIME_NS_END), "INVALID"),
+    ],
+)
+def test_a_run_ends_before_an_unfit_record(bad: bytes, reason: str) -> None:
+    """The quick loop and the plain judgement agree, and the reason is said."""
+    rows = rows_of([GOOD, bad, GOOD], pack_position(1, 0, 0))
+    fault = fault_of(bad)
+
+    assert [row.record for row in rows] == [GOOD]
+    assert fault is not None
+    assert QuarantineReason.Name(fault.reason) == f"QUARANTINE_REASON_{reason}"
+    assert fault.message.endswith(".")
+
+
+@pytest.mark.parametrize("key", [b"K", b"A-1", "é".encode(), b"K" * 128, b"\x1dK"])
+def test_odd_keys_are_fit(key: bytes) -> None:
+    """Whatever the filing rule can give is kept, also what the quick look does not recognise."""
+    value = unfit(tracking_key=key)
+
+    assert fault_of(value) is None
+    assert [row.tracking_key for row in rows_of([value], pack_position(1, 0, 0))] == [key]
+
+
+def test_a_body_of_a_later_writer_is_fit() -> None:
+    """A record with a body that this program does not know is carried on as it is."""
+    value = unfit(event=b"")[2:] + b"\xfa\x01\x03new"
+
+    assert LogRecord.FromString(value).WhichOneof("body") is None
+    assert fault_of(value) is None
+
+
+@given(RECORDS)
+def test_the_checked_twin_reads_the_same_fields(record: LogRecord) -> None:
+    """The twin by which records are checked has the fields and the bytes of the record."""
+    record.event = ScanEvent(raw_barcode=record.event).SerializeToString()
+    encoded = record.SerializeToString()
+
+    twin = CheckedLogRecord.FromString(encoded)
+
+    assert twin.event.SerializeToString() == record.event
+    assert twin.SerializeToString(deterministic=True) == record.SerializeToString(
+        deterministic=True
+    )
+    assert [(f.number, f.name) for f in CheckedLogRecord.DESCRIPTOR.fields] == [
+        (f.number, f.name) for f in LogRecord.DESCRIPTOR.fields
+    ]

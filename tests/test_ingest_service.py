@@ -211,7 +211,8 @@ class TestStream:
                 for index, caller in enumerate(callers):
                     await caller.open()
                     event = an_encoded_event(number * 5 + index)
-                    await caller.send_batch(a_batch([event], source_id=f"gate-{index}"))
+                    batch = a_batch([event], source_id=f"gate-{index}", first_sequence=number + 1)
+                    await caller.send_batch(batch)
                 await log.wait_for_appends(number + 1)
         await served.service.drain(SHORT_S)
 

@@ -45,4 +45,5 @@ def test_names_begin_with_the_prefix() -> None:
     cluster = KafkaCluster(bootstrap="kafka:9092", topic_prefix="north-")
 
     assert cluster.topic("scans", 3) == "north-scans-g3"
-    assert cluster.group("trail") == "north-trail"
+    assert cluster.group("trail", "scans") == "north-trail"
+    assert cluster.group("trail", "receipts") == "north-trail-receipts"

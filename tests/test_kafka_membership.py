@@ -21,7 +21,7 @@ async def test_it_leaves_while_it_still_joins(one_kafka: Kafka, tmp_path: Path, 
     member = Membership(
         cluster_of(one_kafka.bootstrap, tmp_path),
         "no-topic",
-        "trail",
+        "group",
         on_lost=nothing_to_lose,
         on_change=lambda: None,
         monotonic=time.monotonic,

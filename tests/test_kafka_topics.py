@@ -9,13 +9,22 @@ import pytest
 from ledger.app.engines import Kafka
 from ledger.app.engines.java import find_java
 from ledger.backends import kafka_topics
+from ledger.backends.kafka_cluster import KafkaCluster
 from ledger.backends.kafka_commands import acl_lines, topic_lines
-from ledger.backends.kafka_topics import check_topics, create_topics, wanted_topics
+from ledger.backends.kafka_topics import check_topics, create_topics, wanted_topic
 from ledger.backends.kafka_wire import describe_topic
 from ledger.backends.log_kafka import open_kafka_log
 from ledger.errors import Refused
+from ledger.position import LOGS, SCANS_LOG
 from ledger.v1.ingest_service_pb2 import Durability
-from tests.kafka_logs import PARTITIONS, asking, cluster_of, make_topic
+from tests.contracts.patience import Starting, append, follow_until, records
+from tests.kafka_logs import PARTITIONS, asking, cluster_of, make_topic, opened_on
+
+
+async def faults_of_scans(cluster: KafkaCluster) -> list[str]:
+    """What is wrong with the topic of the log `scans`."""
+    faults = await check_topics(cluster, generation=1, partitions=PARTITIONS)
+    return [fault for fault in faults if f"`{cluster.topic(SCANS_LOG, 1)}`" in fault]
 
 
 async def test_topics_are_made_once(one_kafka: Kafka, tmp_path: Path) -> None:
@@ -25,17 +34,17 @@ async def test_topics_are_made_once(one_kafka: Kafka, tmp_path: Path) -> None:
     made = await create_topics(cluster, generation=2, partitions=3)
     again = await create_topics(cluster, generation=2, partitions=3)
 
-    assert list(made) == [f"{cluster.topic_prefix}scans-g2"]
+    assert list(made) == [f"{cluster.topic_prefix}{log}-g2" for log in LOGS]
     assert list(again) == []
     assert list(await check_topics(cluster, generation=2, partitions=3)) == []
     async with open_kafka_log(cluster, generation=2, partitions=3) as log:
-        assert log.identity == ("scans", 2, 3, Durability.DURABILITY_WRITTEN)
+        assert log.identity[:4] == ("scans", 2, 3, Durability.DURABILITY_WRITTEN)
 
 
 async def test_a_missing_topic_is_named_and_not_made(one_kafka: Kafka, tmp_path: Path) -> None:
     """A log without its topic is refused, with the command that makes it; asking makes nothing."""
     cluster = cluster_of(one_kafka.bootstrap, tmp_path)
-    [topic] = wanted_topics(cluster, generation=1, partitions=PARTITIONS)
+    topic = wanted_topic(cluster, log=SCANS_LOG, generation=1, partitions=PARTITIONS)
 
     with pytest.raises(Refused, match="does not exist; `parcel-ledger init` makes it"):
         async with open_kafka_log(cluster, generation=1, partitions=PARTITIONS):
@@ -70,7 +79,7 @@ async def test_a_setting_that_breaks_a_promise_is_refused(
             pass
 
     assert error.value.reason == "TOPIC_UNFIT"
-    [fault] = await check_topics(cluster, generation=1, partitions=PARTITIONS)
+    [fault] = await faults_of_scans(cluster)
     assert fault in error.value.message
     assert f"{setting}={value}" in fault
 
@@ -92,13 +101,13 @@ async def test_one_copy_has_to_be_accepted(one_kafka: Kafka, tmp_path: Path) -> 
     cluster = cluster_of(one_kafka.bootstrap, tmp_path)
     careful = replace(cluster, single_broker=False)
     await make_topic(cluster)
-    faults = await check_topics(careful, generation=1, partitions=PARTITIONS)
+    faults = await faults_of_scans(careful)
 
     assert [fault.split(":")[0] for fault in faults] == [
         f"`{cluster.topic('scans', 1)}` has replication factor 1",
         f"`{cluster.topic('scans', 1)}` has min.insync.replicas=1",
     ]
-    assert await check_topics(cluster, generation=1, partitions=PARTITIONS) == []
+    assert await faults_of_scans(cluster) == []
 
     liar = cluster_of(one_kafka.bootstrap, tmp_path / "liar")
     await make_topic(liar, {"min.insync.replicas": "2"})
@@ -125,9 +134,7 @@ async def test_all_faults_are_named_at_once(one_kafka: Kafka, tmp_path: Path) ->
     cluster = cluster_of(one_kafka.bootstrap, tmp_path)
     await make_topic(cluster, {"retention.ms": "1000", "cleanup.policy": "compact"}, partitions=3)
 
-    faults = await check_topics(
-        replace(cluster, single_broker=False), generation=1, partitions=PARTITIONS
-    )
+    faults = await faults_of_scans(replace(cluster, single_broker=False))
 
     for words in ("3 partitions", "retention.ms", "cleanup.policy", "replication factor 1"):
         assert sum(words in fault for fault in faults) == 1, words
@@ -145,15 +152,16 @@ async def test_more_replicas_than_brokers_are_refused(
 
 
 async def test_the_command_makes_the_topic(one_kafka: Kafka, tmp_path: Path) -> None:
-    """The command that is printed for someone else, typed into Kafka's own tool, makes a topic
+    """The commands that are printed for someone else, typed into Kafka's own tool, make topics
     without a fault, and can be typed again.
     """
     cluster = cluster_of(one_kafka.bootstrap, tmp_path)
-    [line] = topic_lines(cluster, generation=1, partitions=PARTITIONS)
-    tool, *arguments = line.split()
-    assert tool == "kafka-topics.sh"
+    lines = list(topic_lines(cluster, generation=1, partitions=PARTITIONS))
+    assert len(lines) == len(LOGS)
 
-    for _ in range(2):
+    for line in [*lines, lines[0]]:
+        tool, *arguments = line.split()
+        assert tool == "kafka-topics.sh"
         command = ["org.apache.kafka.tools.TopicCommand", *arguments]
         java = await asyncio.create_subprocess_exec(
             find_java(), "-cp", one_kafka.class_path, *command
@@ -164,7 +172,9 @@ async def test_the_command_makes_the_topic(one_kafka: Kafka, tmp_path: Path) -> 
 
 
 def test_each_role_gets_the_least_rights(tmp_path: Path) -> None:
-    """Ingest may not read, writers may not write, and nobody may delete or change anything."""
+    """Ingest may not read, writers write what they quarantine and replay, and nobody may delete or
+    change anything.
+    """
     cluster = cluster_of("kafka-1:9093", tmp_path)
     lines = acl_lines(cluster, generation=1, partitions=4)
 
@@ -172,8 +182,61 @@ def test_each_role_gets_the_least_rights(tmp_path: Path) -> None:
         role: [line for line in lines if f"parcel-ledger-{role}" in line]
         for role in ("ingest", "writer", "init")
     }
-    assert "--operation Read" not in by_role["ingest"][0]
-    assert "--operation Write" not in " ".join(by_role["writer"])
+    assert "--operation Read" not in " ".join(by_role["ingest"])
+    written = [line for line in by_role["writer"] if "--operation Write" in line]
+    assert [line.split()[-1] for line in written] == [
+        cluster.topic(log, 1) for log in ("scans", "quarantine")
+    ]
+    assert not any(cluster.topic("quarantine", 1) in line for line in by_role["ingest"])
     assert not any("Delete" in line or "Alter" in line or "All" in line for line in lines)
     assert sum("--group" in line for line in lines) == 1
-    assert len(lines) == 4
+    assert {role: len(of) for role, of in by_role.items()} == {"ingest": 3, "writer": 5, "init": 4}
+
+
+@pytest.mark.parametrize(
+    ("log", "days", "fits"),
+    [
+        ("refusals", 400, True),
+        ("refusals", 500, True),
+        ("refusals", 399, False),
+        ("receipts", 400, False),
+        ("quarantine", 400, False),
+    ],
+)
+async def test_refused_scans_alone_may_go_in_time(
+    one_kafka: Kafka, tmp_path: Path, log: str, days: int, *, fits: bool
+) -> None:
+    """The topic of refusals may delete what is older than the setting; no other topic may."""
+    cluster = cluster_of(one_kafka.bootstrap, tmp_path)
+    await make_topic(cluster, {"retention.ms": str(days * 86_400_000)}, log=log)
+    opening = open_kafka_log(cluster, name=log, generation=1, partitions=PARTITIONS)
+
+    if fits:
+        async with opening as opened:
+            await append(opened, 0, records(1))
+        return
+    with pytest.raises(Refused, match=r"retention\.ms"):
+        async with opening:
+            pass
+
+
+async def test_logs_of_a_cluster_are_apart(one_kafka: Kafka, tmp_path: Path) -> None:
+    """Appends at once to two logs: each has its own indexes, records and followers, under one name
+    of a reader.
+    """
+    cluster = cluster_of(one_kafka.bootstrap, tmp_path)
+    ours, others = records(5), records(7)
+    start = Starting(dict.fromkeys(range(PARTITIONS), 0))
+    async with (
+        opened_on(cluster) as scans,
+        opened_on(cluster, name="receipts") as receipts,
+        scans.follow("same", start) as of_scans,
+        receipts.follow("same", start) as of_receipts,
+    ):
+        firsts = await asyncio.gather(append(scans, 1, ours), append(receipts, 1, others))
+        seen = await asyncio.gather(follow_until(of_scans, 5), follow_until(of_receipts, 7))
+
+        assert list(firsts) == [0, 0]
+        assert [list(of[1].values()) for of in seen] == [ours, others]
+        assert (await scans.bounds(1)).next == 5
+        assert (await receipts.bounds(1)).next == 7

@@ -229,7 +229,7 @@ async def test_lag_tools_see_how_far_a_reader_is(cluster: KafkaCluster, log: Kaf
         await follow_until(follower, 4 * 10 + 6)
 
     async with administering(cluster) as admin:
-        offsets = await admin.list_consumer_group_offsets(cluster.group("reader"))
+        offsets = await admin.list_consumer_group_offsets(cluster.group("reader", "scans"))
     assert {place.partition: each.offset for place, each in offsets.items()} == {
         partition: 10 + partition for partition in range(PARTITIONS)
     }

@@ -14,6 +14,7 @@ from ledger.backends.kafka_commands import acl_lines
 from ledger.backends.kafka_topics import check_topics, create_topics
 from ledger.backends.log_kafka import KafkaScanLog, open_kafka_log
 from ledger.errors import Busy, Refused
+from ledger.position import LOGS
 from tests.contracts.patience import Starting, append, follow_until, records
 from tests.kafka_logs import PARTITIONS
 from tests.kafka_secure import PRINCIPALS, cluster_as, secure_kafka, type_in
@@ -56,7 +57,7 @@ async def test_each_role_does_its_work_with_its_rights(kafka: Kafka, folder: Pat
                 seen = await follow_until(follower, 10)
             assert list(await log.read(1, first, 10)) == values
 
-    assert list(made) == ["secure-scans-g1"]
+    assert list(made) == [f"secure-{log}-g1" for log in LOGS]
     assert list(seen[1].values()) == values
 
 

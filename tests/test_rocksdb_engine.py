@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ledger.backends import log_rocksdb
+from ledger.backends import log_rocksdb, rocksdb_committer
 from ledger.backends.rocksdb_folder import Folder
 from ledger.backends.rocksdb_options import TRAIL
 from ledger.errors import Busy, Closed, Diverged
@@ -107,7 +107,7 @@ async def test_a_follower_that_waits_learns_of_the_end(tmp_path: Path) -> None:
     ):
         waiting = asyncio.create_task(follower.next(1))
         await asyncio.sleep(0.01)
-        ledger.log.stop()
+        ledger.log._committer.stop()
         with pytest.raises(Closed):
             await waiting
 
@@ -139,7 +139,7 @@ async def test_a_disk_that_does_not_keep_up_is_waited_for(
     and everything goes on when there is room again.
     """
     monkeypatch.setattr("ledger.backends.rocksdb_engine.STALL_MOST_S", 0.05)
-    family = ledger.log._engine.family(TRAIL)
+    family = ledger.store._engine.family(TRAIL)
     family.set_options(dict.fromkeys(STALL_TRIGGERS, "1"))
     family.set_options({"level0_file_num_compaction_trigger": "100"})
     family.put(b"key", b"a row")
@@ -165,7 +165,7 @@ async def test_an_error_of_our_own_does_not_hang_anybody(
     def break_down(_: object) -> bytes:
         raise RuntimeError("nobody thought of it")
 
-    monkeypatch.setattr(log_rocksdb, "join_block", break_down)
+    monkeypatch.setattr(rocksdb_committer, "join_block", break_down)
 
     async def use(ledger: Folder) -> list[object]:
         results = await asyncio.gather(

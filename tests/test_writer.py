@@ -36,7 +36,7 @@ class TestRowsAndMarks:
     async def test_every_record_becomes_its_row(self, ledger: Folder) -> None:
         """What is in the log before the writer starts, and what comes after, is in the trails."""
         await fill(ledger, range(40))
-        async with running(ledger.log, ledger.store):
+        async with running(ledger.log, ledger.quarantine, ledger.store):
             await caught_up(ledger)
             await fill(ledger, range(40, 90))
             await caught_up(ledger)
@@ -47,7 +47,7 @@ class TestRowsAndMarks:
     async def test_a_mark_names_the_record_before_it(self, ledger: Folder) -> None:
         """A mark holds the next index, and hash and time of the last record."""
         await fill(ledger, range(30))
-        async with running(ledger.log, ledger.store):
+        async with running(ledger.log, ledger.quarantine, ledger.store):
             await caught_up(ledger)
 
         records = await contents(ledger.log)
@@ -64,7 +64,7 @@ class TestRowsAndMarks:
         await fill(ledger, range(20))
         store = FaultyStore(ledger.store, settle_after_s=0.3)
         began = time.monotonic()
-        async with running(ledger.log, store):
+        async with running(ledger.log, ledger.quarantine, store):
             await caught_up(ledger)
             assert await marks(ledger.store, MarkKind.SETTLED) == {}
             await caught_up(ledger, MarkKind.SETTLED)
@@ -77,9 +77,9 @@ class TestRestart:
         """Cancelled anywhere and started again, the writer leaves nothing out."""
         for start in range(0, 60, 20):
             await fill(ledger, range(start, start + 20))
-            async with running(ledger.log, ledger.store):
+            async with running(ledger.log, ledger.quarantine, ledger.store):
                 await asyncio.sleep(0.002 * start)
-        async with running(ledger.log, ledger.store):
+        async with running(ledger.log, ledger.quarantine, ledger.store):
             await caught_up(ledger)
 
         assert await all_rows(ledger.store) == await rows_of_the_log(ledger)
@@ -87,13 +87,15 @@ class TestRestart:
     async def test_a_restart_begins_at_the_settled_mark(self, ledger: Folder) -> None:
         """Settled rows are not written again; rows that are only readable are."""
         await fill(ledger, range(20))
-        async with running(ledger.log, FaultyStore(ledger.store, settle_after_s=0)):
+        async with running(
+            ledger.log, ledger.quarantine, FaultyStore(ledger.store, settle_after_s=0)
+        ):
             await caught_up(ledger, MarkKind.SETTLED)
         await fill(ledger, range(20, 27))
-        async with running(ledger.log, ledger.store):
+        async with running(ledger.log, ledger.quarantine, ledger.store):
             await caught_up(ledger)
         again = FaultyStore(ledger.store)
-        async with running(ledger.log, again):
+        async with running(ledger.log, ledger.quarantine, again):
             async with asyncio.timeout(PATIENCE_S):
                 while again.puts < 7:  # noqa: ASYNC110 - nothing tells.
                     await asyncio.sleep(0.005)
@@ -104,11 +106,11 @@ class TestRestart:
     async def test_a_replay_changes_nothing(self, ledger: Folder) -> None:
         """Writing the whole log a second time leaves rows and marks as they are."""
         await fill(ledger, range(50))
-        async with running(ledger.log, ledger.store):
+        async with running(ledger.log, ledger.quarantine, ledger.store):
             await caught_up(ledger)
         rows, cells = await all_rows(ledger.store), await ledger.store.marks(TRAIL_READER)
         again = FaultyStore(ledger.store)
-        async with running(ledger.log, again), asyncio.timeout(PATIENCE_S):
+        async with running(ledger.log, ledger.quarantine, again), asyncio.timeout(PATIENCE_S):
             while again.puts < 50:  # noqa: ASYNC110 - nothing tells.
                 await asyncio.sleep(0.005)
 
@@ -118,9 +120,9 @@ class TestRestart:
     async def test_a_second_writer_takes_over(self, ledger: Folder) -> None:
         """A writer that stands by goes on where the first one left."""
         await fill(ledger, range(20))
-        async with running(ledger.log, ledger.store) as first:
+        async with running(ledger.log, ledger.quarantine, ledger.store) as first:
             await caught_up(ledger)
-            async with running(ledger.log, ledger.store):
+            async with running(ledger.log, ledger.quarantine, ledger.store):
                 first.cancel()
                 await asyncio.wait([first])
                 await fill(ledger, range(20, 40))
@@ -130,9 +132,9 @@ class TestRestart:
 
     async def test_two_writers_that_both_believe_are_harmless(self, ledger: Folder) -> None:
         """Two writers of the same partitions at once write the same trail as one."""
-        async with running(ledger.log, ledger.store):
+        async with running(ledger.log, ledger.quarantine, ledger.store):
             zombie = UnderAnotherName(ledger.log)
-            async with running(zombie, ledger.store):
+            async with running(zombie, ledger.quarantine, ledger.store):
                 await fill(ledger, range(80))
                 await caught_up(ledger)
                 await asyncio.sleep(0.05)
@@ -160,7 +162,7 @@ class TestStoreTrouble:
         else:
             store.fails_written = fault
         await fill(ledger, range(10))
-        async with running(ledger.log, store):
+        async with running(ledger.log, ledger.quarantine, store):
             await caught_up(ledger)
             await fill(ledger, range(10, 15))
             await caught_up(ledger)
@@ -176,4 +178,4 @@ class TestStoreTrouble:
         )
         await fill(ledger, range(5))
 
-        assert (await why_it_stops(ledger.log, store)).reason == "TEST"
+        assert (await why_it_stops(ledger.log, ledger.quarantine, store)).reason == "TEST"

@@ -19,7 +19,6 @@ from tests.writing import (
     fill,
     ledger,
     mark_at,
-    marks,
     running,
     why_it_stops,
 )
@@ -28,25 +27,6 @@ __all__ = ["ledger"]  # A fixture, taken by its name.
 
 
 class TestDivergedLog:
-    async def test_a_record_in_the_wrong_partition_stops_it(self, ledger: Folder) -> None:
-        """A record whose key belongs elsewhere is not written, and neither is what follows."""
-        one = known(3, partitions=PARTITIONS)
-        wrong = (one.partition + 1) % PARTITIONS
-        await ledger.log.append(wrong, [one.key], [one.value])
-
-        error = await why_it_stops(ledger.log, ledger.store)
-
-        assert error.reason == "RECORD_IN_WRONG_PARTITION"
-        assert error.metadata == {"partition": str(wrong), "index": "0"}
-        assert await all_rows(ledger.store) == set()
-        assert await marks(ledger.store, MarkKind.READABLE) == {}
-
-    async def test_a_record_that_is_none_stops_it(self, ledger: Folder) -> None:
-        """Bytes that no ingest wrote are not skipped."""
-        await ledger.log.append(0, [b"K"], [b"\xff\xff"])
-
-        assert (await why_it_stops(ledger.log, ledger.store)).reason == "RECORD_UNREADABLE"
-
     @pytest.mark.parametrize("kind", MarkKind)
     async def test_a_log_that_was_cut_stops_it(self, ledger: Folder, kind: MarkKind) -> None:
         """A log shorter than a mark is named, with the indexes that are gone."""
@@ -55,7 +35,7 @@ class TestDivergedLog:
         mark = mark_at(ledger.log, 4, b"gone", partition=one.partition)
         await ledger.store.put_marks(TRAIL_READER, [mark._replace(kind=kind)])
 
-        error = await why_it_stops(ledger.log, ledger.store)
+        error = await why_it_stops(ledger.log, ledger.quarantine, ledger.store)
 
         assert error.reason == "LOG_SHORTER_THAN_MARK"
         assert "indexes 1 to 3 are gone" in error.message
@@ -69,7 +49,7 @@ class TestDivergedLog:
         mark = mark_at(ledger.log, 2, b"another record", partition=one.partition)
         await ledger.store.put_marks(TRAIL_READER, [mark])
 
-        error = await why_it_stops(ledger.log, ledger.store)
+        error = await why_it_stops(ledger.log, ledger.quarantine, ledger.store)
 
         assert error.reason == "LOG_DIFFERS_FROM_MARK"
         assert error.metadata["index"] == "1"
@@ -81,7 +61,7 @@ class TestDivergedLog:
         monkeypatch.setattr("ledger.writer.VERIFY_EVERY_S", 0.02)
         log = _CutLog(ledger.log)
         await fill(ledger, range(10))
-        async with running(log, ledger.store) as task:
+        async with running(log, ledger.quarantine, ledger.store) as task:
             await caught_up(ledger)
             log.is_cut = True
             async with asyncio.timeout(PATIENCE_S):

@@ -54,7 +54,7 @@ async def test_what_an_ended_process_forgot_is_written_again(ledger: Folder) -> 
     store = FaultyStore(ledger.store, settle_after_s=0.5)
     node = _Forgets(store)
     await fill(ledger, range(40))
-    async with running(ledger.log, store):
+    async with running(ledger.log, ledger.quarantine, store):
         await caught_up(ledger)
         assert len(node.forgotten) == 40
         assert await all_rows(ledger.store) == set()
@@ -75,7 +75,7 @@ async def test_nothing_settles_before_the_lives_were_seen(ledger: Folder) -> Non
         asked[method] += 1
         return BUSY if method == "lives" and 1 < asked[method] < 4 else None
 
-    async with running(ledger.log, store):
+    async with running(ledger.log, ledger.quarantine, store):
         store.fails_unwritten = silent
         await caught_up(ledger)
         if asked["lives"] < 4:
@@ -89,7 +89,7 @@ async def test_a_process_that_comes_back_unseen_counts_as_ended(ledger: Folder) 
     """A node that was away and is there may have ended in between, and everything is put again."""
     store = FaultyStore(ledger.store, settle_after_s=60)
     await fill(ledger, range(20))
-    async with running(ledger.log, store):
+    async with running(ledger.log, ledger.quarantine, store):
         await caught_up(ledger)
         puts = store.puts
         store.lives_are = {"node": "came"}
@@ -101,7 +101,7 @@ async def test_a_process_that_comes_back_unseen_counts_as_ended(ledger: Folder) 
 async def test_partitions_that_come_back_go_on_where_they_were(ledger: Folder) -> None:
     """What passes through a rebalance and stays is not written again from its settled mark."""
     store = FaultyStore(ledger.store, settle_after_s=60)
-    one = writer(ledger.log, store)
+    one = writer(ledger.log, ledger.quarantine, store)
     await fill(ledger, range(30))
     running_one = asyncio.create_task(one.run())
     await caught_up(ledger)
@@ -119,10 +119,10 @@ async def test_a_new_writer_starts_at_the_settled_mark(ledger: Folder) -> None:
     """Another process knows nothing of what the last one put and did not settle."""
     store = FaultyStore(ledger.store, settle_after_s=60)
     await fill(ledger, range(30))
-    async with running(ledger.log, store):
+    async with running(ledger.log, ledger.quarantine, store):
         await caught_up(ledger)
 
-    start = await writer(ledger.log, store).taken(range(PARTITIONS))
+    start = await writer(ledger.log, ledger.quarantine, store).taken(range(PARTITIONS))
 
     assert set(start.values()) == {0}
 
@@ -144,7 +144,7 @@ class TestStepsAtOnce:
         store.fails_unwritten = first_put_fails
         await fill(ledger, range(40))
         seen: list[dict[int, int]] = []
-        async with running(ledger.log, store, steps_at_once=3):
+        async with running(ledger.log, ledger.quarantine, store, steps_at_once=3):
             async with asyncio.timeout(PATIENCE_S):
                 while puts["put"] < 3:
                     await asyncio.sleep(0)
@@ -165,7 +165,7 @@ class TestStepsAtOnce:
 
         store.fails_unwritten = slow
         await fill(ledger, range(20))
-        async with running(ledger.log, store, steps_at_once=2):
+        async with running(ledger.log, ledger.quarantine, store, steps_at_once=2):
             async with asyncio.timeout(PATIENCE_S):
                 while not tries["put"]:  # noqa: ASYNC110 - nothing tells.
                     await asyncio.sleep(0)
@@ -181,7 +181,7 @@ class TestStepsAtOnce:
         store.fails_unwritten = lambda method: BUSY if method == "put" else None
         await fill(ledger, range(20))
         async with asyncio.timeout(PATIENCE_S):
-            async with running(ledger.log, store):
+            async with running(ledger.log, ledger.quarantine, store):
                 await asyncio.sleep(0.2)
 
         assert await marks(ledger.store, MarkKind.READABLE) == {}

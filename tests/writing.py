@@ -13,6 +13,7 @@ from ledger.codec import read_record
 from ledger.errors import Busy, Diverged, LedgerError, Uncertain
 from ledger.marks import TRAIL_READER, encode_mark
 from ledger.position import pack_position
+from ledger.quarantine.keeper import Keeper
 from ledger.scan_log import Assignment, Follower, ScanLog
 from ledger.trail_store import MarkCell, MarkKind, TrailStore
 from ledger.writer import Writer
@@ -22,6 +23,7 @@ from tests.folders import PARTITIONS, opened
 from tests.rows import row_of
 
 PATIENCE_S = 20.0
+QUARANTINE_MOST = 100
 BUSY = Busy("The store is busy.", reason="TEST_BUSY", retry_after_s=0.01)
 UNCERTAIN = Uncertain("The store did not answer.", reason="TEST_UNCERTAIN")
 
@@ -33,11 +35,19 @@ async def ledger(tmp_path: Path) -> AsyncIterator[Folder]:
         yield folder
 
 
-def writer(log: ScanLog, store: TrailStore, *, steps_at_once: int = 1) -> Writer:
-    """A writer with real clocks."""
+def writer(
+    log: ScanLog,
+    quarantine: ScanLog,
+    store: TrailStore,
+    *,
+    most: int = QUARANTINE_MOST,
+    steps_at_once: int = 1,
+) -> Writer:
+    """A writer with real clocks; `most` is its share limit."""
     return Writer(
         log,
         store,
+        Keeper(log, quarantine, store, now_ns=time.time_ns, most=most),
         monotonic=time.monotonic,
         now_ns=time.time_ns,
         steps_at_once=steps_at_once,
@@ -46,10 +56,16 @@ def writer(log: ScanLog, store: TrailStore, *, steps_at_once: int = 1) -> Writer
 
 @asynccontextmanager
 async def running(
-    log: ScanLog, store: TrailStore, *, steps_at_once: int = 1
+    log: ScanLog,
+    quarantine: ScanLog,
+    store: TrailStore,
+    *,
+    most: int = QUARANTINE_MOST,
+    steps_at_once: int = 1,
 ) -> AsyncIterator[asyncio.Task[None]]:
     """A writer that runs in the background, and is cancelled."""
-    task = asyncio.create_task(writer(log, store, steps_at_once=steps_at_once).run())
+    made = writer(log, quarantine, store, most=most, steps_at_once=steps_at_once)
+    task = asyncio.create_task(made.run())
     try:
         yield task
     finally:
@@ -64,12 +80,15 @@ async def marks(store: TrailStore, kind: MarkKind) -> dict[int, int]:
 
 
 async def caught_up(ledger: Folder, kind: MarkKind = MarkKind.READABLE) -> None:
-    """Wait until everything in the log is marked."""
-    ends = {p: (await ledger.log.bounds(p)).next for p in range(PARTITIONS)}
-    wanted = {partition: end for partition, end in ends.items() if end}
+    """Wait until everything in the log is marked, also what a writer itself appends."""
     async with asyncio.timeout(PATIENCE_S):
-        while await marks(ledger.store, kind) != wanted:  # noqa: ASYNC110 - nothing tells.
+        while await marks(ledger.store, kind) != await _ends(ledger):  # noqa: ASYNC110 - as it says.
             await asyncio.sleep(0.005)
+
+
+async def _ends(ledger: Folder) -> dict[int, int]:
+    ends = {p: (await ledger.log.bounds(p)).next for p in range(PARTITIONS)}
+    return {partition: end for partition, end in ends.items() if end}
 
 
 async def fill(ledger: Folder, numbers: range) -> None:
@@ -98,11 +117,13 @@ def mark_at(log: ScanLog, next_index: int, last_record: bytes, *, partition: int
     )
 
 
-async def why_it_stops(log: ScanLog, store: TrailStore) -> LedgerError:
+async def why_it_stops(
+    log: ScanLog, quarantine: ScanLog, store: TrailStore, *, most: int = QUARANTINE_MOST
+) -> LedgerError:
     """Run a writer that must stop, and return its error."""
     with pytest.RaisesGroup(Diverged, flatten_subgroups=True) as stopped:
         async with asyncio.timeout(PATIENCE_S):
-            await writer(log, store).run()
+            await writer(log, quarantine, store, most=most).run()
     error = stopped.value.exceptions[0]
     while isinstance(error, ExceptionGroup):
         error = error.exceptions[0]

@@ -83,6 +83,24 @@ ALERTS: Final[Sequence[Alert]] = (
         "log is not what it was: read what it says, and start it no more before that is clear.",
     ),
     Alert(
+        "LedgerQuarantineFills",
+        "max(ledger_quarantine_share_ratio) > 0.002",
+        "1m",
+        CRITICAL,
+        "{{ $value | humanizePercentage }} of what a writer reads cannot be kept",
+        "At 1 % the writer stops. See `parcel-ledger quarantine list`: one reason in all of them "
+        "is a program that writes past ingest, or a fault of ours.",
+    ),
+    Alert(
+        "LedgerQuarantineOpen",
+        "max(ledger_quarantine_open_records) > 0",
+        "1h",
+        WARNING,
+        "{{ $value }} records lie in quarantine, and nobody has looked after them",
+        "`parcel-ledger quarantine list` shows them; replay those that can be kept by now, and "
+        "drop the others with a reason.",
+    ),
+    Alert(
         "LedgerPartitionsWithoutWriter",
         "sum(ledger_writer_partitions) "
         "< count(count by (partition) (ledger_writer_readable_index))",

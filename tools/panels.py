@@ -54,7 +54,12 @@ ROWS: Final = (
             Panel("INGEST_ACK_SECONDS", "From a batch to its result", "s"),
             Panel("INGEST_REFUSED", "Scans refused", "cps"),
             Panel("INGEST_RESEND", "Scans to be sent again", "cps"),
+            Panel("INGEST_REFUSALS_OVER_LIMIT", "Refused scans beyond a source's limit", "cps"),
             Panel("INGEST_BATCHES", "Batches", "cps"),
+            Panel("INGEST_RECEIPTS", "Receipts", "cps"),
+            Panel("INGEST_RECEIPTS_FAILED", "Failed appends of receipts", "cps"),
+            Panel("INGEST_RECEIPTS_DROPPED", "Receipts dropped", "cps"),
+            Panel("INGEST_SEQUENCE_CONFLICTS", "Sequences with two contents", "cps"),
             Panel("INGEST_STREAMS", "Streams open", "short"),
             Panel("INGEST_PENDING_BYTES", "On its way to the log", "bytes"),
         ),
@@ -82,6 +87,14 @@ ROWS: Final = (
             Panel("STORE_ERRORS", "Failed requests to the store", "cps"),
             Panel("PROGRESS_ENTRIES", "Entries of the progress history", "cps"),
             Panel("PROGRESS_AGE_SECONDS", "Age of its last entry", "s"),
+        ),
+    ),
+    Row(
+        "Quarantine",
+        (
+            Panel("QUARANTINED", "Records put into quarantine", "cps"),
+            Panel("QUARANTINE_OPEN", "Open in quarantine", "short", MAX),
+            Panel("QUARANTINE_SHARE", "Share of what was read last", "percentunit"),
         ),
     ),
     Row(

@@ -17,7 +17,9 @@ from ledger.app.commands.demo import demo
 from ledger.app.commands.engines import engines
 from ledger.app.commands.hammer import hammer
 from ledger.app.commands.init import init
+from ledger.app.commands.jobs import jobs
 from ledger.app.commands.progress import progress
+from ledger.app.commands.quarantine import quarantine
 from ledger.app.commands.roles import ingest, query, writer
 from ledger.app.commands.send import send
 from ledger.app.commands.settings import settings
@@ -59,8 +61,9 @@ for _command, _group in (
     (version, "operate"),
 ):
     app.command(_command, group=GROUPS[_group])
-engines.group = (GROUPS["operate"],)
-app.command(engines)
+for _several in (engines, quarantine, jobs):
+    _several.group = (GROUPS["operate"],)
+    app.command(_several)
 
 
 def main(tokens: Sequence[str] | None = None) -> None:

@@ -16,7 +16,9 @@ from rich.text import Text
 from ledger.event import event_type_name
 from ledger.v1 import scan_event_pb2 as pb
 from ledger.v1.ingest_service_pb2 import Durability
+from ledger.v1.position_pb2 import Position
 from ledger.v1.progress_service_pb2 import PartitionProgress
+from ledger.v1.quarantine_pb2 import QuarantineReason
 from ledger.v1.trail_service_pb2 import ClockFlag, EntryMarks, TrailEntry
 
 CLOCK_WORDS: Final = {
@@ -133,6 +135,8 @@ def marks_of(marks: EntryMarks) -> Text:
     if marks.duplicate_count:
         copies = "copy" if marks.duplicate_count == 1 else "copies"
         found.append((f"+{marks.duplicate_count} {copies}", "cyan"))
+    if marks.HasField("replayed_position"):
+        found.append(("out of quarantine", "cyan"))
     if marks.inherited_from:
         found.append((f"from {printable(marks.inherited_from)}", "cyan"))
     found += [(CLOCK_WORDS.get(flag, f"clock flag {flag}"), "dim") for flag in marks.clock_flags]
@@ -141,6 +145,8 @@ def marks_of(marks: EntryMarks) -> Text:
 
 def cells_of(entry: TrailEntry) -> Cells:
     """Give one entry, column by column."""
+    if entry.HasField("quarantined"):
+        return _notice(entry)
     event = entry.event
     style = _STYLES.get(event.type, "")
     if entry.marks.corrected:
@@ -150,6 +156,18 @@ def cells_of(entry: TrailEntry) -> Cells:
         Text(what_of(event), style),
         Text(place_of(event)),
         Text(printable(event.device)),
+        Text(printable(entry.source_id)),
+        marks_of(entry.marks),
+    )
+
+
+def _notice(entry: TrailEntry) -> Cells:
+    """Give the notice that a record of the item lies in quarantine."""
+    return Cells(
+        Text(""),
+        Text(f"in quarantine ({reason_words(entry.quarantined.reason)})", "bold yellow"),
+        Text(position_words(entry.quarantined.position)),
+        Text(""),
         Text(printable(entry.source_id)),
         marks_of(entry.marks),
     )
@@ -184,8 +202,19 @@ def watched_line(entry: TrailEntry) -> Text:
 
 def position_of(entry: TrailEntry) -> str:
     """Say where an entry's record lies."""
-    at = entry.position
+    return position_words(entry.position)
+
+
+def position_words(at: Position) -> str:
+    """Say where a record lies, as commands take it."""
     return f"{printable(at.log)}-g{at.generation}/{at.partition}/{at.index}"
+
+
+def reason_words(reason: int) -> str:
+    """Say in a word or two why a record could not be kept."""
+    known = reason in QuarantineReason.values()
+    word = QuarantineReason.Name(QuarantineReason.ValueType(reason)) if known else f"for {reason}"
+    return word.removeprefix("QUARANTINE_REASON_").replace("_", " ").lower()
 
 
 def progress_table(partitions: Sequence[PartitionProgress]) -> Table:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from ledger.errors import Refused
+from ledger.position import SCANS_LOG
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,6 +41,9 @@ class KafkaCluster:
     replication: int = 3
     """Replicas of topics that are made."""
 
+    refusals_retention_days: int = 400
+    """Days for which refused scans are kept."""
+
     tls_ca: Path | None = None
     """Certificates that the brokers' are checked by; with it they are spoken to over TLS."""
 
@@ -71,9 +75,11 @@ class KafkaCluster:
         """Name the topic of one generation of a log."""
         return f"{self.topic_prefix}{log}-g{generation}"
 
-    def group(self, reader: str) -> str:
-        """Name the consumer group in which readers of one name share partitions."""
-        return f"{self.topic_prefix}{reader}"
+    def group(self, reader: str, log: str) -> str:
+        """Name the consumer group in which readers of one name share a log's partitions. That of
+        the log `scans` is named by the reader alone.
+        """
+        return f"{self.topic_prefix}{reader}" + ("" if log == SCANS_LOG else f"-{log}")
 
     def client_options(self) -> dict[str, Any]:
         """Give what every client of aiokafka is made with. Raises Refused for unusable files."""

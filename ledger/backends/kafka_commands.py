@@ -6,6 +6,7 @@ import shlex
 from typing import TYPE_CHECKING, Final
 
 from ledger.backends.kafka_topics import wanted_topics
+from ledger.position import LOGS, QUARANTINE_LOG, RECEIPTS_LOG, REFUSALS_LOG, SCANS_LOG
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,12 +20,16 @@ PRINCIPALS: Final = {
 }
 """Who the roles are, where nobody says otherwise. `query` never speaks to Kafka."""
 
-_TOPIC_RIGHTS: Final = {
-    "ingest": ("Write", "Describe", "DescribeConfigs"),
-    "writer": ("Read", "Describe", "DescribeConfigs"),
-    "init": ("Create", "Describe", "DescribeConfigs"),
+_DOES: Final[Mapping[str, Mapping[str, Sequence[str]]]] = {
+    SCANS_LOG: {"ingest": ("Write",), "writer": ("Read", "Write")},
+    RECEIPTS_LOG: {"ingest": ("Write",), "writer": ("Read",)},
+    REFUSALS_LOG: {"ingest": ("Write",), "writer": ("Read",)},
+    QUARANTINE_LOG: {"writer": ("Read", "Write")},
 }
-"""The least that each role needs on each topic. Both look at the topic's settings at start."""
+"""The least that each role does with each log."""
+
+_LOOKS: Final = ("Describe", "DescribeConfigs")
+"""Whoever uses a topic looks at its settings at start."""
 
 
 def topic_lines(cluster: KafkaCluster, *, generation: int, partitions: int) -> Sequence[str]:
@@ -56,10 +61,13 @@ def acl_lines(
     """
     command = f"kafka-acls.sh --bootstrap-server {shlex.quote(cluster.bootstrap)} --add"
     lines = []
-    for topic in wanted_topics(cluster, generation=generation, partitions=partitions):
-        for role, principal in principals.items():
-            rights = " ".join(f"--operation {right}" for right in _TOPIC_RIGHTS[role])
-            who = f"--allow-principal {shlex.quote(principal)}"
+    topics = wanted_topics(cluster, generation=generation, partitions=partitions)
+    for log, topic in zip(LOGS, topics, strict=True):
+        for role, does in {**_DOES[log], "init": ("Create",)}.items():
+            if role not in principals:
+                continue
+            rights = " ".join(f"--operation {right}" for right in (*does, *_LOOKS))
+            who = f"--allow-principal {shlex.quote(principals[role])}"
             lines.append(f"{command} {who} {rights} --topic {shlex.quote(topic.name)}")
     if "writer" in principals:
         lines.append(

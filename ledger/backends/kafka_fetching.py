@@ -221,7 +221,8 @@ class Fetching:
             self._note_silence([partition], for_code(code).__name__)
             return False
         elif data:
-            self._answers[partition] = _Answer(read_batches(data, partition, place))
+            batches = read_batches(data, partition, place)
+            self._answers[partition] = _Answer(batches)
         self._note_answer([partition])
         return True
 

@@ -57,16 +57,22 @@ class KafkaFollower:
         monotonic: Callable[[], float],
     ) -> None:
         self._log = log
-        name, generation, self._partitions, _ = log.identity
-        self._topic = cluster.topic(name, generation)
+        identity = log.identity
+        self._partitions = identity.partitions
+        self._topic = cluster.topic(identity.name, identity.generation)
         self._assignment = assignment
         self._monotonic = monotonic
         self._changed = asyncio.Event()
-        self._fetching = Fetching(cluster, self._topic, on_change=self.wake, monotonic=monotonic)
+        self._fetching = Fetching(
+            cluster,
+            self._topic,
+            on_change=self.wake,
+            monotonic=monotonic,
+        )
         self._membership = Membership(
             cluster,
             self._topic,
-            reader,
+            cluster.group(reader, identity.name),
             on_lost=self._lose,
             on_change=self.wake,
             monotonic=monotonic,

@@ -25,7 +25,7 @@ from ledger.backends.kafka_link import KafkaLink, unreachable
 from ledger.backends.kafka_records import read_batches
 from ledger.backends.kafka_wire import EARLIEST, LATEST, Fetched, fetch, find_offset
 from ledger.errors import Busy, Diverged
-from ledger.scan_log import RECORD_BYTES_MAX, Bounds
+from ledger.scan_log import Bounds
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -52,8 +52,11 @@ T = TypeVar("T")
 class KafkaReader:
     """Reads one topic."""
 
-    def __init__(self, cluster: KafkaCluster, topic: str, *, log: str) -> None:
-        """`log` is its name for people."""
+    def __init__(
+        self, cluster: KafkaCluster, topic: str, *, log: str, record_bytes_max: int
+    ) -> None:
+        """`log` is its name for people; `record_bytes_max` is what is asked for at least."""
+        self._record_bytes_max = record_bytes_max
         self._link = KafkaLink(cluster, topic)
         self._topic = topic
         self._log = log
@@ -117,7 +120,7 @@ class KafkaReader:
 
     async def _read_some(self, partition: int, index: int, max_records: int) -> list[bytes]:
         """Read what one fetch gives; nothing where there is nothing at that index."""
-        wanted = min(max_records * RECORD_BYTES_MAX, READ_BYTES_MAX)
+        wanted = min(max_records * self._record_bytes_max, READ_BYTES_MAX)
 
         async def ask(client: AIOKafkaClient, node: int) -> Fetched:
             places = [(partition, index, wanted)]

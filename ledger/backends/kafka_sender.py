@@ -66,11 +66,13 @@ class KafkaSender:
         topic: str,
         partitions: int,
         *,
+        log: str,
         monotonic: Callable[[], float],
     ) -> None:
         self._topic = topic
         self._link = KafkaLink(cluster, topic)
         self._monotonic = monotonic
+        self._appended = metrics.LOG_APPENDED.labels(log)
         self._lanes = [Lane(partition) for partition in range(partitions)]
         self._waiting: dict[int, Lane] = {}
         """Lanes with something to send; those that had no turn for longest come first."""
@@ -256,7 +258,7 @@ class KafkaSender:
             lane.land()
             batch.succeed(answer.offset)
             self._take_pending(batch)
-            metrics.LOG_APPENDED.inc(batch.count)
+            self._appended.inc(batch.count)
             if lane.queue:
                 self._waiting[lane.partition] = lane
 

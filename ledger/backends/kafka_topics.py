@@ -17,7 +17,7 @@ from ledger.backends.kafka_link import KafkaLink, unreachable
 from ledger.backends.kafka_records import BATCH_BYTES_MAX
 from ledger.backends.kafka_wire import TopicFacts, create_topic, describe_topic
 from ledger.errors import Refused
-from ledger.position import SCANS_LOG
+from ledger.position import LOGS, REFUSALS_LOG
 from ledger.v1.ingest_service_pb2 import Durability
 
 if TYPE_CHECKING:
@@ -43,6 +43,8 @@ at once.
 MESSAGE_BYTES_MAX: Final = 2 << 20
 """Most bytes of a batch that the topics take: more than our largest, with room for a larger one."""
 
+DAY_MS: Final = 86_400_000
+
 LEAST_COPIES: Final = 2
 """Replicas that must have a record before it is acknowledged, unless a single broker is accepted:
 then the loss of any one machine loses nothing.
@@ -64,16 +66,20 @@ def wanted_topics(
     cluster: KafkaCluster, *, generation: int, partitions: int
 ) -> Sequence[WantedTopic]:
     """Give all topics of one generation."""
-    return [wanted_topic(cluster, log=SCANS_LOG, generation=generation, partitions=partitions)]
+    return [
+        wanted_topic(cluster, log=log, generation=generation, partitions=partitions) for log in LOGS
+    ]
 
 
 def wanted_topic(
     cluster: KafkaCluster, *, log: str, generation: int, partitions: int
 ) -> WantedTopic:
-    """Give the topic of one generation of a log."""
+    """Give the topic of one generation of a log. Nothing is ever deleted, but for refused scans."""
+    is_kept_for_good = log != REFUSALS_LOG
+    retention_ms = "-1" if is_kept_for_good else str(cluster.refusals_retention_days * DAY_MS)
     settings = {
         "cleanup.policy": "delete",
-        "retention.ms": "-1",
+        "retention.ms": retention_ms,
         "retention.bytes": "-1",
         "unclean.leader.election.enable": "false",
         "min.insync.replicas": str(min(LEAST_COPIES, cluster.replication)),
@@ -107,11 +113,12 @@ async def check_topics(cluster: KafkaCluster, *, generation: int, partitions: in
     Takes the right to describe them and their settings. Raises Busy or Refused where the cluster
     cannot be asked.
     """
-    faults: list[str] = []
+    topics = wanted_topics(cluster, generation=generation, partitions=partitions)
     async with _asking(cluster) as client:
-        for topic in wanted_topics(cluster, generation=generation, partitions=partitions):
-            faults += faults_of(cluster, topic, await _facts(client, topic))
-    return faults
+        # Together: each that is missing is looked for a while.
+        found = await asyncio.gather(*(_facts(client, topic) for topic in topics))
+    faults = [faults_of(cluster, topic, facts) for topic, facts in zip(topics, found, strict=True)]
+    return [fault for of_topic in faults for fault in of_topic]
 
 
 async def look_at_topic(cluster: KafkaCluster, topic: WantedTopic) -> Durability.ValueType:
@@ -154,7 +161,7 @@ def faults_of(cluster: KafkaCluster, topic: WantedTopic, facts: TopicFacts | Non
             f"records would be filed under other partitions; a new number needs a new generation."
         )
     for setting, why in _NEEDED.items():
-        if has.get(setting) != wanted[setting]:
+        if not _is_as_wanted(setting, has.get(setting, ""), wanted[setting]):
             faults.append(
                 f"`{name}` has {setting}={has.get(setting)} instead of {wanted[setting]}: {why}."
             )
@@ -171,6 +178,13 @@ def faults_of(cluster: KafkaCluster, topic: WantedTopic, facts: TopicFacts | Non
     if not cluster.single_broker:
         faults += _faults_of_copies(name, facts)
     return faults
+
+
+def _is_as_wanted(setting: str, has: str, wanted: str) -> bool:
+    """Tell whether a setting keeps what it has to. What may be deleted may be kept longer too."""
+    if setting == "retention.ms" and wanted != "-1":
+        return has == "-1" or int(has or "0") >= int(wanted)
+    return has == wanted
 
 
 def _faults_of_copies(name: str, facts: TopicFacts) -> list[str]:
@@ -191,8 +205,8 @@ def _faults_of_copies(name: str, facts: TopicFacts) -> list[str]:
 
 _NEEDED: Final = {
     "cleanup.policy": "anything but plain deletion by retention would take scans of one item away",
-    "retention.ms": "old scans would be deleted",
-    "retention.bytes": "old scans would be deleted",
+    "retention.ms": "what has to be kept would be deleted",
+    "retention.bytes": "what has to be kept would be deleted",
     "unclean.leader.election.enable": "a replica that lacks acknowledged scans could become leader",
     "message.timestamp.type": "brokers would refuse scans of a server whose clock is an hour ahead",
 }

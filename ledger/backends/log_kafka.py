@@ -19,7 +19,7 @@ from ledger.position import SCANS_LOG
 from ledger.scan_log import (
     APPEND_BYTES_MAX,
     APPEND_RECORDS_MAX,
-    RECORD_BYTES_MAX,
+    RECORD_BYTES_MAX_OF,
     Bounds,
     LogIdentity,
 )
@@ -41,8 +41,15 @@ class KafkaScanLog:
         self._identity = identity
         self._topic = cluster.topic(identity.name, identity.generation)
         self._monotonic = monotonic
-        self._sender = KafkaSender(cluster, self._topic, identity.partitions, monotonic=monotonic)
-        self._reader = KafkaReader(cluster, self._topic, log=identity.name)
+        self._sender = KafkaSender(
+            cluster, self._topic, identity.partitions, log=identity.name, monotonic=monotonic
+        )
+        self._reader = KafkaReader(
+            cluster,
+            self._topic,
+            log=identity.name,
+            record_bytes_max=identity.record_bytes_max,
+        )
         self._followers: set[KafkaFollower] = set()
         self._closed = False
 
@@ -62,10 +69,11 @@ class KafkaScanLog:
             )
         size = sum(map(len, keys)) + sum(map(len, values))
         largest = max(map(len, values))
-        if size > APPEND_BYTES_MAX or largest > RECORD_BYTES_MAX:
+        name, record_bytes_max = self._identity.name, self._identity.record_bytes_max
+        if size > APPEND_BYTES_MAX or largest > record_bytes_max:
             raise TooLarge(
-                f"An append has at most {APPEND_BYTES_MAX} bytes, a record {RECORD_BYTES_MAX}; "
-                f"this has {size}, its largest record {largest}.",
+                f"An append to the log `{name}` has at most {APPEND_BYTES_MAX} bytes, a record "
+                f"{record_bytes_max}; this has {size}, its largest record {largest}.",
                 reason="APPEND_TOO_LARGE",
             )
         return await self._sender.append(partition, keys, values, size)
@@ -132,7 +140,7 @@ async def open_kafka_log(
     """
     topic = wanted_topic(cluster, log=name, generation=generation, partitions=partitions)
     durability = await look_at_topic(cluster, topic)
-    identity = LogIdentity(name, generation, partitions, durability)
+    identity = LogIdentity(name, generation, partitions, durability, RECORD_BYTES_MAX_OF[name])
     log = KafkaScanLog(cluster, identity, monotonic=monotonic)
     try:
         yield log

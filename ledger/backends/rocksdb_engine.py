@@ -18,7 +18,7 @@ from ledger.backends.rocksdb_options import LOG, META, TRAIL
 from ledger.errors import Busy, Closed, Diverged
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from rocksdict import ColumnFamily, Rdict
 
@@ -40,20 +40,22 @@ STALLED_RETRY_AFTER_S: Final = 1.0
 
 
 class Engine:
-    """One database and its high-water file. Belongs to one event loop."""
+    """One database and its high-water files. Belongs to one event loop."""
 
     def __init__(
         self,
         database: Rdict,
-        high_water: HighWater,
+        high_waters: Mapping[str, HighWater],
         *,
         sync: bool,
         on_step: Callable[[str], None],
         on_fatal: Callable[[Diverged], None],
         monotonic: Callable[[], float],
     ) -> None:
-        """`on_step` is called with the name of each durable step: tests end the process there."""
-        self.high_water = high_water
+        """`high_waters` has one for each log. `on_step` is called with the name of each durable
+        step: tests end the process there.
+        """
+        self.high_waters = high_waters
         self.on_step = on_step
         self.monotonic = monotonic
         self.failure: Diverged | None = None
@@ -135,14 +137,15 @@ class Engine:
             await asyncio.sleep(SYNC_PERIOD_S / 2)
             await self.sync()
             try:
-                await loop.run_in_executor(self._syncer, self.high_water.sync)
+                for high_water in self.high_waters.values():
+                    await loop.run_in_executor(self._syncer, high_water.sync)
             except OSError as error:
                 raise self.fail("sync", error) from error
 
-    def write_high_water(self) -> None:
+    def write_high_water(self, high_water: HighWater) -> None:
         """Put down what has been acknowledged, before it is."""
         try:
-            self.high_water.write()
+            high_water.write()
         except OSError as error:
             raise self.fail("write", error) from error
 
@@ -188,9 +191,10 @@ class Engine:
     def _close(self) -> None:
         # Marks go last: should this be cut short, they do not lie in files without their rows.
         self._handles.clear()
-        with suppress(Exception) if self.failure else nullcontext():
-            self.high_water.sync()
-        self.high_water.close()
+        for high_water in self.high_waters.values():
+            with suppress(Exception) if self.failure else nullcontext():
+                high_water.sync()
+            high_water.close()
         for opened in (*(self._families[name] for name in (LOG, TRAIL, META)), self._database):
             with suppress(Exception) if self.failure else nullcontext():
                 opened.close()

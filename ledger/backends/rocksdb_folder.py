@@ -1,14 +1,13 @@
-"""The folder of the embedded engine: one process, one database, one log and one trail store.
+"""The folder of the embedded engine: one process, one database, all logs and one trail store.
 
 `FORMAT` says how it was made and is checked before anything else; `LOCK` is held while it is open;
-`HIGHWATER` names what was acknowledged; `database` is RocksDB's.
+a file `HIGHWATER…` for each log names what was acknowledged; `database` is RocksDB's.
 """
 
 from __future__ import annotations
 
 import asyncio
 import fcntl
-import json
 import os
 import sys
 import time
@@ -16,36 +15,40 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ledger.backends.log_rocksdb import RocksdbScanLog
+from ledger.backends.rocksdb_committer import Committer
 from ledger.backends.rocksdb_engine import Engine
-from ledger.backends.rocksdb_high_water import HighWater
+from ledger.backends.rocksdb_format import (
+    LOG_GENERATION,
+    STORE_GENERATION,
+    add_logs,
+    load_high_water,
+    make,
+    read_format,
+    sync_folder,
+)
 from ledger.backends.rocksdb_recovery import open_checked
 from ledger.backends.store_rocksdb import RocksdbTrailStore
-from ledger.errors import Diverged, LedgerError, NotPossibleNow, Refused
-from ledger.position import SCANS_LOG
+from ledger.errors import LedgerError, NotPossibleNow, Refused
+from ledger.position import LOGS, QUARANTINE_LOG, RECEIPTS_LOG, REFUSALS_LOG, SCANS_LOG
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
     from pathlib import Path
 
     from rocksdict import Rdict
 
-FORMAT_VERSION: Final = 1
-"""Version of everything in the folder. Another one is refused."""
+    from ledger.backends.rocksdb_high_water import HighWater
 
 PARTITIONS_MAX: Final = 1_024
-"""Most partitions: the high-water file is written whole after each sync, 40 bytes for each."""
+"""Most partitions: a high-water file is written whole after each sync, 40 bytes for each."""
 
 SWITCH_INTERVAL_S: Final = 0.001
 """How long a busy event loop may keep Python's lock from the thread that syncs: at 20,000 scans/s
 acknowledgements take 8 ms (p99: 34) instead of 29 ms (p99: 240) with Python's 5 ms.
 """
 
-_FORMAT: Final = "FORMAT"
 _LOCK: Final = "LOCK"
-_HIGH_WATER: Final = "HIGHWATER"
 _DATABASE: Final = "database"
-_LOG_GENERATION: Final = 1
-_STORE_GENERATION: Final = 1
 
 
 class Folder(NamedTuple):
@@ -55,6 +58,9 @@ class Folder(NamedTuple):
     log: RocksdbScanLog
     """The log `scans`."""
     store: RocksdbTrailStore
+    receipts: RocksdbScanLog
+    refusals: RocksdbScanLog
+    quarantine: RocksdbScanLog
 
 
 def _nothing(_: object) -> None:
@@ -89,10 +95,10 @@ async def open_folder(
             reason="PARTITIONS_OUT_OF_RANGE",
         )
     with _locked(path), _quick_turns():
-        database, high_water = await asyncio.to_thread(_open, path, partitions)
+        database, high_waters = await asyncio.to_thread(_open, path, partitions)
         engine = Engine(
             database,
-            high_water,
+            high_waters,
             sync=sync,
             on_step=on_step,
             on_fatal=on_fatal,
@@ -100,27 +106,42 @@ async def open_folder(
         )
         del database
         try:
-            log = RocksdbScanLog(
-                engine, name=SCANS_LOG, generation=_LOG_GENERATION, partitions=partitions
-            )
-            store = RocksdbTrailStore(engine, generation=_STORE_GENERATION)
-            async with _carried(engine, log, store):
-                yield Folder(path, log, store)
+            committer = Committer(engine)
+            logs = {
+                name: RocksdbScanLog(
+                    engine,
+                    committer,
+                    name=name,
+                    generation=LOG_GENERATION,
+                    partitions=partitions,
+                )
+                for name in LOGS
+            }
+            store = RocksdbTrailStore(engine, generation=STORE_GENERATION)
+            async with _carried(engine, committer, store):
+                yield Folder(
+                    path,
+                    logs[SCANS_LOG],
+                    store,
+                    receipts=logs[RECEIPTS_LOG],
+                    refusals=logs[REFUSALS_LOG],
+                    quarantine=logs[QUARANTINE_LOG],
+                )
         finally:
             await engine.close()
 
 
 @asynccontextmanager
 async def _carried(
-    engine: Engine, log: RocksdbScanLog, store: RocksdbTrailStore
+    engine: Engine, committer: Committer, store: RocksdbTrailStore
 ) -> AsyncIterator[None]:
-    """Run what the log and the engine do of themselves. An error in them is told by `on_fatal`."""
-    committing = asyncio.create_task(log.run(), name="rocksdb-commit")
+    """Run what logs and engine do of themselves. An error in them is told by `on_fatal`."""
+    committing = asyncio.create_task(committer.run(), name="rocksdb-commit")
     syncing = asyncio.create_task(engine.sync_forever(), name="rocksdb-sync")
     try:
         yield
     finally:
-        log.stop()
+        committer.stop()
         await store.stop()
         syncing.cancel()
         await asyncio.wait([committing, syncing])
@@ -166,89 +187,33 @@ def _locked(path: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _open(path: Path, partitions: int) -> tuple[Rdict, HighWater]:
+def _open(path: Path, partitions: int) -> tuple[Rdict, Mapping[str, HighWater]]:
+    high_waters: dict[str, HighWater] = {}
     try:
-        if (path / _FORMAT).exists():
-            _check_format(path, partitions)
-        else:
-            _make(path, partitions)
-        high_water = HighWater.load(path / _HIGH_WATER, partitions)
+        made = read_format(path, partitions) or make(path, partitions, beside=_LOCK)
         try:
+            known = [log for log in LOGS if log in made.logs]
+            for log in known:
+                high_waters[log] = load_high_water(path, log, partitions)
             database = open_checked(
                 path / _DATABASE,
-                log=SCANS_LOG,
-                generation=_LOG_GENERATION,
+                generation=LOG_GENERATION,
                 partitions=partitions,
-                high_water=high_water,
+                high_waters=high_waters,
             )
-            _sync_folder(path)
+            # Nothing is changed before all that was acknowledged is found.
+            add_logs(path, made, LOGS)
+            for log in LOGS:
+                if log not in known:
+                    high_waters[log] = load_high_water(path, log, partitions)
+            sync_folder(path)
         except BaseException:
-            high_water.close()
+            for high_water in high_waters.values():
+                high_water.close()
             raise
     except OSError as error:
         raise _unusable(path, error) from error
-    return database, high_water
-
-
-def _check_format(path: Path, partitions: int) -> None:
-    text = (path / _FORMAT).read_text(encoding="utf-8")
-    try:
-        made = json.loads(text)
-        version, made_with = int(made["format"]), int(made["partitions"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise Diverged(
-            f"The file {path / _FORMAT} cannot be read. Restore it from a backup.",
-            reason="FOLDER_FORMAT_UNREADABLE",
-            metadata={"path": str(path)},
-        ) from error
-    if version != FORMAT_VERSION:
-        raise Refused(
-            f"The folder {path} has format {version}; this program reads format {FORMAT_VERSION}. "
-            f"Use the program that made it.",
-            reason="FOLDER_FORMAT_UNKNOWN",
-            metadata={"path": str(path), "format": str(version)},
-        )
-    if made_with != partitions:
-        raise Refused(
-            f"The folder {path} was made with {made_with} partitions, not {partitions}. Set "
-            f"partitions to {made_with}, or use another folder.",
-            reason="FOLDER_OTHER_PARTITIONS",
-            metadata={"path": str(path), "partitions": str(made_with)},
-        )
-
-
-def _make(path: Path, partitions: int) -> None:
-    """Make the files beside the database, `FORMAT` last: with it the folder is a ledger's."""
-    strangers = {entry.name for entry in path.iterdir()} - {_LOCK, _HIGH_WATER, _FORMAT + ".new"}
-    if strangers:
-        raise Refused(
-            f"The folder {path} is not empty and has no file {_FORMAT}, so it is not a ledger's. "
-            f"Use another folder.",
-            reason="FOLDER_NOT_A_LEDGER",
-            metadata={"path": str(path)},
-        )
-    HighWater.create(path / _HIGH_WATER, partitions)
-    made = {
-        "format": FORMAT_VERSION,
-        "partitions": partitions,
-        "log_generation": _LOG_GENERATION,
-        "store_generation": _STORE_GENERATION,
-    }
-    new = path / (_FORMAT + ".new")
-    with new.open("w", encoding="utf-8") as file:
-        json.dump(made, file)
-        file.flush()
-        os.fsync(file.fileno())
-    new.rename(path / _FORMAT)
-    _sync_folder(path)
-
-
-def _sync_folder(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    return database, high_waters
 
 
 def _unusable(path: Path, error: OSError) -> NotPossibleNow:

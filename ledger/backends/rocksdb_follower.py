@@ -81,7 +81,7 @@ class RocksdbFollower:
             await self._owner.acquire()
             self._owns = True
         self._log.check_open()
-        name, _, partitions, _ = self._log.identity
+        name, partitions = self._log.identity.name, self._log.identity.partitions
         places = await self._assignment.taken(range(partitions))
         for partition in range(partitions):
             start, end = places[partition], self._log.next_index(partition)

@@ -19,7 +19,7 @@ from ledger.backends.rocksdb_options import LOG, META, column_families, database
 from ledger.errors import Diverged, NotPossibleNow
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from ledger.backends.rocksdb_high_water import HighWater
@@ -32,9 +32,9 @@ _NAMED_MAX: Final = 5
 
 
 def open_checked(
-    path: Path, *, log: str, generation: int, partitions: int, high_water: HighWater
+    path: Path, *, generation: int, partitions: int, high_waters: Mapping[str, HighWater]
 ) -> Rdict:
-    """Open the database at `path` for writing.
+    """Open the database at `path` for writing. `high_waters` has one for each log.
 
     Raises Diverged where anything that was acknowledged is missing or altered; then nothing has
     been changed.
@@ -45,14 +45,13 @@ def open_checked(
         try:
             check_acknowledged(
                 reading,
-                log=log,
                 generation=generation,
                 partitions=partitions,
-                high_water=high_water,
+                high_waters=high_waters,
             )
         finally:
             reading.close()
-    elif high_water.was_written():
+    elif any(one.was_written() for one in high_waters.values()):
         raise Diverged(
             f"The database {path} is missing, and with it every acknowledged scan. Nothing has "
             f"been changed. Restore the whole folder from a backup.",
@@ -78,9 +77,17 @@ def check_write_ahead_logs(path: Path) -> None:
 
 
 def check_acknowledged(
-    database: Rdict, *, log: str, generation: int, partitions: int, high_water: HighWater
+    database: Rdict, *, generation: int, partitions: int, high_waters: Mapping[str, HighWater]
 ) -> None:
-    """Raise Diverged unless the database holds all that the high-water file names."""
+    """Raise Diverged unless the database holds all that the high-water files name."""
+    for log, high_water in high_waters.items():
+        _check_log(database, log, generation, partitions, high_water)
+        _check_progress(database, high_water)
+
+
+def _check_log(
+    database: Rdict, log: str, generation: int, partitions: int, high_water: HighWater
+) -> None:
     blocks = Blocks(database.get_column_family(LOG), log, generation)
     missing: list[tuple[int, int, int]] = []
     for partition in range(partitions):
@@ -93,6 +100,9 @@ def check_acknowledged(
             _check_record(blocks, log, partition, acknowledged.next - 1, acknowledged.hash)
     if missing:
         raise _shorter(log, missing)
+
+
+def _check_progress(database: Rdict, high_water: HighWater) -> None:
     decided = high_water.progress()
     if decided.next:
         entry = History(database.get_column_family(META)).numbered(decided.next)
@@ -149,6 +159,7 @@ def _shorter(log: str, missing: Sequence[tuple[int, int, int]]) -> Diverged:
         f"cut or damaged. Nothing has been changed. Restore the whole folder from a backup.",
         reason="LOG_SHORTER_THAN_ACKNOWLEDGED",
         metadata={
+            "log": log,
             "partition": str(partition),
             "next_index": str(end),
             "acknowledged_next_index": str(acknowledged),

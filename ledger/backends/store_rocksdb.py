@@ -16,6 +16,7 @@ from ledger.backends.rocksdb_marks import Marks
 from ledger.backends.rocksdb_options import META, TRAIL
 from ledger.backends.rocksdb_reading import check_end
 from ledger.errors import Closed, TooLarge
+from ledger.position import SCANS_LOG
 from ledger.trail_store import (
     ORDER_BYTES,
     PUT_ROWS_MAX,
@@ -54,7 +55,7 @@ class RocksdbTrailStore:
         self._generation = generation
         self._marks = Marks(engine.family(META))
         self._deciding = asyncio.Lock()
-        self._progress_synced = engine.high_water.progress().next
+        self._progress_synced = engine.high_waters[SCANS_LOG].progress().next
         self._stopped = False
         self._reading = 0
         self._quiet = asyncio.Event()
@@ -225,8 +226,9 @@ class RocksdbTrailStore:
             return
         await self._engine.sync()
         self._engine.on_step("progress: after the sync")
-        self._engine.high_water.set_progress(entry.number, entry.entry)
-        self._engine.write_high_water()
+        high_water = self._engine.high_waters[SCANS_LOG]
+        high_water.set_progress(entry.number, entry.entry)
+        self._engine.write_high_water(high_water)
         self._progress_synced = entry.number
 
     def _check(self) -> None:

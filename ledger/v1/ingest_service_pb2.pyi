@@ -64,7 +64,7 @@ class _ResendReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ResendRe
     RESEND_REASON_UNSPECIFIED: _ResendReason.ValueType  # 0
     """Not stated; treat as UNCERTAIN."""
     RESEND_REASON_BUSY: _ResendReason.ValueType  # 1
-    """Nothing happened: the log is busy."""
+    """Nothing happened: a log is busy, or too many scans of the source were refused within a minute."""
     RESEND_REASON_UNCERTAIN: _ResendReason.ValueType  # 2
     """They may be durable already; sending again is safe."""
     RESEND_REASON_DRAINING: _ResendReason.ValueType  # 3
@@ -78,7 +78,7 @@ class ResendReason(_ResendReason, metaclass=_ResendReasonEnumTypeWrapper):
 RESEND_REASON_UNSPECIFIED: ResendReason.ValueType  # 0
 """Not stated; treat as UNCERTAIN."""
 RESEND_REASON_BUSY: ResendReason.ValueType  # 1
-"""Nothing happened: the log is busy."""
+"""Nothing happened: a log is busy, or too many scans of the source were refused within a minute."""
 RESEND_REASON_UNCERTAIN: ResendReason.ValueType  # 2
 """They may be durable already; sending again is safe."""
 RESEND_REASON_DRAINING: ResendReason.ValueType  # 3
@@ -725,7 +725,10 @@ Global___Resend: _TypeAlias = Resend  # noqa: Y015
 
 @_typing.final
 class Refusal(_message.Message):
-    """One scan that is refused. The others of its batch are not touched by it."""
+    """One scan that is refused. The others of its batch are not touched by it. It is kept, whole up to 64 KiB, before this
+    is said. A scan that cannot be kept at the moment, or of a source with more than 1,000 refused scans within a minute,
+    is not refused yet: it is to be sent again later.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -6,6 +6,8 @@ What lies in a scan log, in the rows of the trail store and in the leaves of the
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from ledger.v1 import position_pb2 as _position_pb2
+from ledger.v1 import quarantine_pb2 as _quarantine_pb2
+from ledger.v1 import scan_event_pb2 as _scan_event_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -27,6 +29,7 @@ class LogRecord(_message.Message):
 
     EVENT_FIELD_NUMBER: _builtins.int
     ALIAS_FIELD_NUMBER: _builtins.int
+    QUARANTINED_FIELD_NUMBER: _builtins.int
     TRACKING_KEY_FIELD_NUMBER: _builtins.int
     KEY_FORM_FIELD_NUMBER: _builtins.int
     SCAN_TIME_NS_FIELD_NUMBER: _builtins.int
@@ -77,14 +80,19 @@ class LogRecord(_message.Message):
         """Two keys are one item."""
 
     @_builtins.property
+    def quarantined(self) -> _quarantine_pb2.Quarantined:
+        """Another record lies in quarantine: this one stands in its trail for it. It is no scan event."""
+
+    @_builtins.property
     def replayed_position(self) -> _position_pb2.Position:
-        """Optional. The record was replayed out of quarantine: where the first one lies."""
+        """Optional. The record was replayed out of quarantine: where the first one lies. All else is as it was there."""
 
     def __init__(
         self,
         *,
         event: _builtins.bytes = ...,
         alias: Global___Alias | None = ...,
+        quarantined: _quarantine_pb2.Quarantined | None = ...,
         tracking_key: _builtins.bytes = ...,
         key_form: _builtins.int = ...,
         scan_time_ns: _builtins.int = ...,
@@ -101,15 +109,117 @@ class LogRecord(_message.Message):
         sealed_personal: _builtins.bytes = ...,
         replayed_position: _position_pb2.Position | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["alias", b"alias", "body", b"body", "event", b"event", "replayed_position", b"replayed_position"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["alias", b"alias", "body", b"body", "event", b"event", "quarantined", b"quarantined", "replayed_position", b"replayed_position"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alias", b"alias", "body", b"body", "container_key", b"container_key", "container_key_form", b"container_key_form", "containment_direction", b"containment_direction", "event", b"event", "event_id", b"event_id", "key_form", b"key_form", "principal", b"principal", "record_time_ns", b"record_time_ns", "replayed_position", b"replayed_position", "scan_time_ns", b"scan_time_ns", "sealed_personal", b"sealed_personal", "send_time_ns", b"send_time_ns", "sequence", b"sequence", "source_id", b"source_id", "spool_id", b"spool_id", "tracking_key", b"tracking_key"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alias", b"alias", "body", b"body", "container_key", b"container_key", "container_key_form", b"container_key_form", "containment_direction", b"containment_direction", "event", b"event", "event_id", b"event_id", "key_form", b"key_form", "principal", b"principal", "quarantined", b"quarantined", "record_time_ns", b"record_time_ns", "replayed_position", b"replayed_position", "scan_time_ns", b"scan_time_ns", "sealed_personal", b"sealed_personal", "send_time_ns", b"send_time_ns", "sequence", b"sequence", "source_id", b"source_id", "spool_id", b"spool_id", "tracking_key", b"tracking_key"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["event", "alias"]  # noqa: Y015
+    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["event", "alias", "quarantined"]  # noqa: Y015
     _WhichOneofArgType_body: _TypeAlias = _typing.Literal["body", b"body"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_body) -> _WhichOneofReturnType_body | None: ...
 
 Global___LogRecord: _TypeAlias = LogRecord  # noqa: Y015
+
+@_typing.final
+class CheckedLogRecord(_message.Message):
+    """Twin of LogRecord: the same wire, with the event as a message in the place of its bytes. Whoever carries a record
+    on reads it by this one, so that a record whose event cannot be read is found in one pass.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVENT_FIELD_NUMBER: _builtins.int
+    ALIAS_FIELD_NUMBER: _builtins.int
+    QUARANTINED_FIELD_NUMBER: _builtins.int
+    TRACKING_KEY_FIELD_NUMBER: _builtins.int
+    KEY_FORM_FIELD_NUMBER: _builtins.int
+    SCAN_TIME_NS_FIELD_NUMBER: _builtins.int
+    EVENT_ID_FIELD_NUMBER: _builtins.int
+    SOURCE_ID_FIELD_NUMBER: _builtins.int
+    SPOOL_ID_FIELD_NUMBER: _builtins.int
+    SEQUENCE_FIELD_NUMBER: _builtins.int
+    SEND_TIME_NS_FIELD_NUMBER: _builtins.int
+    RECORD_TIME_NS_FIELD_NUMBER: _builtins.int
+    PRINCIPAL_FIELD_NUMBER: _builtins.int
+    CONTAINER_KEY_FIELD_NUMBER: _builtins.int
+    CONTAINER_KEY_FORM_FIELD_NUMBER: _builtins.int
+    CONTAINMENT_DIRECTION_FIELD_NUMBER: _builtins.int
+    SEALED_PERSONAL_FIELD_NUMBER: _builtins.int
+    REPLAYED_POSITION_FIELD_NUMBER: _builtins.int
+    tracking_key: _builtins.bytes
+    """As in LogRecord. At most 128 bytes."""
+    key_form: _builtins.int
+    """As in LogRecord."""
+    scan_time_ns: _builtins.int
+    """As in LogRecord."""
+    event_id: _builtins.bytes
+    """As in LogRecord. Exactly 16 bytes."""
+    source_id: _builtins.str
+    """As in LogRecord. At most 128 bytes."""
+    spool_id: _builtins.bytes
+    """As in LogRecord. Exactly 16 bytes, or empty."""
+    sequence: _builtins.int
+    """As in LogRecord."""
+    send_time_ns: _builtins.int
+    """As in LogRecord."""
+    record_time_ns: _builtins.int
+    """As in LogRecord."""
+    principal: _builtins.str
+    """As in LogRecord. At most 128 bytes."""
+    container_key: _builtins.bytes
+    """As in LogRecord. At most 128 bytes."""
+    container_key_form: _builtins.int
+    """As in LogRecord."""
+    containment_direction: _builtins.int
+    """As in LogRecord."""
+    sealed_personal: _builtins.bytes
+    """As in LogRecord. At most 4608 bytes."""
+    @_builtins.property
+    def event(self) -> _scan_event_pb2.ScanEvent:
+        """As in LogRecord, read."""
+
+    @_builtins.property
+    def alias(self) -> Global___Alias:
+        """As in LogRecord."""
+
+    @_builtins.property
+    def quarantined(self) -> _quarantine_pb2.Quarantined:
+        """As in LogRecord."""
+
+    @_builtins.property
+    def replayed_position(self) -> _position_pb2.Position:
+        """As in LogRecord."""
+
+    def __init__(
+        self,
+        *,
+        event: _scan_event_pb2.ScanEvent | None = ...,
+        alias: Global___Alias | None = ...,
+        quarantined: _quarantine_pb2.Quarantined | None = ...,
+        tracking_key: _builtins.bytes = ...,
+        key_form: _builtins.int = ...,
+        scan_time_ns: _builtins.int = ...,
+        event_id: _builtins.bytes = ...,
+        source_id: _builtins.str = ...,
+        spool_id: _builtins.bytes = ...,
+        sequence: _builtins.int = ...,
+        send_time_ns: _builtins.int = ...,
+        record_time_ns: _builtins.int = ...,
+        principal: _builtins.str = ...,
+        container_key: _builtins.bytes = ...,
+        container_key_form: _builtins.int = ...,
+        containment_direction: _builtins.int = ...,
+        sealed_personal: _builtins.bytes = ...,
+        replayed_position: _position_pb2.Position | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["alias", b"alias", "body", b"body", "event", b"event", "quarantined", b"quarantined", "replayed_position", b"replayed_position"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alias", b"alias", "body", b"body", "container_key", b"container_key", "container_key_form", b"container_key_form", "containment_direction", b"containment_direction", "event", b"event", "event_id", b"event_id", "key_form", b"key_form", "principal", b"principal", "quarantined", b"quarantined", "record_time_ns", b"record_time_ns", "replayed_position", b"replayed_position", "scan_time_ns", b"scan_time_ns", "sealed_personal", b"sealed_personal", "send_time_ns", b"send_time_ns", "sequence", b"sequence", "source_id", b"source_id", "spool_id", b"spool_id", "tracking_key", b"tracking_key"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["event", "alias", "quarantined"]  # noqa: Y015
+    _WhichOneofArgType_body: _TypeAlias = _typing.Literal["body", b"body"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_body) -> _WhichOneofReturnType_body | None: ...
+
+Global___CheckedLogRecord: _TypeAlias = CheckedLogRecord  # noqa: Y015
 
 @_typing.final
 class Alias(_message.Message):

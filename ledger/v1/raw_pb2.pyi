@@ -13,6 +13,7 @@ from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from ledger.v1 import ingest_service_pb2 as _ingest_service_pb2
 from ledger.v1 import position_pb2 as _position_pb2
+from ledger.v1 import quarantine_pb2 as _quarantine_pb2
 from ledger.v1 import trail_service_pb2 as _trail_service_pb2
 import builtins as _builtins
 import sys
@@ -182,6 +183,7 @@ class RawTrailEntry(_message.Message):
     TRACKING_KEY_FIELD_NUMBER: _builtins.int
     MARKS_FIELD_NUMBER: _builtins.int
     LOG_RECORD_FIELD_NUMBER: _builtins.int
+    QUARANTINED_FIELD_NUMBER: _builtins.int
     event: _builtins.bytes
     """Bytes of a ScanEvent."""
     source_id: _builtins.str
@@ -202,6 +204,10 @@ class RawTrailEntry(_message.Message):
     def marks(self) -> _trail_service_pb2.EntryMarks:
         """As in TrailEntry."""
 
+    @_builtins.property
+    def quarantined(self) -> _quarantine_pb2.Quarantined:
+        """As in TrailEntry."""
+
     def __init__(
         self,
         *,
@@ -212,10 +218,11 @@ class RawTrailEntry(_message.Message):
         tracking_key: _builtins.str = ...,
         marks: _trail_service_pb2.EntryMarks | None = ...,
         log_record: _builtins.bytes = ...,
+        quarantined: _quarantine_pb2.Quarantined | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["marks", b"marks", "position", b"position", "record_time", b"record_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["marks", b"marks", "position", b"position", "quarantined", b"quarantined", "record_time", b"record_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "log_record", b"log_record", "marks", b"marks", "position", b"position", "record_time", b"record_time", "source_id", b"source_id", "tracking_key", b"tracking_key"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "log_record", b"log_record", "marks", b"marks", "position", b"position", "quarantined", b"quarantined", "record_time", b"record_time", "source_id", b"source_id", "tracking_key", b"tracking_key"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

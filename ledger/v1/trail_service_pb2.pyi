@@ -11,6 +11,7 @@ from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from ledger.v1 import position_pb2 as _position_pb2
+from ledger.v1 import quarantine_pb2 as _quarantine_pb2
 from ledger.v1 import scan_event_pb2 as _scan_event_pb2
 import builtins as _builtins
 import sys
@@ -444,7 +445,7 @@ Global___WatchTrailResponse: _TypeAlias = WatchTrailResponse  # noqa: Y015
 
 @_typing.final
 class TrailEntry(_message.Message):
-    """One scan event as it stands in a trail."""
+    """One scan event as it stands in a trail, or the notice that one lies in quarantine."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -455,6 +456,7 @@ class TrailEntry(_message.Message):
     TRACKING_KEY_FIELD_NUMBER: _builtins.int
     MARKS_FIELD_NUMBER: _builtins.int
     LOG_RECORD_FIELD_NUMBER: _builtins.int
+    QUARANTINED_FIELD_NUMBER: _builtins.int
     source_id: _builtins.str
     """Who saw it. At most 128 bytes."""
     tracking_key: _builtins.str
@@ -463,7 +465,7 @@ class TrailEntry(_message.Message):
     """Only in the FULL view: the log record, byte for byte, a `LogRecord`. At most 16384 bytes."""
     @_builtins.property
     def event(self) -> _scan_event_pb2.ScanEvent:
-        """The event, byte for byte as it arrived."""
+        """The event, byte for byte as it arrived. Not set where `quarantined` is."""
 
     @_builtins.property
     def position(self) -> _position_pb2.Position:
@@ -477,6 +479,13 @@ class TrailEntry(_message.Message):
     def marks(self) -> Global___EntryMarks:
         """What a reader should know about this entry."""
 
+    @_builtins.property
+    def quarantined(self) -> _quarantine_pb2.Quarantined:
+        """Set where no event stands here: a record of this item could not be kept, and lies in quarantine. Never count it as
+        a scan. Once an operator has replayed the record, the event stands in the trail instead, with
+        `marks.replayed_position`; a trail as of an earlier time still shows this notice.
+        """
+
     def __init__(
         self,
         *,
@@ -487,10 +496,11 @@ class TrailEntry(_message.Message):
         tracking_key: _builtins.str = ...,
         marks: Global___EntryMarks | None = ...,
         log_record: _builtins.bytes = ...,
+        quarantined: _quarantine_pb2.Quarantined | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "marks", b"marks", "position", b"position", "record_time", b"record_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "marks", b"marks", "position", b"position", "quarantined", b"quarantined", "record_time", b"record_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "log_record", b"log_record", "marks", b"marks", "position", b"position", "record_time", b"record_time", "source_id", b"source_id", "tracking_key", b"tracking_key"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "log_record", b"log_record", "marks", b"marks", "position", b"position", "quarantined", b"quarantined", "record_time", b"record_time", "source_id", b"source_id", "tracking_key", b"tracking_key"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -509,6 +519,7 @@ class EntryMarks(_message.Message):
     CORRECTED_BY_FIELD_NUMBER: _builtins.int
     INHERITED_FROM_FIELD_NUMBER: _builtins.int
     CLOCK_FLAGS_FIELD_NUMBER: _builtins.int
+    REPLAYED_POSITION_FIELD_NUMBER: _builtins.int
     duplicate_count: _builtins.int
     """Further equal copies of this event that reached the log."""
     conflict: _builtins.bool
@@ -527,6 +538,12 @@ class EntryMarks(_message.Message):
     def clock_flags(self) -> _containers.RepeatedScalarFieldContainer[Global___ClockFlag.ValueType]:
         """What is odd about its times."""
 
+    @_builtins.property
+    def replayed_position(self) -> _position_pb2.Position:
+        """Set where the event came out of quarantine: the position that the notice named. A watch that sent the notice has
+        sent this event after it; it takes the notice's place.
+        """
+
     def __init__(
         self,
         *,
@@ -537,10 +554,11 @@ class EntryMarks(_message.Message):
         corrected_by: _abc.Iterable[_position_pb2.Position] | None = ...,
         inherited_from: _builtins.str = ...,
         clock_flags: _abc.Iterable[Global___ClockFlag.ValueType] | None = ...,
+        replayed_position: _position_pb2.Position | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["replayed_position", b"replayed_position"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["clock_flags", b"clock_flags", "conflict", b"conflict", "corrected", b"corrected", "corrected_by", b"corrected_by", "correction", b"correction", "duplicate_count", b"duplicate_count", "inherited_from", b"inherited_from"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["clock_flags", b"clock_flags", "conflict", b"conflict", "corrected", b"corrected", "corrected_by", b"corrected_by", "correction", b"correction", "duplicate_count", b"duplicate_count", "inherited_from", b"inherited_from", "replayed_position", b"replayed_position"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

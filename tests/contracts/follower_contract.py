@@ -8,7 +8,6 @@ import pytest
 from ledger.errors import Diverged
 from ledger.scan_log import (
     APPEND_BYTES_MAX,
-    RECORD_BYTES_MAX,
     Follower,
     Run,
     ScanLog,
@@ -24,6 +23,9 @@ from tests.contracts.patience import (
     records,
     unique,
 )
+
+FAR_BEHIND_BYTES = 19 << 20
+"""More than any buffer of a log holds."""
 
 
 class FollowerContract(LogUnderTest):
@@ -90,8 +92,9 @@ class FollowerContract(LogUnderTest):
     async def test_a_follower_far_behind_catches_up(self, log: ScanLog) -> None:
         """More than any buffer holds is followed whole, while more is appended."""
         start = await ends(log)
-        values = records(1_200, RECORD_BYTES_MAX)
-        step = APPEND_BYTES_MAX // RECORD_BYTES_MAX - 1
+        largest = log.identity.record_bytes_max
+        values = records(FAR_BEHIND_BYTES // largest, largest)
+        step = APPEND_BYTES_MAX // largest - 1
 
         async def append_all() -> None:
             for at in range(0, len(values), step):

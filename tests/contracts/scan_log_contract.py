@@ -4,7 +4,7 @@ A log may be shared and is never assumed to be empty: tests look at its bounds f
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,7 @@ from ledger.errors import Closed, Diverged, Refused
 from ledger.scan_log import (
     APPEND_BYTES_MAX,
     APPEND_RECORDS_MAX,
-    RECORD_BYTES_MAX,
+    RECORD_BYTES_MAX_OF,
     ScanLog,
 )
 from ledger.v1.ingest_service_pb2 import Durability
@@ -32,9 +32,9 @@ class ScanLogContract(FollowerContract):
 
     async def test_identity_says_what_it_promises(self, log: ScanLog) -> None:
         """A log has a name, a generation, partitions, and promises something."""
-        name, generation, partitions, durability = log.identity
+        name, generation, partitions, durability, record_bytes_max = log.identity
 
-        assert name
+        assert record_bytes_max == RECORD_BYTES_MAX_OF[name]
         assert generation >= 1
         assert partitions >= 2, "the suite needs two of them"
         assert durability != Durability.DURABILITY_UNSPECIFIED
@@ -90,8 +90,9 @@ class ScanLogContract(FollowerContract):
 
     async def test_a_read_ends_at_a_megabyte(self, log: ScanLog) -> None:
         """A read of many large records comes in parts, each at least one record."""
-        values = records(200, RECORD_BYTES_MAX)
-        size = APPEND_BYTES_MAX // RECORD_BYTES_MAX - 1
+        largest = log.identity.record_bytes_max
+        values = records(3 * APPEND_BYTES_MAX // largest, largest)
+        size = APPEND_BYTES_MAX // largest - 1
         first = await append(log, 1, values[:size])
         for start in range(size, len(values), size):
             await append(log, 1, values[start : start + size])
@@ -104,7 +105,7 @@ class ScanLogContract(FollowerContract):
 
         assert [value for part in parts for value in part] == values
         assert all(parts)
-        assert max(sum(map(len, part)) for part in parts) <= APPEND_BYTES_MAX + RECORD_BYTES_MAX
+        assert max(sum(map(len, part)) for part in parts) <= APPEND_BYTES_MAX + largest
 
     @pytest.mark.parametrize("beyond", [0, 1, 1_000])
     async def test_reading_beyond_the_end_is_refused(self, log: ScanLog, beyond: int) -> None:
@@ -120,9 +121,11 @@ class ScanLogContract(FollowerContract):
         size.
         """
         many = [value.to_bytes(4, "big") for value in range(APPEND_RECORDS_MAX)]
-        large = records(APPEND_BYTES_MAX // RECORD_BYTES_MAX, RECORD_BYTES_MAX)
+        largest = log.identity.record_bytes_max
+        large = records(APPEND_BYTES_MAX // largest, largest)
+        large += records(1, APPEND_BYTES_MAX % largest)
         keys = [b"%04d" % n for n in range(len(large))]
-        large[-1] = large[-1][: -4 * len(large)]
+        large[0] = large[0][: -4 * len(large)]
 
         first = await log.append(0, [b"k"] * len(many), many)
         second = await log.append(0, keys, large)
@@ -131,24 +134,25 @@ class ScanLogContract(FollowerContract):
         assert (await log.read(0, second, 1))[0] == large[0]
 
     @pytest.mark.parametrize(
-        ("keys", "values"),
+        ("keys", "sizes"),
         [
-            ([], []),
-            ([b"A", b"B"], [b"one"]),
-            ([b"A"] * (APPEND_RECORDS_MAX + 1), [b"x"] * (APPEND_RECORDS_MAX + 1)),
-            ([b"A"], [bytes(RECORD_BYTES_MAX + 1)]),
-            ([b"A"] * 65, [bytes(RECORD_BYTES_MAX)] * 64 + [b"x"]),
+            (0, lambda _: []),
+            (2, lambda _: [3]),
+            (APPEND_RECORDS_MAX + 1, lambda _: [1] * (APPEND_RECORDS_MAX + 1)),
+            (1, lambda largest: [largest + 1]),
+            (200, lambda _: [APPEND_BYTES_MAX // 200] * 200),
         ],
         ids=["none", "a key too many", "too many", "a record too long", "too long in all"],
     )
     async def test_what_is_over_a_limit_is_refused_whole(
-        self, log: ScanLog, keys: Sequence[bytes], values: Sequence[bytes]
+        self, log: ScanLog, keys: int, sizes: Callable[[int], Sequence[int]]
     ) -> None:
         """An append over a limit is refused, and nothing of it is appended."""
         before = await ends(log)
+        values = [bytes(size) for size in sizes(log.identity.record_bytes_max)]
 
         with pytest.raises(Refused):
-            await log.append(0, keys, values)
+            await log.append(0, [b"A"] * keys, values)
 
         assert await ends(log) == before
 

@@ -1,4 +1,4 @@
-"""The embedded scan log keeps the contract."""
+"""The embedded logs keep the contract."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,3 +15,11 @@ class TestLogRocksdb(ScanLogContract):
         """A folder of its own."""
         async with opened(folder) as ledger:
             yield ledger.log
+
+
+class TestAnotherLogRocksdb(ScanLogContract):
+    @asynccontextmanager
+    async def open_log(self, folder: Path) -> AsyncIterator[ScanLog]:
+        """The one with the largest records."""
+        async with opened(folder) as ledger:
+            yield ledger.refusals

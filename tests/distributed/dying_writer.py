@@ -11,6 +11,8 @@ from pathlib import Path
 from ledger.app.settings import load
 from ledger.app.wiring.distributed import STEPS_AT_ONCE
 from ledger.app.wiring.engines import log_opener, store_opener
+from ledger.app.wiring.operating import keeper_of
+from ledger.position import QUARANTINE_LOG
 from ledger.writer import Writer
 from tests.faulty_store import FaultyStore
 
@@ -31,7 +33,11 @@ async def write(config: Path, step: str, nth: int) -> None:
         if calls[method] == nth:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    async with log_opener(settings)() as log, store_opener(settings)() as real:
+    async with (
+        log_opener(settings)() as log,
+        log_opener(settings, name=QUARANTINE_LOG)() as quarantine,
+        store_opener(settings)() as real,
+    ):
         store = FaultyStore(real)
         if step == STEPS[0]:
             store.fails_unwritten = lambda method: die_at(method) if method == "put" else None
@@ -42,6 +48,7 @@ async def write(config: Path, step: str, nth: int) -> None:
         await Writer(
             log,
             store,
+            keeper_of(settings, log, quarantine, store),
             monotonic=time.monotonic,
             now_ns=time.time_ns,
             steps_at_once=STEPS_AT_ONCE,

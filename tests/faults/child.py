@@ -24,9 +24,8 @@ from ledger.backends.rocksdb_folder import Folder, open_folder
 from ledger.codec import read_record
 from ledger.errors import Busy, Diverged, LedgerError
 from ledger.position import pack_position
-from ledger.writer import Writer
 from tests.faults.known import known
-from tests.folders import PARTITIONS
+from tests.folders import PARTITIONS, writer_of
 from tests.rows import row_of
 
 FAILED = 3
@@ -128,7 +127,7 @@ def works(ledger: Folder, life: Life) -> Iterator[Coroutine[None, None, None]]:
         return
     for sender in range(SENDERS):
         yield send(ledger, life, sender)
-    yield Writer(ledger.log, ledger.store, monotonic=time.monotonic, now_ns=time.time_ns).run()
+    yield writer_of(ledger).run()
 
 
 async def send(ledger: Folder, life: Life, sender: int) -> None:

@@ -11,6 +11,7 @@ from ledger.numbers import KEY_FORM, partition_of
 from ledger.position import pack_position
 from ledger.scan_log import ScanLog
 from ledger.trail_store import ProgressCell, TrailStore
+from ledger.v1.scan_event_pb2 import ScanEvent
 from tests.rows import row_of
 
 SCAN_TIME_NS = 1_790_000_000 * 1_000_000_000
@@ -36,7 +37,7 @@ def known(number: int, *, partitions: int, padding: int = 40) -> Known:
         record_time_ns=SCAN_TIME_NS + number,
         principal="anonymous",
     )
-    event = b"event %d " % number + b"." * padding
+    event = ScanEvent(raw_barcode=b"event %d " % number + b"." * padding).SerializeToString()
     value = maker.one(event, key, SCAN_TIME_NS + number // 3, event_id, number + 1, b"")
     return Known(partition_of(key, partitions), key, value)
 

@@ -4,7 +4,6 @@ import asyncio
 import os
 import signal
 import sys
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,10 +13,9 @@ from ledger.codec import read_record
 from ledger.marks import TRAIL_READER
 from ledger.position import pack_position
 from ledger.trail_store import MarkKind, Row
-from ledger.writer import Writer
 from tests.faults.child import PADDING, ROWS_FROM, Life
 from tests.faults.known import all_rows, contents, known
-from tests.folders import PARTITIONS
+from tests.folders import PARTITIONS, writer_of
 from tests.rows import row_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -138,8 +136,8 @@ def settled_row(number: int) -> Row:
 
 async def write_all(ledger: Folder) -> None:
     """Let a writer carry everything that is in the log."""
-    writer = Writer(ledger.log, ledger.store, monotonic=time.monotonic, now_ns=time.time_ns)
-    running = asyncio.create_task(writer.run())
+    carrier = writer_of(ledger)
+    running = asyncio.create_task(carrier.run())
     try:
         async with asyncio.timeout(PATIENCE_S):
             # Nothing tells when marks move.

@@ -138,8 +138,11 @@ def print_table(
     keys = ", ".join(printable(key) for key in page.tracking_keys)
     order = "as recorded" if recorded else "by scan time"
     past = f", as of {printable(as_of)}" if as_of else ""
-    many = "event" if len(entries) == 1 else "events"
-    title = f"[bold]{escape(keys or shown)}[/]  {len(entries):,} {many}, {order}{escape(past)}\n"
+    notices = sum(entry.HasField("quarantined") for entry in entries)
+    events = len(entries) - notices
+    many = "event" if events == 1 else "events"
+    beside = f", {notices:,} in quarantine" if notices else ""
+    title = f"[bold]{escape(keys or shown)}[/]  {events:,} {many}{beside}, {order}{escape(past)}\n"
     console.print(title, soft_wrap=True)
     console.print(trail_table(entries, recorded=recorded))
     if page.next_page_token:

@@ -21,8 +21,14 @@ GENERATION_MAX: Final = 127
 DRAIN_S_MAX: Final = 3_600.0
 """Longest drain in seconds: an operator who waits longer has another problem."""
 
+QUARANTINE_MOST_MAX: Final = 10_000
+"""Most unfit records of the last 10,000: all of them, for whoever wants no limit."""
+
 REPLICATION_MAX: Final = 9
 """Most replicas: more is a typing error."""
+
+REFUSALS_DAYS_MAX: Final = 36_500
+"""Longest time in days for which refused scans are kept: a century."""
 
 COMMITLOG_SYNC_S_MAX: Final = 600.0
 """Longest sync period of a commit log in seconds: settled marks are twice as old."""
@@ -39,7 +45,9 @@ _RANGES: Final[Mapping[str, tuple[float, float]]] = {
     "log_generation": (1, GENERATION_MAX),
     "store_generation": (1, GENERATION_MAX),
     "drain_s": (0, DRAIN_S_MAX),
+    "quarantine_most": (0, QUARANTINE_MOST_MAX),
     "kafka_replication": (1, REPLICATION_MAX),
+    "kafka_refusals_days": (1, REFUSALS_DAYS_MAX),
     "cassandra_replication": (1, REPLICATION_MAX),
     "cassandra_commitlog_sync_s": (0, COMMITLOG_SYNC_S_MAX),
 }
@@ -162,6 +170,14 @@ def _check_listening(settings: Settings) -> None:
                 f"and no check of who speaks. Listen on 127.0.0.1, or say `insecure = true` "
                 f"where the network is yours alone.",
             )
+    address = settings.operator_listen
+    if address and not is_loopback(split_address("operator_listen", address)[0]):
+        raise invalid(
+            "operator_listen",
+            f"`operator_listen` is {address}, which others can reach. Whoever reaches it changes "
+            f"what trails show, and the ledger does not know yet who speaks: it listens on this "
+            f"machine alone, such as 127.0.0.1:50736, also with `insecure = true`.",
+        )
 
 
 def _check_engine(settings: Settings, engine: str, addresses: list[tuple[str, int]]) -> None:

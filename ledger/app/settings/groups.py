@@ -15,9 +15,14 @@ class Group(NamedTuple):
 
 
 GROUPS: Final = (
-    Group("asking and sending", ("send", "trail", "watch", "progress"), ("server",)),
+    Group(
+        "asking and sending",
+        ("send", "trail", "watch", "progress", "quarantine", "jobs"),
+        ("server",),
+    ),
     Group("taking gRPC", ("up", "ingest", "query"), ("listen",)),
     Group("sharing a port", ("ingest", "query"), ("share_port",)),
+    Group("operating", ("up", "writer"), ("operator_listen", "quarantine_most")),
     Group(
         "every process that serves",
         ("up", "ingest", "writer", "query"),
@@ -31,7 +36,8 @@ GROUPS: Final = (
         "Kafka",
         ("ingest", "writer", "init"),
         (
-            *("kafka", "kafka_topic_prefix", "kafka_replication", "single_broker"),
+            *("kafka", "kafka_topic_prefix", "kafka_replication", "kafka_refusals_days"),
+            "single_broker",
             *("kafka_tls_ca", "kafka_tls_cert", "kafka_tls_key"),
             *("kafka_sasl", "kafka_user", "kafka_password_file"),
         ),

@@ -34,6 +34,17 @@ class Settings:
     connections over them. Each begins to listen when it can serve.
     """
 
+    operator_listen: str = ""
+    """Where `up` and `writer` take the operator's gRPC (the quarantine, jobs): host and port, on
+    loopback, whatever `insecure` says. Empty: `up` takes it where it takes the rest, unless others
+    can reach that; `writer` takes none.
+    """
+
+    quarantine_most: int = 100
+    """How many of the last 10,000 records a writer may put into quarantine, because they cannot be
+    kept for their own fault; with more it stops, and a person has to look. 0 to 10,000.
+    """
+
     metrics: str = "127.0.0.1:50732"
     """Where a process shows Prometheus metrics (/metrics) and its health (/live, /ready): host and
     port, its own for each process; empty is off.
@@ -79,6 +90,11 @@ class Settings:
 
     kafka_replication: int = 3
     """Replicas of the topics that `init` makes: at least 2, or 1 with `single_broker`."""
+
+    kafka_refusals_days: int = 400
+    """Days for which the topic of refused scans, which `init` makes, keeps them. A topic that keeps
+    them shorter is refused.
+    """
 
     single_broker: bool = False
     """Makes and accepts topics with one replica: an acknowledgement then means that one broker has

@@ -14,9 +14,10 @@ from ledger.app.health import Health
 from ledger.app.settings import Settings, generations_of
 from ledger.app.wiring.asking import asking_log, asking_store, count_unread
 from ledger.app.wiring.engines import cassandra_cluster, kafka_cluster, log_opener, store_opener
+from ledger.app.wiring.operating import keeper_of, operator_of
 from ledger.app.wiring.runner import Role, Running, Work, run_role
 from ledger.app.wiring.waiting import opened
-from ledger.position import SCANS_LOG
+from ledger.position import QUARANTINE_LOG, RECEIPTS_LOG, REFUSALS_LOG, SCANS_LOG
 from ledger.progress import keep_history
 from ledger.scan_log import ScanLog
 from ledger.trail_store import TrailStore
@@ -47,9 +48,16 @@ async def run_query(settings: Settings, *, on_up: Callable[[Running], None]) -> 
 
 @asynccontextmanager
 async def _open_ingest(settings: Settings, health: Health) -> AsyncIterator[Work]:
-    async with opened("log", log_opener(settings), health) as log:
+    openers = [log_opener(settings, name=n) for n in (SCANS_LOG, REFUSALS_LOG, RECEIPTS_LOG)]
+    async with (
+        opened("log", openers[0], health) as log,
+        opened("log", openers[1], health) as refusals,
+        opened("log", openers[2], health) as receipts,
+    ):
         ingest = IngestService(
             log,
+            refusals=refusals,
+            receipts=receipts,
             now_ns=time.time_ns,
             monotonic=time.monotonic,
             server_version=version("parcel-ledger"),
@@ -67,10 +75,17 @@ async def _open_ingest(settings: Settings, health: Health) -> AsyncIterator[Work
 @asynccontextmanager
 async def _open_writer(settings: Settings, health: Health) -> AsyncIterator[Work]:
     open_log, open_store = log_opener(settings), store_opener(settings)
-    async with opened("log", open_log, health) as log, opened("store", open_store, health) as store:
+    open_quarantine = log_opener(settings, name=QUARANTINE_LOG)
+    async with (
+        opened("log", open_log, health) as log,
+        opened("log", open_quarantine, health) as quarantine,
+        opened("store", open_store, health) as store,
+    ):
+        operator = operator_of(log, quarantine, store)
         writer = Writer(
             log,
             store,
+            keeper_of(settings, log, quarantine, store),
             monotonic=time.monotonic,
             now_ns=time.time_ns,
             steps_at_once=STEPS_AT_ONCE,
@@ -81,9 +96,11 @@ async def _open_writer(settings: Settings, health: Health) -> AsyncIterator[Work
                 "writer": writer.run(),
                 "history": keep_history(store, now_ns=time.time_ns),
                 "unread": count_unread(log, store),
+                "operator": operator.run(),
             },
             asks={"log": asking_log(log), "store": asking_store(store)},
             facts={"log": _where_log(settings, log), "store": _where_store(settings, store)},
+            operator=operator.handlers,
         )
 
 
@@ -116,5 +133,5 @@ def _where_store(settings: Settings, store: TrailStore) -> str:
 
 
 INGEST = Role("ingest", ("log",), _open_ingest, INGEST_SERVICES)
-WRITER = Role("writer", ("log", "store"), _open_writer)
+WRITER = Role("writer", ("log", "store"), _open_writer, operates=True)
 QUERY = Role("query", ("store",), _open_query, QUERY_SERVICES)

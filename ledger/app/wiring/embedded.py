@@ -13,6 +13,7 @@ from ingest.service import IngestService
 from ledger.app.health import Health
 from ledger.app.settings import Settings
 from ledger.app.wiring.asking import asking_log, asking_store, count_unread
+from ledger.app.wiring.operating import keeper_of, operator_of
 from ledger.app.wiring.runner import Role, Running, Work, run_role
 from ledger.backends.rocksdb_folder import Folder, open_folder
 from ledger.errors import LedgerError
@@ -48,6 +49,8 @@ async def _open(settings: Settings, _: Health) -> AsyncIterator[Work]:
             log, store = folder.log, folder.store
             ingest = IngestService(
                 log,
+                refusals=folder.refusals,
+                receipts=folder.receipts,
                 now_ns=time.time_ns,
                 monotonic=time.monotonic,
                 server_version=version("parcel-ledger"),
@@ -57,7 +60,9 @@ async def _open(settings: Settings, _: Health) -> AsyncIterator[Work]:
                 generations={log.identity.generation: log.identity.partitions},
                 monotonic=time.monotonic,
             )
-            writer = Writer(log, store, monotonic=time.monotonic, now_ns=time.time_ns)
+            keeper = keeper_of(settings, log, folder.quarantine, store)
+            writer = Writer(log, store, keeper, monotonic=time.monotonic, now_ns=time.time_ns)
+            operator = operator_of(log, folder.quarantine, store)
             yield Work(
                 jobs={
                     "writer": writer.run(),
@@ -65,11 +70,13 @@ async def _open(settings: Settings, _: Health) -> AsyncIterator[Work]:
                     "query": query.run(),
                     "ingest": ingest.run(),
                     "unread": count_unread(log, store),
+                    "operator": operator.run(),
                     "engine": watch_engine(),
                 },
                 asks={"log": asking_log(log), "store": asking_store(store)},
                 facts=await _facts(settings, folder),
                 handlers=[*ingest.handlers, *query.handlers],
+                operator=operator.handlers,
                 drain=ingest.drain,
                 durability=log.identity.durability,
             )
@@ -93,4 +100,5 @@ UP = Role(
     open=_open,
     service_names=(*INGEST_SERVICES, *QUERY_SERVICES),
     waits=False,
+    operates=True,
 )

@@ -12,6 +12,7 @@ from ledger.app.settings import Settings, cassandra_addresses, invalid
 from ledger.backends.cassandra_cluster import CassandraCluster
 from ledger.backends.kafka_cluster import KafkaCluster
 from ledger.errors import Refused
+from ledger.position import SCANS_LOG
 from ledger.scan_log import ScanLog
 from ledger.trail_store import TrailStore
 
@@ -28,6 +29,7 @@ def kafka_cluster(settings: Settings) -> KafkaCluster:
         topic_prefix=settings.kafka_topic_prefix,
         single_broker=settings.single_broker,
         replication=1 if settings.single_broker else settings.kafka_replication,
+        refusals_retention_days=settings.kafka_refusals_days,
         tls_ca=settings.kafka_tls_ca,
         tls_cert=settings.kafka_tls_cert,
         tls_key=settings.kafka_tls_key,
@@ -59,15 +61,20 @@ def cassandra_cluster(settings: Settings) -> CassandraCluster:
     )
 
 
-def log_opener(settings: Settings) -> Callable[[], AbstractAsyncContextManager[ScanLog]]:
-    """Give what opens the log, as often as it is called. Raises Refused."""
+def log_opener(
+    settings: Settings, *, name: str = SCANS_LOG
+) -> Callable[[], AbstractAsyncContextManager[ScanLog]]:
+    """Give what opens the log of that name, as often as it is called. Raises Refused."""
     try:
         from ledger.backends.log_kafka import open_kafka_log
     except ModuleNotFoundError as error:
         raise no_driver("Kafka", "kafka", error) from error
     cluster = kafka_cluster(settings)
     return lambda: open_kafka_log(
-        cluster, generation=settings.log_generation, partitions=settings.partitions
+        cluster,
+        name=name,
+        generation=settings.log_generation,
+        partitions=settings.partitions,
     )
 
 

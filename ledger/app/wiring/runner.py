@@ -20,9 +20,11 @@ import grpc
 from ledger.app.doors import Doors
 from ledger.app.endpoint import endpoint_at
 from ledger.app.health import Ask, Health
+from ledger.app.operator.service import OPERATOR_SERVICE
 from ledger.app.rpc import RpcServer
 from ledger.app.settings import Settings, is_loopback, split_address
 from ledger.app.wiring.ending import first_error, told_to_end, unless_told
+from ledger.app.wiring.operating import is_beside, operator_at
 from ledger.metrics import BUILD
 from ledger.v1.ingest_service_pb2 import Durability
 
@@ -54,6 +56,8 @@ class Work(NamedTuple):
     facts: Mapping[str, str]
     """What to tell a person, by name."""
     handlers: Sequence[grpc.GenericRpcHandler] = ()
+    operator: Sequence[grpc.GenericRpcHandler] = ()
+    """The operator's service, which is taken on loopback alone."""
     drain: Callable[[float], Awaitable[None]] = _nothing_to_drain
     """Finishes what is on its way, within so many seconds."""
     durability: Durability.ValueType | None = None
@@ -69,6 +73,8 @@ class Role(NamedTuple):
     service_names: Sequence[str] = ()
     waits: bool = True
     """Whether its engines are other processes, which may be away when it starts."""
+    operates: bool = False
+    """Whether it takes the operator's service."""
 
 
 class Running(NamedTuple):
@@ -110,10 +116,12 @@ class _Process:
         self._settings = settings
         self._health = health
         self._ends = ends
-        self._doors = Doors(role.service_names)
-        self._server = RpcServer(
-            [self._doors], service_names=role.service_names, share_port=settings.share_port
-        )
+        names = list(role.service_names)
+        self._operates_beside = role.operates and bool(names) and is_beside(settings)
+        if self._operates_beside:
+            names.append(OPERATOR_SERVICE)
+        self._doors = Doors(names)
+        self._server = RpcServer([self._doors], service_names=names, share_port=settings.share_port)
         self._port = 0
 
     async def run(self, metrics: str, on_up: Callable[[Running], None]) -> None:
@@ -137,15 +145,20 @@ class _Process:
             f"ask {engine}": self._health.ask_forever(engine, ask)
             for engine, ask in work.asks.items()
         }
-        async with _jobs({**work.jobs, **asks, "readiness": self._tell_readiness()}):
-            self._doors.open(work.handlers)
+        async with (
+            _jobs({**work.jobs, **asks, "readiness": self._tell_readiness()}),
+            operator_at(self._settings.operator_listen, work.operator) as operator,
+        ):
+            beside = work.operator if self._operates_beside else ()
+            self._doors.open([*work.handlers, *beside])
+            facts = {**work.facts, **({"operator": operator} if operator else {})}
             try:
                 for engine in work.asks:
                     self._health.found(engine)  # It has just been opened.
                 self._health.serves()
                 await self._listen(ready=self._health.is_ready)
                 _leave_alone_what_stays()
-                on_up(Running(self._address(), metrics, work.facts, work.durability))
+                on_up(Running(self._address(), metrics, facts, work.durability))
                 await self._ends.wait()
                 logger.info("draining", extra={"at_most_s": self._settings.drain_s})
                 self._health.ends()

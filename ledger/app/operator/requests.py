@@ -1,0 +1,107 @@
+"""What a request of the operator may say: positions, names, page tokens. Raises Refused."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import struct
+from typing import Final
+
+from ledger.errors import Refused
+from ledger.position import SCANS_LOG
+from ledger.quarantine.records import packed_position
+from ledger.v1.operator_service_pb2 import ListQuarantinedRequest
+from ledger.v1.position_pb2 import Position
+
+PAGE_ITEMS: Final = 100
+"""Items in a page where the request does not say."""
+
+PAGE_ITEMS_MAX: Final = 1_000
+"""Most items in a page: some 500 KB."""
+
+BY_BYTES_MAX: Final = 128
+WHY_BYTES_MAX: Final = 512
+
+_TOKEN: Final = struct.Struct(">16sqq")
+"""The request's digest, and the rank of the last item that was shown: time and position."""
+
+Rank = tuple[int, int]
+
+
+def position_in(position: Position) -> int:
+    """Read where a record lies, as one number."""
+    if position.log != SCANS_LOG:
+        raise _invalid("position.log", f"`position.log` is `{position.log}`; it is `{SCANS_LOG}`.")
+    try:
+        return packed_position(position)
+    except ValueError as error:
+        raise _invalid("position", f"`position` is none: {error}.") from error
+
+
+def who(by: str) -> str:
+    """Read who asks."""
+    if not by.strip():
+        raise _invalid("by", "`by` is empty; it says who asks, since that is kept.")
+    return _text("by", by, BY_BYTES_MAX)
+
+
+def reason_given(why: str, *, needed: bool) -> str:
+    """Read why."""
+    if needed and not why.strip():
+        raise _invalid("why", "`why` is empty; it says why, since that is kept.")
+    return _text("why", why, WHY_BYTES_MAX)
+
+
+def page_size_in(request: ListQuarantinedRequest) -> int:
+    """Read how many items a page has at most."""
+    if request.page_size < 0:
+        raise _invalid("page_size", f"`page_size` is {request.page_size}; it is not negative.")
+    return min(request.page_size or PAGE_ITEMS, PAGE_ITEMS_MAX)
+
+
+def write_token(request: ListQuarantinedRequest, rank: Rank) -> str:
+    """Make the token of the page behind an item."""
+    return base64.urlsafe_b64encode(_TOKEN.pack(_digest(request), *rank)).decode().rstrip("=")
+
+
+def read_token(request: ListQuarantinedRequest) -> Rank:
+    """Undo `write_token`; before all where there is no token."""
+    if not request.page_token:
+        return -1, -1
+    text = request.page_token
+    try:
+        token = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+        digest, time_ns, position = _TOKEN.unpack(token)
+    except (binascii.Error, struct.error, ValueError) as error:
+        raise _token_refused("is not one that this service gave out") from error
+    if digest != _digest(request):
+        raise _token_refused("belongs to another request")
+    return time_ns, position
+
+
+def _digest(request: ListQuarantinedRequest) -> bytes:
+    bound = ListQuarantinedRequest()
+    bound.CopyFrom(request)
+    bound.ClearField("page_size")
+    bound.ClearField("page_token")
+    return hashlib.sha256(bound.SerializeToString(deterministic=True)).digest()[:16]
+
+
+def _token_refused(why: str) -> Refused:
+    return Refused(
+        f"`page_token` {why}. Ask again without it.",
+        reason="PAGE_TOKEN_REFUSED",
+        field="page_token",
+    )
+
+
+def _text(field: str, text: str, bytes_max: int) -> str:
+    size = len(text.encode())
+    if size > bytes_max:
+        raise _invalid(field, f"`{field}` has {size} bytes, and may have {bytes_max}.")
+    return text
+
+
+def _invalid(field: str, message: str) -> Refused:
+    return Refused(message, reason="FIELD_INVALID", field=field)

@@ -1,0 +1,218 @@
+"""OperatorService: what an operator does with a ledger that runs. It raises the ledger's errors.
+
+It is served on loopback alone, whatever the settings say, until the ledger knows who speaks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any, Final
+
+import grpc
+
+from ledger.app.operator import requests
+from ledger.app.operator.jobs import Jobs, Progress
+from ledger.errors import LedgerError, NotPossibleNow
+from ledger.quarantine.desk import Desk
+from ledger.quarantine.items import Item, State
+from ledger.quarantine.records import wire_position
+from ledger.v1 import operator_service_pb2 as pb
+from ledger.v1.quarantine_pb2 import QuarantineReason
+from query.requests import key_of
+
+logger = logging.getLogger(__name__)
+
+OPERATOR_SERVICE: Final = "ledger.v1.OperatorService"
+"""Full name of the service."""
+
+QUARANTINE_REPLAY: Final = "quarantine-replay"
+"""Kind of the job that replays many records."""
+
+COUNT_EVERY_S: Final = 10.0
+"""How often open items are counted for the metrics."""
+
+STATES: Final = {
+    State.OPEN: pb.QuarantineState.QUARANTINE_STATE_OPEN,
+    State.REPLAYED: pb.QuarantineState.QUARANTINE_STATE_REPLAYED,
+    State.DROPPED: pb.QuarantineState.QUARANTINE_STATE_DROPPED,
+}
+"""How each state is said."""
+
+_UNARY: Final = (
+    *("ListQuarantined", "GetQuarantined", "ReplayQuarantined", "DropQuarantined"),
+    *("StartQuarantineReplay", "ListJobs", "GetJob", "CancelJob"),
+)
+
+
+class OperatorService:
+    """`ledger.v1.OperatorService`. Add `handlers` to a server, and keep `run` running."""
+
+    def __init__(self, desk: Desk, *, now_ns: Callable[[], int]) -> None:
+        """`desk` is the quarantine's; `now_ns` gives nanoseconds since 1970."""
+        self._desk = desk
+        self._jobs = Jobs(now_ns=now_ns, new_id=lambda: secrets.token_hex(8))
+
+    @property
+    def handlers(self) -> Sequence[grpc.GenericRpcHandler]:
+        """The service for a gRPC server."""
+        methods: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
+            name: grpc.unary_unary_rpc_method_handler(
+                getattr(self, name),
+                request_deserializer=getattr(pb, f"{name}Request").FromString,
+                response_serializer=getattr(pb, f"{name}Response").SerializeToString,
+            )
+            for name in _UNARY
+        }
+        methods["WatchJob"] = grpc.unary_stream_rpc_method_handler(
+            self.WatchJob,
+            request_deserializer=pb.WatchJobRequest.FromString,
+            response_serializer=pb.WatchJobResponse.SerializeToString,
+        )
+        return (grpc.method_handlers_generic_handler(OPERATOR_SERVICE, methods),)
+
+    async def run(self) -> None:
+        """Run jobs, and count what is open, until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._jobs.run())
+            tasks.create_task(self._count_open())
+
+    async def ListQuarantined(
+        self, request: pb.ListQuarantinedRequest, _: object
+    ) -> pb.ListQuarantinedResponse:
+        """Answer with one page of items."""
+        most = requests.page_size_in(request)
+        key = key_of(request.tracking_number) if request.tracking_number else b""
+        begin = requests.read_token(request)
+        items = await self._desk.items()
+        found = [
+            item
+            for item in items.all()
+            if item.rank > begin
+            and (not key or item.tracking_key == key)
+            and (not request.reason or item.reason == request.reason)
+            and (not request.state or STATES[item.state] == request.state)
+        ]
+        response = pb.ListQuarantinedResponse(
+            items=map(item_message, found[:most]), open_count=items.open_count
+        )
+        if len(found) > most:
+            response.next_page_token = requests.write_token(request, found[most - 1].rank)
+        return response
+
+    async def GetQuarantined(
+        self, request: pb.GetQuarantinedRequest, _: object
+    ) -> pb.GetQuarantinedResponse:
+        """Answer with one item, whole."""
+        item, record = await self._desk.get(requests.position_in(request.position))
+        return pb.GetQuarantinedResponse(item=item_message(item), record=record)
+
+    async def ReplayQuarantined(
+        self, request: pb.ReplayQuarantinedRequest, _: object
+    ) -> pb.ReplayQuarantinedResponse:
+        """Replay one."""
+        item = await self._desk.replay(
+            requests.position_in(request.position),
+            by=requests.who(request.by),
+            why=requests.reason_given(request.why, needed=False),
+        )
+        return pb.ReplayQuarantinedResponse(item=item_message(item))
+
+    async def DropQuarantined(
+        self, request: pb.DropQuarantinedRequest, _: object
+    ) -> pb.DropQuarantinedResponse:
+        """Settle that one stays out."""
+        item = await self._desk.drop(
+            requests.position_in(request.position),
+            by=requests.who(request.by),
+            why=requests.reason_given(request.why, needed=True),
+        )
+        return pb.DropQuarantinedResponse(item=item_message(item))
+
+    async def StartQuarantineReplay(
+        self, request: pb.StartQuarantineReplayRequest, _: object
+    ) -> pb.StartQuarantineReplayResponse:
+        """Start to replay many."""
+        by, why = requests.who(request.by), requests.reason_given(request.why, needed=False)
+
+        async def replay(progress: Progress) -> None:
+            await replay_all(self._desk, request.reason, progress, by=by, why=why)
+
+        return pb.StartQuarantineReplayResponse(job=self._jobs.start(QUARANTINE_REPLAY, replay))
+
+    async def ListJobs(self, _: pb.ListJobsRequest, __: object) -> pb.ListJobsResponse:
+        """Answer with all jobs."""
+        return pb.ListJobsResponse(jobs=self._jobs.all())
+
+    async def GetJob(self, request: pb.GetJobRequest, _: object) -> pb.GetJobResponse:
+        """Answer with one job."""
+        return pb.GetJobResponse(job=self._jobs.get(request.job_id))
+
+    async def CancelJob(self, request: pb.CancelJobRequest, _: object) -> pb.CancelJobResponse:
+        """Cancel a job."""
+        return pb.CancelJobResponse(job=await self._jobs.cancel(request.job_id))
+
+    async def WatchJob(
+        self, request: pb.WatchJobRequest, _: object
+    ) -> AsyncIterator[pb.WatchJobResponse]:
+        """Answer with a job as it goes on."""
+        async for job in self._jobs.watch(request.job_id):
+            yield pb.WatchJobResponse(job=job)
+
+    async def _count_open(self) -> None:
+        while True:
+            try:
+                await self._desk.items()
+            except LedgerError as error:
+                # Nothing of the ledger hangs on this count, so nothing ends with it.
+                logger.warning("the quarantine cannot be counted", extra={"error": error.message})
+            await asyncio.sleep(COUNT_EVERY_S)
+
+
+async def replay_all(
+    desk: Desk,
+    reason: QuarantineReason.ValueType,
+    progress: Progress,
+    *,
+    by: str,
+    why: str,
+) -> None:
+    """Replay what is open, of one reason or (0) of any. What is still unfit stays, and is counted.
+
+    Raises Busy or Uncertain where an engine is away; another job goes on from there.
+    """
+    items = (await desk.items()).all()
+    waiting = [
+        item.position for item in items if item.state is State.OPEN and reason in {0, item.reason}
+    ]
+    progress.total(len(waiting))
+    replayed = unfit = 0
+    for count, position in enumerate(waiting, 1):
+        try:
+            await desk.replay(position, by=by, why=why)
+            replayed += 1
+        except NotPossibleNow:
+            unfit += 1
+        progress.done(count, f"{replayed:,} replayed, {unfit:,} still unfit")
+
+
+def item_message(item: Item) -> pb.QuarantineItem:
+    """Say what became of an item."""
+    message = pb.QuarantineItem(
+        position=wire_position(item.position),
+        state=STATES[item.state],
+        reason=item.reason,
+        message=item.message,
+        tracking_key=item.tracking_key.decode(),
+        source_id=item.source_id,
+        value_bytes=item.value_bytes,
+    )
+    message.quarantine_time.FromNanoseconds(item.time_ns)
+    if item.note is not None:
+        message.note_time.FromNanoseconds(item.note_time_ns)
+        message.note_by, message.note_why = item.note.by, item.note.why
+    if item.replayed_to is not None:
+        message.replayed_to.CopyFrom(wire_position(item.replayed_to))
+    return message

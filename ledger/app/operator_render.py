@@ -1,0 +1,127 @@
+"""Quarantine and jobs as a person reads them. Pure: messages in, tables and lines out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from rich.table import Table
+from rich.text import Text
+
+from ledger.app.render import position_words, printable, reason_words, utc_time
+from ledger.v1.operator_service_pb2 import (
+    GetQuarantinedResponse,
+    Job,
+    JobState,
+    QuarantineItem,
+    QuarantineState,
+)
+
+SHOWN_BYTES: Final = 512
+"""Bytes of a record that are shown as hexadecimal; --json has all."""
+
+_STATE_STYLES: Final = {
+    QuarantineState.QUARANTINE_STATE_OPEN: "yellow",
+    QuarantineState.QUARANTINE_STATE_REPLAYED: "green",
+    QuarantineState.QUARANTINE_STATE_DROPPED: "dim",
+}
+_JOB_STYLES: Final = {
+    JobState.JOB_STATE_DONE: "green",
+    JobState.JOB_STATE_FAILED: "bold red",
+    JobState.JOB_STATE_CANCELLED: "yellow",
+}
+
+
+def items_table(items: Iterable[QuarantineItem]) -> Table:
+    """Give what is in quarantine."""
+    table = _table("position", "since", "state", "reason", "item", "source")
+    for item in items:
+        table.add_row(
+            position_words(item.position),
+            utc_time(item.quarantine_time),
+            state_words(item),
+            reason_words(item.reason),
+            Text(printable(item.tracking_key)),
+            Text(printable(item.source_id)),
+        )
+    return table
+
+
+def item_table(answer: GetQuarantinedResponse) -> Table:
+    """Give one record in quarantine, with all that is known of it."""
+    item, record = answer.item, answer.record
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    sequence = f"{record.spool_id.hex()} {record.sequence}" if record.spool_id else ""
+    rows: dict[str, str | Text] = {
+        "position": position_words(item.position),
+        "state": state_words(item),
+        "since": utc_time(item.quarantine_time),
+        "reason": reason_words(item.reason),
+        "why": printable(item.message),
+        "item": printable(item.tracking_key),
+        "source": printable(item.source_id),
+        "spool, sequence": sequence,
+        "by": printable(item.note_by),
+        "at": utc_time(item.note_time) if item.HasField("note_time") else "",
+        "note": printable(item.note_why),
+        "bytes": f"{record.value_bytes:,}",
+        "SHA-256": record.value_sha256.hex(),
+        "record": record.value[:SHOWN_BYTES].hex(" ", 4)
+        + (" …" if len(record.value) > SHOWN_BYTES else ""),
+    }
+    for name, value in rows.items():
+        if value:
+            table.add_row(name, value if isinstance(value, Text) else Text(value))
+    return table
+
+
+def state_words(item: QuarantineItem) -> Text:
+    """Say what became of an item."""
+    state = item.state
+    known = state in QuarantineState.values()
+    word = QuarantineState.Name(state) if known else f"state {state}"
+    words = word.removeprefix("QUARANTINE_STATE_").lower()
+    if item.HasField("replayed_to"):
+        words += f" to {position_words(item.replayed_to)}"
+    return Text(words, _STATE_STYLES.get(state, ""))
+
+
+def jobs_table(jobs: Iterable[Job]) -> Table:
+    """Give jobs."""
+    table = _table("job", "kind", "state", "done", "began", "ended", "")
+    for job in jobs:
+        table.add_row(
+            job.job_id,
+            Text(printable(job.kind)),
+            _job_state(job),
+            f"{job.done:,} of {job.total:,}" if job.total else "",
+            utc_time(job.start_time) if job.HasField("start_time") else "",
+            utc_time(job.end_time) if job.HasField("end_time") else "",
+            Text(printable(job.error or job.message)),
+        )
+    return table
+
+
+def job_line(job: Job) -> Text:
+    """Give one job as a line."""
+    line = Text.assemble(f"{printable(job.kind)} {job.job_id} ", _job_state(job))
+    if job.total:
+        line.append(f": {job.done:,} of {job.total:,}")
+    for words in filter(None, (job.message, job.error)):
+        line.append(f"; {printable(words)}")
+    return line
+
+
+def _job_state(job: Job) -> Text:
+    known = job.state in JobState.values()
+    word = JobState.Name(job.state).removeprefix("JOB_STATE_").lower() if known else "running"
+    return Text(word, _JOB_STYLES.get(job.state, ""))
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for name in columns:
+        table.add_column(name, overflow="fold", no_wrap=name == "position")
+    return table
