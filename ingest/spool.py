@@ -23,7 +23,7 @@ from ingest.spool_refused import RefusedList
 from ledger.errors import Busy, Closed, LedgerError, NotPossibleNow, Refused, Uncertain
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
     from pathlib import Path
 
     from ingest.spool_files import Files
@@ -55,7 +55,7 @@ scan that is not settled.
 """
 
 COMMIT_BYTES_MAX: Final = 1 << 20
-"""Bytes of one commit, unless one append alone has more: what a sync writes in some milliseconds."""
+"""Bytes of one commit, unless one append alone has more: a sync writes them in milliseconds."""
 
 SCAN_BYTES_MAX: Final = 16 << 10
 """Most bytes of one scan: a log record's."""
@@ -67,7 +67,7 @@ FULL_RETRY_S: Final = 5.0
 """Seconds after which a sender whom a full spool turned away may try again."""
 
 Worker = Any
-"""Runs a function that may block, outside of the event loop: `asyncio.to_thread`, or a twin of it."""
+"""Runs what may block outside of the event loop: `asyncio.to_thread`, or a twin of it."""
 
 
 class SpoolFull(Busy):
@@ -156,9 +156,9 @@ class Spool:
         return next(self._notes.settled.missing(1, self.next_place), (self.next_place,))[0] - 1
 
     @property
-    def bytes(self) -> int:
+    def size_bytes(self) -> int:
         """What the spool takes on the disk, its list of refused scans included."""
-        return self._segments.bytes + self._refused.bytes
+        return self._segments.size_bytes + self._refused.bytes
 
     @property
     def refused(self) -> int:
@@ -194,7 +194,7 @@ class Spool:
             )
         if self._broken is not None or self._is_closing:
             raise Closed("The spool was closed, or has failed.", reason="SPOOL_CLOSED")
-        if self.bytes + self._waiting_bytes + size > self.limits.bytes_max:
+        if self.size_bytes + self._waiting_bytes + size > self.limits.bytes_max:
             raise self._full(
                 len(scans), f"The spool has its {self.limits.bytes_max:,} bytes, with "
                 f"{self.unsettled:,} scans that the ledger has not taken yet."
@@ -220,13 +220,9 @@ class Spool:
         self._refusing += scans
         self._wake.set()
 
-    def is_settled(self, place: int) -> bool:
-        """Tell whether a scan is forgotten."""
-        return place in self._notes.settled
-
-    def unsettled_between(self, first: int, end: int) -> Sequence[tuple[int, int]]:
+    def unsettled_between(self, first: int, end: int) -> Iterator[tuple[int, int]]:
         """Give the places between two that are not settled, as runs."""
-        return list(self._notes.settled.missing(first, end))
+        return self._notes.settled.missing(first, end)
 
     def frames(self, place: int, most_bytes: int) -> Sequence[Frame]:
         """Read scans from a place on: those of its commit at least, and at most about so many bytes
@@ -306,7 +302,7 @@ class Spool:
         try:
             first = await self._worker(self._segments.append, scans, self._now_ns())
         except OSError as error:
-            logger.error("the spool's disk fails", extra={"error": str(error)})
+            logger.warning("the spool's disk fails", extra={"error": str(error)})
             for waiting in commit:
                 _fail(waiting.future, self._disk_failed(len(waiting.scans), error))
             return
@@ -333,7 +329,7 @@ class Spool:
         try:
             await self._worker(self._refused.add, refused)
         except OSError as error:
-            logger.error("refused scans cannot be written down", extra={"error": str(error)})
+            logger.warning("refused scans cannot be written down", extra={"error": str(error)})
             self._refusing = refused + self._refusing
             return
         for scan in refused:
@@ -393,18 +389,21 @@ class Spool:
 async def open_spool(
     folder: Path,
     *,
+    source_id: str = "",
     limits: SpoolLimits | None = None,
     now_ns: Callable[[], int] = time.time_ns,
     random_bytes: Callable[[int], bytes] = os.urandom,
 ) -> AsyncIterator[Spool]:
-    """Open the spool in a folder, or make one; close it on leaving.
+    """Open the spool in a folder, or make one; close it on leaving. `source_id` is whose scans it
+    has; empty is those of many.
 
     Raises NotPossibleNow where another process has it or the disk refuses, Diverged where something
-    that was spooled is gone or altered, and Refused where the folder is of another format.
+    that was spooled is gone or altered, and Refused where the folder is of another format, or of
+    another source.
     """
     with disk_files(folder) as files:
         async with spool_on(
-            files, limits=limits, now_ns=now_ns, random_bytes=random_bytes
+            files, source_id=source_id, limits=limits, now_ns=now_ns, random_bytes=random_bytes
         ) as spool:
             yield spool
 
@@ -413,6 +412,7 @@ async def open_spool(
 async def spool_on(
     files: Files,
     *,
+    source_id: str = "",
     limits: SpoolLimits | None = None,
     now_ns: Callable[[], int],
     random_bytes: Callable[[int], bytes],
@@ -422,7 +422,12 @@ async def spool_on(
     limits = limits or SpoolLimits()
 
     def begin() -> Spool:
-        found = recover(files, segment_bytes=limits.segment_bytes, random_bytes=random_bytes)
+        found = recover(
+            files,
+            source_id=source_id,
+            segment_bytes=limits.segment_bytes,
+            random_bytes=random_bytes,
+        )
         return Spool(files, found, limits=limits, now_ns=now_ns, worker=worker)
 
     try:
@@ -437,8 +442,8 @@ async def spool_on(
     finally:
         spool.close()
         await asyncio.wait([running])
-        if not running.cancelled() and (error := running.exception()) is not None:
-            raise error
+        if not running.cancelled():
+            running.result()
 
 
 def _fail(future: asyncio.Future[int], error: LedgerError) -> None:

@@ -1,7 +1,7 @@
 """A spool's notes: which places are settled, and up to which place everything was synced.
 
-A note that is lost costs a scan that is sent once more, which changes nothing; so notes are synced
-only before a segment is removed, since then they alone say why its places are missing.
+A note that is lost costs a scan that is sent once more, which changes nothing; so notes are
+synced only before a segment is removed, since then they alone say why its places are missing.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ NOTES: Final = "notes"
 _NEW: Final = "notes.new"
 
 REWRITE_BYTES: Final = 256 << 10
-"""Length of the file at which it is written anew: some 12,000 notes of 21 bytes, minutes of work."""
+"""Length of the file at which it is written anew: some 12,000 notes, minutes of work."""
 
 _NOTE: Final = struct.Struct("<BQQ")  # kind, first, end
 _CHECKSUM: Final = struct.Struct("<I")

@@ -56,11 +56,11 @@ class _Place(NamedTuple):
 
 
 def recover(
-    files: Files, *, segment_bytes: int, random_bytes: Callable[[int], bytes]
+    files: Files, *, source_id: str, segment_bytes: int, random_bytes: Callable[[int], bytes]
 ) -> Recovered:
     """Open what is there, or make a new spool. Raises OSError, Diverged or Refused."""
     names = _segment_names(files)
-    spool_id = _identity(files, has_scans=bool(names), random_bytes=random_bytes)
+    spool_id = _identity(files, source_id, has_scans=bool(names), random_bytes=random_bytes)
     salt = int.from_bytes(spool_id[:4], "big")
     notes = Notes(files, salt)
     segments = Segments(files, salt, segment_bytes=segment_bytes)
@@ -84,7 +84,9 @@ def recover(
     return Recovered(spool_id, salt, segments, notes)
 
 
-def _identity(files: Files, *, has_scans: bool, random_bytes: Callable[[int], bytes]) -> bytes:
+def _identity(
+    files: Files, source_id: str, *, has_scans: bool, random_bytes: Callable[[int], bytes]
+) -> bytes:
     """Read the spool's id, or mint it."""
     names = files.names()
     if IDENTITY not in names:
@@ -98,8 +100,8 @@ def _identity(files: Files, *, has_scans: bool, random_bytes: Callable[[int], by
         if _NEW in names:
             files.remove(_NEW)
         spool_id = random_bytes(ID_BYTES)
-        made = json.dumps({"format": FORMAT_VERSION, "spool_id": spool_id.hex()}) + "\n"
-        files.append(_NEW, made.encode())
+        made = {"format": FORMAT_VERSION, "spool_id": spool_id.hex(), "source_id": source_id}
+        files.append(_NEW, json.dumps(made).encode() + b"\n")
         files.sync(_NEW)
         # If we crash here the next start mints another id; no scan has had this one.
         files.rename(_NEW, IDENTITY)
@@ -108,6 +110,7 @@ def _identity(files: Files, *, has_scans: bool, random_bytes: Callable[[int], by
     try:
         found = json.loads(files.read(IDENTITY, 0, files.size(IDENTITY)))
         version, spool_id = int(found["format"]), bytes.fromhex(found["spool_id"])
+        made_for = str(found["source_id"])
     except (ValueError, KeyError, TypeError) as error:
         raise damaged(IDENTITY, 0, "it cannot be read") from error
     if version != FORMAT_VERSION or len(spool_id) != ID_BYTES:
@@ -116,6 +119,12 @@ def _identity(files: Files, *, has_scans: bool, random_bytes: Callable[[int], by
             f"program that made it.",
             reason="SPOOL_FORMAT_UNKNOWN",
             metadata={"format": str(version)},
+        )
+    if made_for != source_id:
+        raise Refused(
+            f"The spool has the scans of `{made_for}`, not of `{source_id}`. Use another folder.",
+            reason="SPOOL_OF_ANOTHER_SOURCE",
+            metadata={"source_id": made_for},
         )
     return spool_id
 
@@ -171,8 +180,9 @@ def _check_gaps(segments: Segments, notes: Notes) -> None:
     for first, end in [*ends, (max(notes.synced_end, segments.next_place), 0)]:
         for missing, over in notes.settled.missing(place, first):
             raise Diverged(
-                f"Scans {missing} to {over - 1} of the spool are missing: a file was removed or cut "
-                f"short. Nothing has been changed; keep the folder, and go on with another one.",
+                f"Scans {missing} to {over - 1} of the spool are missing: a file was removed or "
+                f"cut short. Nothing has been changed; keep the folder, and go on with another "
+                f"one.",
                 reason="SPOOL_DAMAGED",
                 metadata={"first": str(missing), "last": str(over - 1)},
             )

@@ -1,7 +1,7 @@
 """The scans of a spool that the ledger refused later: kept whole, each with its reason, and listed.
 
-A line of JSON for each. A crash may leave one twice, which is shown once, or half of one at the end,
-which is cut: its scan is not settled, and will be refused again.
+A line of JSON for each. A crash may leave one twice, which is shown once, or half of one at the
+end, which is cut: its scan is not settled, and will be refused again.
 """
 
 from __future__ import annotations

@@ -92,7 +92,7 @@ class Segments:
         return self.all[-1].end_place if self.all else 1
 
     @property
-    def bytes(self) -> int:
+    def size_bytes(self) -> int:
         """What they take on the disk."""
         return sum(segment.size for segment in list(self.all))
 
@@ -209,8 +209,8 @@ def name_of(first_place: int, turn: int) -> str:
 def damaged(name: str, at: int, why: str) -> Diverged:
     """Make the error for a segment that is not what was written."""
     return Diverged(
-        f"The spool's file {name} is damaged at byte {at}: {why}. Scans that were spooled cannot be "
-        f"read. Nothing has been changed; keep the folder, and go on with another one.",
+        f"The spool's file {name} is damaged at byte {at}: {why}. Scans that were spooled cannot "
+        f"be read. Nothing has been changed; keep the folder, and go on with another one.",
         reason="SPOOL_DAMAGED",
         metadata={"file": name, "byte": str(at)},
     )
