@@ -93,7 +93,7 @@ class Outbox(Protocol):
         """Give all events of a batch up: one refusal for each, in order."""
 
     def not_open(self, state: SourceState) -> str:
-        """Take note that a source is not open; say why nothing at all can be sent, if that is so."""
+        """Take note that a source is not open; say why nothing can be sent, if that is so."""
 
 
 class Session:

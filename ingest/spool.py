@@ -345,7 +345,6 @@ class Spool:
             for segment in self._segments.all[:-1]  # The newest says which place is next.
             if self._notes.settled.covers(segment.first_place, segment.end_place)
         ]
-        self._segments.forget(settled)
         snapshot = self._notes.snapshot() if self._notes.is_long else None
         notes = self._notes.take()
 
@@ -361,7 +360,11 @@ class Spool:
             await self._worker(work)
         except OSError as error:
             logger.warning("the spool's notes cannot be written", extra={"error": str(error)})
+            self._is_untidy = True
+            return
+        self._segments.forget(settled)
         if settled:
+            self.is_full = False
             self._tell()
 
     def _full(self, scans: int, why: str) -> SpoolFull:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ingest.spool_frames import (
     SEGMENT_HEAD_BYTES,
+    frame_at,
     heads_of,
     is_segment,
     whole_frame_behind,
@@ -73,10 +74,8 @@ def recover(
             segments.found(segment, place.turn)
     _check_gaps(segments, notes)
     if names:
-        # What was read may be in the page cache alone; from here on scans of it are sent.
-        if segments.all:
-            files.sync(segments.all[-1].name)
         files.sync_names()
+        _write_anew(files, segments, notes, salt)
     for name in stale:
         files.remove(name)
     notes.synced_end = segments.next_place
@@ -171,6 +170,27 @@ def _read_segment(
 def _is_removed(segment: Segment, after: _Place, notes: Notes) -> bool:
     """Tell whether all that is missing before the next segment was settled."""
     return notes.settled.covers(segment.end_place, after.first_place)
+
+
+def _write_anew(files: Files, segments: Segments, notes: Notes, salt: int) -> None:
+    """Write the last scans once more, where nothing says that they were synced: they may be in the
+    page cache alone, where a sync that failed has left them, and no later sync would write them.
+    """
+    if not segments.all or segments.next_place <= notes.synced_end:
+        return
+    last = segments.all[-1]
+    data = files.read(last.name, 0, last.size)
+    sure = Segment(last.name, last.first_place)
+    unsure = []
+    for at, head in heads_of(data, last.first_place, salt):
+        if head.end_place <= notes.synced_end:
+            sure.add(at, head)
+        elif head.end_place <= last.end_place:
+            unsure.append(frame_at(data, at, head))
+    segments.all[-1] = sure
+    for frame in unsure:
+        # If we crash here they are in the old file, or in the new one that ends its truth.
+        segments.append(frame.scans, frame.time_ns)
 
 
 def _check_gaps(segments: Segments, notes: Notes) -> None:

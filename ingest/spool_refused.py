@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ledger.v1.ingest_service_pb2 import RefusalReason
@@ -58,21 +59,27 @@ class RefusedList:
         if whole < self.bytes:
             files.cut(REFUSED, whole)
             self.bytes = whole
-        self.count = data.count(b"\n")
+        self._is_torn = bool(whole)  # Nobody knows how much of it a failed sync has left.
+        self.count = sum(1 for line in data[:whole].split(b"\n") if line)
         """How many lines it has."""
 
     def add(self, scans: Sequence[RefusedScan]) -> None:
         """Write scans, and sync them. Raises OSError: then they are to be added again."""
         lines = b"".join(_line(scan) for scan in scans)
+        if self._is_torn:
+            lines = b"\n" + lines  # What may stand there would spoil the next line.
         is_new = not self.bytes
+        self._is_torn = True
         try:
             self._files.append(REFUSED, lines)
             self._files.sync(REFUSED)
             if is_new:
                 self._files.sync_names()
         except OSError:
-            self._files.cut(REFUSED, self.bytes)
+            with suppress(OSError):
+                self._files.cut(REFUSED, self.bytes)
             raise
+        self._is_torn = False
         self.bytes += len(lines)
         self.count += len(scans)
 
@@ -100,7 +107,10 @@ def parse_refused(lines: Iterable[bytes]) -> Iterator[RefusedScan]:
     for line in lines:
         if not line.endswith(b"\n"):
             return  # It is being written.
-        found = json.loads(line)
+        try:
+            found = json.loads(line)
+        except ValueError:
+            continue  # A disk that failed has left it; its scan was refused and listed again.
         if found["place"] not in seen:
             seen.add(found["place"])
             found["spool_id"] = bytes.fromhex(found["spool_id"])
