@@ -64,14 +64,15 @@ def recover(
     spool_id = _identity(files, source_id, has_scans=bool(names), random_bytes=random_bytes)
     salt = int.from_bytes(spool_id[:4], "big")
     notes = Notes(files, salt)
-    segments = Segments(files, salt, segment_bytes=segment_bytes)
+    turn = max((place.turn for place in names), default=0)
+    segments = Segments(files, salt, segment_bytes=segment_bytes, turn=turn)
     stale = []
     for place, after in zip_longest(names, names[1:]):
         segment = _read_segment(files, place, after, notes, salt)
         if segment is None:
             stale.append(name_of(*place))
         else:
-            segments.found(segment, place.turn)
+            segments.all.append(segment)
     _check_gaps(segments, notes)
     if names:
         files.sync_names()

@@ -77,13 +77,15 @@ class Segment:
 class Segments:
     """All segments of a spool. `append` and `remove` are for one thread, the rest for another."""
 
-    def __init__(self, files: Files, salt: int, *, segment_bytes: int) -> None:
-        """`segment_bytes` is the length at which a new one is begun."""
+    def __init__(self, files: Files, salt: int, *, segment_bytes: int, turn: int) -> None:
+        """`segment_bytes` is the length at which a new one is begun, `turn` the highest turn that
+        was ever taken.
+        """
         self.all: list[Segment] = []
         self._files = files
         self._salt = salt
         self._segment_bytes = segment_bytes
-        self._turn = 0
+        self._turn = turn
         self._must_begin = True
 
     @property
@@ -95,11 +97,6 @@ class Segments:
     def size_bytes(self) -> int:
         """What they take on the disk."""
         return sum(segment.size for segment in list(self.all))
-
-    def found(self, segment: Segment, turn: int) -> None:
-        """Take one that was there already; in the order of their places."""
-        self.all.append(segment)
-        self._turn = max(self._turn, turn)
 
     def append(self, scans: Sequence[bytes], time_ns: int) -> int:
         """Write scans as one commit and sync them; return the first one's place.

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from ingest import spool as spool_module
-from ingest.spool import Spool, SpoolFull, SpoolLimits, spool_on
+from ingest.spool import Spool
+from ingest.spool_limits import SpoolFull, SpoolLimits
+from ingest.spool_opening import spool_on
 from ingest.spool_refused import REFUSED, RefusedScan, parse_refused
 from ledger.errors import Closed, LedgerError, NotPossibleNow, Uncertain
 from tests.scale import scaled
