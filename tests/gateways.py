@@ -11,8 +11,6 @@ import grpc
 from ingest.forwarder import Forwarder
 from ingest.scanner import CHANNEL_OPTIONS
 from ingest.scanner_settings import ScannerSettings
-from ingest.spool import Spool
-from ingest.spool_limits import SpoolLimits
 from ingest.spool_log import SpoolLog, read_spooled
 from ingest.spool_opening import open_spool
 from tests.ingest_server import Served, serving
@@ -20,6 +18,9 @@ from tests.ingest_server import Served, serving
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
+
+    from ingest.spool import Spool
+    from ingest.spool_limits import SpoolLimits
 
 FAST = ScannerSettings(backoff_first_s=0.01, backoff_max_s=0.05, linger_s=0.0)
 PATIENCE_S = 20.0

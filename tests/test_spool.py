@@ -14,7 +14,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.spool import Spool
 from ingest.spool_files import DiskFiles
 from ingest.spool_limits import SpoolFull, SpoolLimits
 from ingest.spool_opening import open_spool, spool_on
@@ -26,6 +25,8 @@ from tests.virtual_disk import VirtualDisk
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+
+    from ingest.spool import Spool
 
 SMALL = SpoolLimits(bytes_max=1 << 20)
 """Segments of 16 KiB."""

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ingest.spool import Spool
 from ingest.spool_lanes import LIVE_NS, Lanes, Outbound
 from ingest.spool_limits import SpoolLimits
 from ingest.spool_opening import spool_on
@@ -17,6 +16,8 @@ from tests.virtual_disk import VirtualDisk
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    from ingest.spool import Spool
 
 LIMITS = SpoolLimits(bytes_max=64 << 20)
 SPOOL_ID = bytes(16)

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from ingest import spool as spool_module
-from ingest.spool import Spool
 from ingest.spool_limits import SpoolFull, SpoolLimits
 from ingest.spool_opening import spool_on
 from ingest.spool_refused import REFUSED, RefusedScan, parse_refused
@@ -23,6 +22,8 @@ from tests.virtual_disk import Crash, VirtualDisk
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from ingest.spool import Spool
 
 LIMITS = SpoolLimits(bytes_max=200_000)
 PADDING = b"." * 400
