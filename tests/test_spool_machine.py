@@ -90,7 +90,7 @@ class SpoolMachine(RuleBasedStateMachine):
         """Compare all that the spool shows with what it has to have."""
         spool = self.spool
         assert spool is not None
-        shown = {}
+        shown: dict[int, bytes] = {}
         for first, end in spool.unsettled_between(1, spool.next_place):
             place = first
             while place < end:
@@ -218,7 +218,7 @@ class SpoolMachine(RuleBasedStateMachine):
             lived = self.do(lambda spool: spool.refuse([refused(place) for place in places]))
         else:
             self.settled |= set(places)
-            lived = self.do(lambda spool: [spool.settle(place, place + 1) for place in places])
+            lived = self.do(lambda spool: settle_all(spool, places))
         self.after(lived=lived, power=power)
 
     @rule()
@@ -256,6 +256,12 @@ class SpoolMachine(RuleBasedStateMachine):
         """The places in the list of refused scans."""
         data = self.disk.read(REFUSED, 0, 1 << 30) if REFUSED in self.disk.names() else b""
         return {scan.place for scan in parse_refused(data.splitlines(keepends=True))}
+
+
+def settle_all(spool: Spool, places: list[int]) -> None:
+    """Settle one by one."""
+    for place in places:
+        spool.settle(place, place + 1)
 
 
 def refused(place: int) -> RefusedScan:
