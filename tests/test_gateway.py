@@ -13,7 +13,7 @@ from ingest import spool_outgoing
 from ingest.scanner import Scanner, ScannerSettings, ScanRefused
 from ingest.spool_limits import SpoolLimits
 from ingest.spool_refused import read_refused
-from ledger.app.exits import DONE, FAILED
+from ledger.app.exits import DONE
 from ledger.v1.ingest_service_pb2 import (
     DURABILITY_SPOOLED,
     REFUSAL_REASON_NOT_ALLOWED,
@@ -303,22 +303,3 @@ async def test_a_scanner_need_not_know_who_is_behind(tmp_path: Path) -> None:
         records = await records_of(log)
 
     assert {one.sequence for one in records} == set(range(1, 51))
-
-
-def test_it_has_to_know_its_ledger(tmp_path: Path) -> None:
-    """Without --ledger it does not start, and says so in a line; so with a folder that is none."""
-    free = ("--listen", "127.0.0.1:0", "--metrics", "", "--data", tmp_path)
-    without = typed("gateway", *free)
-    folder = typed("gateway", *free, "--ledger", "a:1", "--watch-folder", tmp_path / "none")
-
-    assert (without.code, folder.code) == (FAILED, FAILED)
-    assert "--ledger" in without.remark
-    assert "watch_folder" in folder.remark
-
-
-def test_nothing_refused_is_said(tmp_path: Path) -> None:
-    """Also where there was never a gateway."""
-    said = typed("gateway", "refusals", "--data", tmp_path)
-
-    assert said.code == DONE
-    assert "Nothing" in said.answer

@@ -7,17 +7,13 @@ import errno
 import random
 import resource
 import shutil
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from ingest.spool_files import DiskFiles
 from ingest.spool_limits import SpoolFull, SpoolLimits
 from ingest.spool_opening import open_spool, spool_on
-from ingest.spool_ranges import Ranges
 from ledger.errors import Diverged, NotPossibleNow, Refused
 from tests.scale import scaled
 from tests.virtual_disk import VirtualDisk
@@ -319,35 +315,3 @@ def test_files_say_what_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No such file") as raised:
         files.read("x", 0, 1)
     assert raised.value.errno == errno.ENOENT
-
-
-@given(
-    st.lists(st.tuples(st.booleans(), st.integers(0, 40), st.integers(0, 10)), max_size=30),
-    st.integers(0, 40),
-    st.integers(0, 15),
-)
-def test_ranges_are_sets(steps: list[tuple[bool, int, int]], first: int, length: int) -> None:
-    """Whatever goes in and out, runs are what a set of numbers would be."""
-    ranges, oracle = Ranges(), set[int]()
-    for adds, at, count in steps:
-        places = set(range(at, at + count))
-        if adds:
-            assert ranges.add(at, at + count) == len(places - oracle)
-            oracle |= places
-        else:
-            ranges.remove(at, at + count)
-            oracle -= places
-    runs = list(ranges)
-    asked = set(range(first, first + length))
-
-    assert {n for a, b in runs for n in range(a, b)} == oracle
-    assert all(before[1] < after[0] for before, after in pairwise(runs))
-    assert ranges.count == len(oracle)
-    assert {n for a, b in ranges.missing(first, first + length) for n in range(a, b)} == (
-        asked - oracle
-    )
-    assert {n for a, b in ranges.within(first, first + length) for n in range(a, b)} == (
-        asked & oracle
-    )
-    assert ranges.covers(first, first + length) == (asked <= oracle)
-    assert (first in ranges) == (first in oracle)
