@@ -39,7 +39,8 @@ def result_of(
 ) -> BatchResult:
     """Say what became of a batch of `count` scans. Refusals and outcomes together name all that was
     to be recorded: without outcomes nothing is durable. `not_kept` are refused scans that nobody
-    keeps: no refusal yet, but to be sent again.
+    keeps: no refusal yet, but to be sent again. Generation 0 is a gateway's, which has no positions
+    to give.
     """
     if not_kept:
         unkept = {index for outcome in not_kept for index in outcome.indexes}
@@ -54,7 +55,7 @@ def result_of(
     for outcome in outcomes:
         if outcome.error is None and outcome.last_index >= highest.get(outcome.partition, 0):
             highest[outcome.partition] = outcome.last_index
-    for partition in sorted(highest):
+    for partition in sorted(highest) if generation else ():
         result.highest_positions.add(
             log=SCANS_LOG, generation=generation, partition=partition, index=highest[partition]
         )

@@ -35,6 +35,7 @@ from ledger.v1.raw_pb2 import RawRecordScanBatchRequest
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
 
+    from ingest.batcher import AppendLog
     from ingest.recent import Source
     from ingest.stream import Context
     from ledger.scan_log import ScanLog
@@ -50,7 +51,7 @@ class IngestService:
 
     def __init__(
         self,
-        log: ScanLog,
+        log: AppendLog,
         *,
         refusals: ScanLog | None = None,
         receipts: ScanLog | None = None,

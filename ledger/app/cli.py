@@ -15,6 +15,7 @@ from cyclopts import App, CycloptsError, Group
 
 from ledger.app.commands.demo import demo
 from ledger.app.commands.engines import engines
+from ledger.app.commands.gateway import app as gateway
 from ledger.app.commands.hammer import hammer
 from ledger.app.commands.init import init
 from ledger.app.commands.jobs import jobs
@@ -61,6 +62,8 @@ for _command, _group in (
     (version, "operate"),
 ):
     app.command(_command, group=GROUPS[_group])
+gateway.group = (GROUPS["run"],)
+app.command(gateway)
 for _several in (engines, quarantine, jobs):
     _several.group = (GROUPS["operate"],)
     app.command(_several)
