@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
@@ -20,6 +20,9 @@ T = TypeVar("T")
 
 BURST_MOST = 6
 """Most callbacks that one process runs before another may have its turn."""
+
+TURN_S = 2e-6
+"""Time that a turn takes: who waits for a moment by sums of floats must get there."""
 
 TEARDOWN_STEPS_MOST = 200_000
 """Callbacks after which a world that does not end is a mistake of the simulation."""
@@ -197,16 +200,19 @@ class SimLoop(asyncio.AbstractEventLoop):
     def run(self, until_s: float) -> bool:
         """Run until `stop`, or until a time. True: it was stopped."""
         self._stopped = False
-        runnable, random = self._runnable, self._random
+        runnable, heap, random = self._runnable, self._heap, self._random
         asyncio._set_running_loop(self)
         try:
             while not self._stopped:
                 if not runnable:
-                    if not self._heap or self._heap[0][0] > until_s:
+                    if not heap or heap[0][0] > until_s:
                         self._now = until_s
                         return False
                     self._advance()
                     continue
+                self._now += TURN_S
+                if heap and heap[0][0] <= self._now:
+                    self._advance()
                 count = len(runnable)
                 process = runnable[int(random() * count) if count > 1 else 0]
                 self.signature = (self.signature * 31 + process.number) & 0xFFFFFFFFFFFF
@@ -219,6 +225,9 @@ class SimLoop(asyncio.AbstractEventLoop):
     def take_apart(self) -> None:
         """End every task, of dead processes too. Whatever their `finally` does, nobody looks."""
         self.is_over = True
+        self.outside.ready.clear()
+        self._heap = [each for each in self._heap if each[2].process is not self.outside]
+        heapify(self._heap)
         asyncio._set_running_loop(self)
         try:
             for process in self.processes:
@@ -267,8 +276,7 @@ class SimLoop(asyncio.AbstractEventLoop):
     def _advance(self) -> None:
         """Go to the time of the next timer, and let all that are due become ready."""
         heap = self._heap
-        now = heap[0][0]
-        self._now = max(now, self._now)
+        now = self._now = max(heap[0][0], self._now)
         while heap and heap[0][0] <= now:
             handle = heappop(heap)[2]
             if handle.callback is not None:

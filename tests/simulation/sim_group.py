@@ -60,7 +60,7 @@ class Group:
         gone = [member for member in self._members if member.process is process]
         for member in gone:
             del self._members[member]
-            self._timers.later(process, 0, member.revoke, -1)
+            self._timers.later(process, 0, member.revoke, self._epoch + 1)
         if gone:
             self.rebalance()
         return bool(gone)
@@ -94,7 +94,7 @@ class Group:
             for number in self._partitions:
                 self._random.choice(shares).append(number)
         for member, share in zip(members, shares, strict=True):
-            self._word(member, member.assign, tuple(share))
+            self._word(member, member.assign, self._epoch, tuple(share))
 
     def _word(self, member: SimFollower, call: Callable[..., object], *args: object) -> None:
         self._timers.later(member.process, WORD_S * self._random.random(), call, *args)
@@ -112,6 +112,7 @@ class SimFollower:
         self._group = group
         self._assignment = assignment
         self._joined = False
+        self._epoch = 0
         self._assigned: Sequence[int] | None = None
         self._taken: Sequence[int] | None = None
         self._places: dict[int, int] = {}
@@ -158,13 +159,17 @@ class SimFollower:
 
     def revoke(self, epoch: int) -> None:
         """Others are to get the partitions."""
+        self._epoch = max(epoch, self._epoch)
         self._assigned = None
         task = asyncio.get_running_loop().create_task(self._give_up(epoch))
         self._losing[task] = None
         task.add_done_callback(self._losing.pop)
 
-    def assign(self, partitions: Sequence[int]) -> None:
-        """These are ours."""
+    def assign(self, epoch: int, partitions: Sequence[int]) -> None:
+        """These are ours, unless a later word was faster."""
+        if epoch < self._epoch:
+            return
+        self._epoch = epoch
         self._assigned = partitions
         self._changed.set()
 
@@ -188,6 +193,7 @@ class SimFollower:
 
     async def _give_up(self, epoch: int) -> None:
         await self._lose()
+        self._changed.set()
         self._group.tell(self._group.given_up, self, epoch)
 
     async def _lose(self) -> None:

@@ -195,10 +195,14 @@ class SimStore:
     async def put(self, rows: Sequence[Row]) -> None:
         if len(rows) > PUT_ROWS_MAX:
             raise Refused("These are too many rows.", reason="TOO_MANY_ROWS")
-        rows, put = list(rows), self._cluster.put
+        rows, cluster = list(rows), self._cluster
         keys = {row.tracking_key: None for row in rows}
-        half = rows[len(rows) // 2 :]
-        await self._ask("store.put", lambda: put(rows), keys, part=lambda: put(half))
+
+        def part() -> None:
+            half = rows[len(rows) // 2 :]
+            cluster.put([row for row in half if cluster.node_of(row[0]) not in cluster.down])
+
+        await self._ask("store.put", lambda: cluster.put(rows), keys, part=part)
 
     async def read(
         self,
