@@ -108,6 +108,9 @@ class Writer:
             except* StoreForgot:
                 # Whoever follows anew begins at the settled marks.
                 metrics.WRITER_REWINDS.inc()
+            # A task group that fails says nothing of a cancellation in the same moment.
+            if (task := asyncio.current_task()) and task.cancelling():
+                raise asyncio.CancelledError
 
     async def _carry(self) -> None:
         self._reached.clear()
