@@ -70,6 +70,8 @@ class StoreCluster:
         self.history: list[tuple[ProgressCell, float]] = []
         self.missing: dict[tuple[bytes, bytes], None] = {}
         """Rows that were forgotten, and not put again since: key and order."""
+        self.deaths = 0
+        """Of nodes, so far."""
         self.on_rows: Callable[[Sequence[Row]], object] = bool
         self.on_marks: Callable[[str, Sequence[MarkCell]], object] = lambda *_: None
         self.on_entry: Callable[[ProgressCell], object] = bool
@@ -134,6 +136,7 @@ class StoreCluster:
     def kill(self, node: str) -> int:
         """Let a node die, and forget; say how many rows it forgot. `revive` brings it back."""
         self.down[node] = None
+        self.deaths += 1
         now = self.timers.time()
         forgets = self._forgetting(now)
         lost = 0
