@@ -9,6 +9,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import grpc
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from ledger.numbers import filing_key, partition_of
@@ -63,6 +64,7 @@ class Auditor:
         items: Sequence[str],
     ) -> None:
         self.answers = 0
+        self.is_over = False
         self._loop = loop
         self._random = random
         self._history = history
@@ -72,9 +74,9 @@ class Auditor:
         self._past: list[tuple[ListScanEventsRequest, list[Shown]]] = []
 
     async def run(self, channel: SimChannel) -> None:
-        """Ask until the end."""
-        while True:
-            await asyncio.sleep(self._random.random() * 0.8)
+        """Ask until the world heals."""
+        while not self.is_over:
+            await asyncio.sleep(self._random.random() * 1.2)
             try:
                 if self._history.to_read_back and self._random.random() < 0.5:
                     await self._read_back(channel)
@@ -148,7 +150,9 @@ class Auditor:
     async def _read_back(self, channel: SimChannel) -> None:
         """Ask for a scan by the positions that its acknowledgement gave."""
         scan, positions = self._history.to_read_back.pop()
-        request = ListScanEventsRequest(tracking_number=scan.number, at_least=positions)
+        request = ListScanEventsRequest(
+            tracking_number=scan.number, at_least=positions, at_least_timeout=Duration(seconds=1)
+        )
         remembers = self._remembers()
         got = await self._all(channel, request)
         if self._remembers() != remembers or remembers is None:

@@ -50,7 +50,7 @@ class History:
         """By partition and index: key and order of the row that the record is."""
         self._readable = [0 for _ in log.partitions]
         self._settled = [0 for _ in log.partitions]
-        self._is_cut = False
+        self._frozen: list[list[bytes]] | None = None
         store.on_marks = self.marked
         store.on_rows = self.kept
         store.on_entry = self.entered
@@ -91,12 +91,10 @@ class History:
 
     def kept(self, rows: Sequence[Row]) -> None:
         """Rows were put: each must be a record of the log, byte for byte."""
-        if self._is_cut:
-            return
         for key, order, record, _ in rows:
             position = split_order(order).position
             partition, index = position >> 40 & 0xFFFF, position & (1 << 40) - 1
-            values = self._log.partitions[partition].values
+            values = self._values(partition)
             if index >= len(values) or values[index] != record:
                 self.breaks("a row is its record", f"partition {partition}, index {index}")
             elif partition_of(key, len(self._log.partitions)) != partition:
@@ -108,8 +106,6 @@ class History:
     def marked(self, reader: str, marks: Sequence[MarkCell]) -> None:
         """Marks were put: the rows of all records below them are there."""
         del reader
-        if self._is_cut:
-            return
         for cell in marks:
             if cell.kind is MarkKind.READABLE:
                 self._check_readable(cell)
@@ -123,7 +119,11 @@ class History:
 
     def _check_readable(self, cell: MarkCell) -> None:
         partition, end = cell.partition, cell.next_index
-        value = self._log.partitions[partition].values[end - 1]
+        values = self._values(partition)
+        if end > len(values):
+            self.breaks("a mark says no more than rows show", f"readable {end} is beyond the log")
+            return
+        value = values[end - 1]
         if Mark.FromString(cell.mark).last_record_hash != hashlib.sha256(value).digest():
             self.breaks("a mark names its last record", f"partition {partition}, index {end - 1}")
         # What the store forgot after it was put is not the mark's fault: a new life tells of it.
@@ -159,7 +159,7 @@ class History:
         self._settled[partition] = max(end, self._settled[partition])
 
     def _places_of(self, partition: int, end: int) -> list[tuple[bytes, bytes]]:
-        places, values = self._places[partition], self._log.partitions[partition].values
+        places, values = self._places[partition], self._values(partition)
         for index in range(len(places), min(end, len(values))):
             record = LogRecord.FromString(values[index])
             position = pack_position(1, partition, index)
@@ -167,11 +167,19 @@ class History:
             places.append((record.tracking_key, order))
         return places
 
+    def _values(self, partition: int) -> list[bytes]:
+        """What the log holds, or held before it became another one."""
+        if self._frozen is not None:
+            return self._frozen[partition]
+        return self._log.partitions[partition].values
+
     # --- the log itself ---------------------------------------------------------------------------
 
-    def cut(self) -> None:
-        """The log is not what it was: from here on only whether everything stops is looked at."""
-        self._is_cut = True
+    def freeze(self) -> None:
+        """From here on the log is not what it was: nothing of what it becomes may get into trails,
+        and no mark may say more than before.
+        """
+        self._frozen = [list(partition.values) for partition in self._log.partitions]
 
     def check_log(self) -> None:
         """Everything acknowledged is in the log, and nothing else than what was sent."""

@@ -98,7 +98,9 @@ class Network:
     def begin(self, client: Process, name: str, method: str) -> Wire:
         """Begin a call with one of the servers of a name, where there is one."""
         addresses = [address for address in self.servers if address.startswith(name)]
-        refused = not addresses or self.faults.fate("net.call") is not None
+        refused = not addresses
+        if self.faults.fate("net") is not None:
+            refused = True
         server = None if refused else self.servers[self.random.choice(addresses)]
         wire = Wire(self, client, server.process if server else None)
         wire.call = SimCall(wire)

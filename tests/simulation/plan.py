@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from tests.simulation.faults import FATES, LOST
+from tests.simulation.faults import FATES
 from tests.simulation.sim_store import RESTART_LEAST_S
+from tests.simulation.twists import TWISTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +21,33 @@ FAULTS_LEAST, FAULTS_MOST = 18, 28
 """Faults in one seed's plan; some find no occasion."""
 
 REQUEST_FAULTS: Final = [f"{what} {fate}" for what, fates in FATES.items() for fate in fates]
+
+DOINGS: Final = (
+    "net lost",
+    "net silent",
+    "net again",
+    "net slow up",
+    "net slow down",
+    "net refused",
+    "log crash",
+    "log away",
+    "store away",
+    "store node dies",
+    "ingest killed",
+    "ingest drains",
+    "ingest paused",
+    "writer killed",
+    "writer ended",
+    "writer paused",
+    "query killed",
+    "device killed",
+    "device paused",
+    "clock jumps",
+    "partitions shared anew",
+)
+"""Faults that fall when their time comes."""
+
+ALL_FAULTS: Final = (*REQUEST_FAULTS, *DOINGS, *TWISTS)
 
 SESSION_S: Final = 2.0
 """After so long without a sign of life the group of readers takes a member for dead."""
@@ -59,7 +87,8 @@ class Plan:
     def begin(self) -> None:
         """Draw what is to go wrong."""
         world, random = self._world, self._random
-        kinds = [*REQUEST_FAULTS, *self._doings, *self._doings]
+        assert self._doings.keys() == set(DOINGS)
+        kinds = [*REQUEST_FAULTS, *DOINGS, *DOINGS]
         for _ in range(random.randint(FAULTS_LEAST, FAULTS_MOST)):
             at_s = 0.2 + random.random() * 7.5
             kind = random.choice(kinds)
@@ -69,7 +98,7 @@ class Plan:
         """Nothing goes wrong any more, and what stood still goes on."""
         self._is_over = True
         world = self._world
-        world.is_healed = True
+        world.auditor.is_over = True
         world.faults.disarm()
         for requests in (world.log.requests, world.store.requests):
             requests.away_until_s = 0.0
@@ -78,12 +107,6 @@ class Plan:
         for process in world.loop.processes:
             if process.is_paused:
                 world.loop.resume(process)
-
-    def failed(self, role: Role, error: BaseException) -> None:
-        """A program ended with an error: none may."""
-        while isinstance(error, BaseExceptionGroup):
-            error = error.exceptions[0]
-        self._world.history.breaks("nothing fails by itself", f"{role.name}: {error!r}")
 
     def _do(self, kind: str) -> None:
         if self._is_over:
@@ -101,8 +124,9 @@ class Plan:
         return bool(wires) and do(self._random.choice(wires)) is not False
 
     def _refuse(self) -> bool:
-        self._world.faults.arm("net.call", LOST)
-        return True
+        """Refuse the next call; it is counted then."""
+        self._world.faults.arm("net", "refused")
+        return False
 
     # --- engines ----------------------------------------------------------------------------------
 
@@ -194,15 +218,14 @@ class Plan:
     async def _drained(self, role: Role, grace_s: float) -> None:
         assert role.service is not None
         await role.service.drain(grace_s)
-        assert role.task is not None
-        role.task.cancel()
+        self._world.end(role)
 
     def _end_writer(self) -> bool:
         """SIGTERM to a writer."""
         role = self._one_of("writer")
         if role is None or role.process is None or role.task is None:
             return False
-        self._world.loop.later(role.process, 0, role.task.cancel)
+        self._world.end(role)
         return True
 
     def _jump(self) -> bool:

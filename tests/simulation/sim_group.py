@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
-from ledger.errors import Diverged
+from ledger.errors import Diverged, LedgerError
 from ledger.scan_log import Run
 
 if TYPE_CHECKING:
@@ -46,8 +46,9 @@ class Group:
         self._timers.later(self._timers.outside, WORD_S * self._random.random(), call, *args)
 
     def join(self, member: SimFollower) -> None:
-        self._members[member] = None
-        self.rebalance()
+        if not member.has_left:  # That word may have been the faster one.
+            self._members[member] = None
+            self.rebalance()
 
     def leave(self, member: SimFollower) -> None:
         if self._members.pop(member, self) is None:
@@ -111,6 +112,7 @@ class SimFollower:
         self._cluster = cluster
         self._group = group
         self._assignment = assignment
+        self.has_left = False
         self._joined = False
         self._epoch = 0
         self._assigned: Sequence[int] | None = None
@@ -151,6 +153,7 @@ class SimFollower:
                 await asyncio.wait(self._losing)
             await self._lose()
         finally:
+            self.has_left = True
             self._group.tell(self._group.leave, self)
         if self._failure:
             raise self._failure
@@ -244,13 +247,16 @@ class SimFollower:
 
     def _arrived(self, fetched: asyncio.Future[object]) -> list[Run]:
         """Take what was fetched of partitions that are still ours."""
-        self._may_be_more = True  # Until a fetch says that there is nothing.
-        runs = fetched.result()
+        try:
+            runs = fetched.result()
+        except LedgerError:
+            self._may_be_more = True  # It is asked again.
+            raise
         if isinstance(runs, Exception):
             raise runs
         assert isinstance(runs, list)
-        if not runs:
-            self._may_be_more = False
+        # Where nothing came there is nothing, but for what was told meanwhile.
+        self._may_be_more = self._may_be_more or bool(runs)
         ours = [run for run in runs if self._places.get(run.partition) == run.first_index]
         for run in ours:
             # Behind the others: no partition waits for ever behind a busier one.

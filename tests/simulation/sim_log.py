@@ -51,8 +51,8 @@ class Partition:
 class LogCluster:
     """The log's engine: what all processes share, and what outlives them."""
 
-    acknowledges_written = False
-    """A planted bug sets it: what is written is acknowledged before it is durable."""
+    acknowledges_written: frozenset[Durability.ValueType] = frozenset()
+    """A planted bug sets it: logs of these kinds acknowledge what is written, and not durable."""
 
     def __init__(
         self,
@@ -93,7 +93,7 @@ class LogCluster:
         first = len(partition.values)
         partition.values += values
         partition.ends.append(len(partition.values))
-        if self.acknowledges_written and answer is not None:
+        if self.identity.durability in self.acknowledges_written and answer is not None:
             self.timers.later(where, self.requests.some_s(), succeed, answer, first)
         settle_s = self.settle_s * self.random.random()
         self.timers.later(
@@ -118,6 +118,14 @@ class LogCluster:
         self._end_at(self.partitions[number], end)
         for follower in list(self.followers):
             follower.wake()
+
+    def grow(self, number: int, value: bytes) -> None:
+        """Another program appends a record."""
+        partition = self.partitions[number]
+        partition.values.append(value)
+        partition.durable = len(partition.values)
+        for follower in list(self.followers):
+            follower.wake_for(number)
 
     def _end_at(self, partition: Partition, end: int) -> None:
         del partition.values[end:]

@@ -14,9 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ingest.limits import IngestLimits
 from ingest.service import IngestService
 from ingest.stream import Stream
-from ledger.errors import LedgerError
 from ledger.marks import TRAIL_READER
-from ledger.numbers import filing_key, partition_of
 from ledger.progress import keep_history
 from ledger.trail_store import MarkKind
 from ledger.v1.ingest_service_pb2 import Durability
@@ -31,6 +29,7 @@ from tests.simulation.network import Network
 from tests.simulation.plan import Plan
 from tests.simulation.sim_log import LogCluster, SimLog
 from tests.simulation.sim_store import SimStore, StoreCluster
+from tests.simulation.twists import SHARE, TWISTS, Twist
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -46,6 +45,9 @@ ACTIVE_S = 9.0
 
 HEAL_MOST_S = 90.0
 """Longest time until a healed world has done all its work: far beyond every back-off."""
+
+END_MOST_S = 8.0
+"""Longest time that a program takes to end: a writer waits so long for the store, and some more."""
 
 LIMITS = IngestLimits(
     window_scans=24,
@@ -123,7 +125,7 @@ class World:
         self.roles += [Role(device.source, self._sender(device)) for device in self.devices]
         self.roles += [Role("auditor", self._auditing)]
         self.by_process: dict[Process, Role] = {}
-        self.is_healed = False
+        self.twist = Twist(random.choice(TWISTS), self) if random.random() < SHARE else None
         self.plan = Plan(self)
 
     def _device(self, source: str, share: int) -> Device:
@@ -173,6 +175,8 @@ class World:
         self.history.check_log()
         channel = self.network.channel(self.loop.outside, "query")
         await self.auditor.final(channel)
+        if self.twist is not None:
+            await self.twist.play()
         self.loop.stop()
 
     def _is_settled(self) -> bool:
@@ -212,13 +216,19 @@ class World:
             return
         role = next(role for role in self.roles if role.task is task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            self.plan.failed(role, error)
+            while isinstance(error, BaseExceptionGroup):
+                error = error.exceptions[0]
+            if self.twist is None or not self.twist.failed(role, error):
+                self.history.breaks("nothing fails by itself", f"{role.name}: {error!r}")
             return
         process = role.process
         assert process is not None
         self.network.unlisten(role.name)
         self.network.gone(process)
-        if not any(device.source == role.name and device.is_done for device in self.devices):
+        is_done = role.name == "auditor" or any(
+            device.source == role.name and device.is_done for device in self.devices
+        )
+        if not is_done:
             delay_s = 0.1 + self.random.random()
             self.loop.later(self.loop.outside, delay_s, self.start, role)
 
@@ -236,6 +246,17 @@ class World:
         for follower in [f for f in self.log.followers if f.process is process]:
             del self.log.followers[follower]
         self.loop.later(self.loop.outside, 0.1 + 1.5 * self.random.random(), self.start, role)
+
+    def end(self, role: Role) -> None:
+        """Tell a program to end, as SIGTERM does: it must not take long."""
+        assert role.process is not None
+        assert role.task is not None
+        self.loop.later(role.process, 0, role.task.cancel)
+        self.loop.later(role.process, END_MOST_S, self._check_ended, role.task)
+
+    def _check_ended(self, task: asyncio.Task[object]) -> None:
+        if not task.done():
+            self.history.breaks("who is told to end ends", repr(task))
 
     def clock(self, process: Process) -> Callable[[], int]:
         """A process's wall clock, which may be wrong."""
