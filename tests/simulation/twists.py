@@ -50,14 +50,14 @@ class Twist:
         end = len(values)
         cut_at = end - world.random.randint(1, min(end, 5))
         world.faults.fell[self._kind] += 1
+        if self._kind.endswith("foreign record"):
+            self._append(number, foreign=True)
         world.history.freeze()
         away = self._kind.endswith("away")
         if away:
             for role in self._writers():
                 world.kill(role, silent=False)
-        if self._kind.endswith("foreign record"):
-            self._append(number, foreign=True)
-        else:
+        if not self._kind.endswith("foreign record"):
             world.log.cut(number, cut_at)
             if away or self._kind.endswith("again"):
                 while len(values) < end:

@@ -74,6 +74,16 @@ class Result(NamedTuple):
     steps: int
 
 
+class _InOrder(dict[Stream, None]):
+    """A set that is walked through in the order of its making, and not of addresses in memory."""
+
+    def add(self, stream: Stream) -> None:
+        self[stream] = None
+
+    def discard(self, stream: Stream) -> None:
+        self.pop(stream, None)
+
+
 class Role:
     """A program that is started again whenever it ends."""
 
@@ -272,6 +282,7 @@ class World:
             limits=LIMITS,
             server_version="simulated",
         )
+        service._streams = _InOrder()  # type: ignore[assignment] # It is used as the set it is.
         self.network.listen(role.name, process, service.handlers)
         await service.run()
 
