@@ -1,5 +1,7 @@
 """Plays one seed, or many: `python -m tests.simulation --seed 1234`."""
 
+# ruff: noqa: T201 - it prints for a person.
+
 import argparse
 import sys
 

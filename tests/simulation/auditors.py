@@ -1,4 +1,4 @@
-"""Readers: they ask for pages, past answers and their own writes while everything fails around them.
+"""Readers: they ask for pages, past answers and their own writes while everything fails.
 
 Each answer must be one state of the ledger. Past answers are kept, and asked for again at the end.
 """

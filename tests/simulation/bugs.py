@@ -32,7 +32,7 @@ from tests.simulation.sim_store import StoreCluster
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-# ruff: noqa: SLF001 - a bug sits where nobody else may reach.
+# ruff: noqa: ANN401 - what a bug passes on it need not know.
 
 
 def _marks_before_rows() -> Any:

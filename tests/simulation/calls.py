@@ -3,6 +3,8 @@
 Only what the code uses: reading, writing, ending, cancelling, and how each of them fails.
 """
 
+# ruff: noqa: ANN401 - messages and handlers are gRPC's own.
+
 from __future__ import annotations
 
 import asyncio
@@ -11,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 
-from ledger.v1.ingest_service_pb2 import RecordScansResponse
-from ledger.v1.raw_pb2 import RawRecordScansRequest
+from tests.simulation.window import Window
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -192,7 +193,7 @@ class SimCall(_End):
                 self.wire.up(self.wire.context.cancel)
             self.end(grpc.StatusCode.CANCELLED)
 
-    def end(self, code: grpc.StatusCode, details: str = "", metadata: Any = ()) -> None:  # noqa: ANN401
+    def end(self, code: grpc.StatusCode, details: str = "", metadata: Any = ()) -> None:
         """The call is over."""
         if self._status is None:
             self._status = (code, details, metadata)
@@ -209,7 +210,7 @@ class SimCall(_End):
         assert self._status is not None
         return self._status[1]
 
-    async def trailing_metadata(self) -> Any:  # noqa: ANN401
+    async def trailing_metadata(self) -> Any:
         assert self._status is not None
         return self._status[2]
 
@@ -248,7 +249,7 @@ class ServerCall(_End):
             if not self._is_gone:
                 self.wire.down(self.wire.call.end, *self._status)
             raise
-        except Exception as error:  # noqa: BLE001 - as gRPC does it.
+        except Exception as error:  # As gRPC does it.
             self._status = (grpc.StatusCode.UNKNOWN, repr(error), ())
         self.wire.down(self.wire.call.end, *self._status)
 
@@ -268,7 +269,7 @@ class ServerCall(_End):
         self.wire.down(self.wire.call.was_read)
         return message
 
-    async def write(self, message: Any) -> None:  # noqa: ANN401
+    async def write(self, message: Any) -> None:
         if self._is_gone:
             raise grpc.aio.InternalError("the client is gone")
         data = self._serializer(message) if self._serializer else message
@@ -276,45 +277,6 @@ class ServerCall(_End):
         await asyncio.sleep(0)
         await self._room()
 
-    async def abort_with_status(self, status: Any) -> None:  # noqa: ANN401
+    async def abort_with_status(self, status: Any) -> None:
         self._status = (status.code, status.details, tuple(status.trailing_metadata or ()))
         raise grpc.aio.AbortError
-
-
-class Window:
-    """What a client has on its way, counted by its messages alone."""
-
-    def __init__(self, on_broken: Callable[[str], object]) -> None:
-        self._on_broken = on_broken
-        self._batches: dict[int, tuple[int, int]] = {}
-        self._scans = self._bytes = 0
-        self._scans_most = self._bytes_most = 0
-
-    def sent(self, message: bytes) -> None:
-        request = RawRecordScansRequest.FromString(message)
-        if request.WhichOneof("message") != "batch":
-            return
-        count, size = len(request.batch.scans), request.batch.ByteSize()
-        self._batches[request.batch.batch_number] = (count, size)
-        self._scans += count
-        self._bytes += size
-        if len(self._batches) > 1 and (
-            self._scans > self._scans_most or self._bytes > self._bytes_most
-        ):
-            self._on_broken(f"{self._scans} scans on their way, {self._scans_most} are allowed")
-
-    def received(self, response: object) -> None:
-        assert isinstance(response, RecordScansResponse)
-        kind = response.WhichOneof("message")
-        if kind == "opened":
-            window = response.opened.window
-            self._scans_most, self._bytes_most = window.window_events, window.window_bytes
-        elif kind == "credit":
-            self._scans_most, self._bytes_most = (
-                response.credit.window_events,
-                response.credit.window_bytes,
-            )
-        elif kind == "result" and response.result.batch_number in self._batches:
-            count, size = self._batches.pop(response.result.batch_number)
-            self._scans -= count
-            self._bytes -= size

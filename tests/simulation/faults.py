@@ -135,7 +135,9 @@ class Requests:
         else:
             timers.later(where, TIMEOUT_S, fail, answer, uncertain(what))
             if fate == LATE:
-                timers.later(outside, TIMEOUT_S + LATE_MOST_S * self.random.random(), _quietly, quiet)
+                timers.later(
+                    outside, TIMEOUT_S + LATE_MOST_S * self.random.random(), _quietly, quiet
+                )
             elif fate == KEPT:
                 timers.later(outside, out_s, _quietly, quiet)
             elif fate == PART and part is not None:
@@ -146,7 +148,7 @@ class Requests:
     ) -> None:
         try:
             value = effect()
-        except Exception as error:  # noqa: BLE001 - the engine's answer, whatever it is.
+        except Exception as error:  # The engine's answer, whatever it is.
             self.timers.later(where, self.some_s(), fail, answer, error)
         else:
             if value is not NOT_YET:

@@ -195,4 +195,3 @@ class History:
             if (identity, event) not in found:
                 self.breaks("an acknowledged scan is never lost", f"{identity} is not in the log")
                 return
-

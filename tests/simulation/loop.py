@@ -5,6 +5,8 @@ nothing is promised, so the seed chooses. A process that was killed never runs a
 `finally`; a paused one runs on where it was. Where nobody can run, time jumps to the next timer.
 """
 
+# ruff: noqa: ANN401 - callbacks take whatever they take.
+
 from __future__ import annotations
 
 import asyncio

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.simulation.calls import Wire
-    from tests.simulation.world import Role, World
+    from tests.simulation.programs import Role
+    from tests.simulation.world import World
 
 FAULTS_LEAST, FAULTS_MOST = 18, 28
 """Faults in one seed's plan; some find no occasion."""

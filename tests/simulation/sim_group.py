@@ -77,7 +77,8 @@ class Group:
     def given_up(self, member: SimFollower, epoch: int) -> None:
         if member not in self._members:
             self._word(member, member.expelled)
-        elif epoch == self._epoch and self._unanswered.pop(member, self) is None:
+        elif epoch == self._epoch:
+            self._unanswered.pop(member, None)
             if not self._unanswered:
                 self._give_out(epoch)
 
@@ -206,7 +207,7 @@ class SimFollower:
             if taken:
                 try:
                     await self._assignment.given_up(taken)
-                except Exception as error:  # noqa: BLE001 - it comes out of `next`.
+                except Exception as error:  # It comes out of `next`.
                     self._failure = error
 
     async def _take(self, partitions: Sequence[int]) -> None:
@@ -263,5 +264,3 @@ class SimFollower:
             del self._places[run.partition]
             self._places[run.partition] = run.first_index + len(run.values)
         return ours
-
-

@@ -133,7 +133,7 @@ class LogCluster:
         partition.ends.clear()
         partition.life += 1
 
-    def _become_durable(
+    def _become_durable(  # noqa: PLR0917 - what was noted when it was written.
         self,
         where: object,
         number: int,

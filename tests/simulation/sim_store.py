@@ -49,6 +49,9 @@ Place = tuple[str, "MarkKind", str, int, int]
 class StoreCluster:
     """The store's engine: what all processes share, and what outlives them."""
 
+    forgets = True
+    """Whether young entries are kept back: a contract suite asks at once, and no node dies."""
+
     def __init__(
         self,
         timers: Timers,
@@ -127,9 +130,6 @@ class StoreCluster:
         while at and self.history[at - 1][1] > for_good and self.forgets:
             at -= 1
         return self.history[at - 1][0] if at else None
-
-    forgets = True
-    """Whether young entries are kept back. A contract suite asks at once, and no node dies there."""
 
     # --- a node dies ------------------------------------------------------------------------------
 
@@ -247,14 +247,10 @@ class SimStore:
         return await self._ask("store.read", lambda: effect(reader), (reader.encode(),))
 
     async def decide_progress(self, cell: ProgressCell) -> bool:
-        return await self._ask(
-            "store.decide", lambda: self._cluster.decide(cell), (b"history",)
-        )
+        return await self._ask("store.decide", lambda: self._cluster.decide(cell), (b"history",))
 
     async def progress_at(self, time_ns: int | None = None) -> ProgressCell | None:
-        return await self._ask(
-            "store.read", lambda: self._cluster.entry_at(time_ns), (b"history",)
-        )
+        return await self._ask("store.read", lambda: self._cluster.entry_at(time_ns), (b"history",))
 
     async def _ask(
         self,

@@ -99,6 +99,4 @@ def one_snapshot(got: Sequence[Shown], records: Sequence[Record]) -> bool:
     ends = [record.index + 1 for record in records]
     latest = max((one.index for one in got), default=-1)
     # A copy may have come later than all that is shown, so several ends have to be tried.
-    return any(
-        list(got) == expected(records, end) for end in [0, *ends] if end > latest or not got
-    )
+    return any(list(got) == expected(records, end) for end in [0, *ends] if end > latest or not got)

@@ -15,7 +15,8 @@ from tests.simulation.devices import BASE_NS, NUMBERS
 if TYPE_CHECKING:
     from random import Random
 
-    from tests.simulation.world import Role, World
+    from tests.simulation.programs import Role
+    from tests.simulation.world import World
 
 TWISTS: Final = (
     "log cut",

@@ -9,32 +9,26 @@ from __future__ import annotations
 import asyncio
 import logging
 from random import Random
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from ingest.limits import IngestLimits
-from ingest.service import IngestService
-from ingest.stream import Stream
 from ledger.marks import TRAIL_READER
-from ledger.progress import keep_history
 from ledger.trail_store import MarkKind
 from ledger.v1.ingest_service_pb2 import Durability
-from ledger.writer import Writer
-from query.door import QueryDoor
 from tests.simulation.auditors import Auditor
-from tests.simulation.devices import BASE_NS, NUMBERS, Device
+from tests.simulation.devices import NUMBERS, Device
 from tests.simulation.faults import Faults
 from tests.simulation.history import History
 from tests.simulation.loop import SimLoop
 from tests.simulation.network import Network
 from tests.simulation.plan import Plan
-from tests.simulation.sim_log import LogCluster, SimLog
-from tests.simulation.sim_store import SimStore, StoreCluster
+from tests.simulation.programs import Programs
+from tests.simulation.sim_log import LogCluster
+from tests.simulation.sim_store import StoreCluster
 from tests.simulation.twists import SHARE, TWISTS, Twist
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
-
     from tests.simulation.loop import Process
+    from tests.simulation.programs import Role
 
 PARTITIONS = 3
 SCANS = 210
@@ -49,16 +43,6 @@ HEAL_MOST_S = 90.0
 END_MOST_S = 8.0
 """Longest time that a program takes to end: a writer waits so long for the store, and some more."""
 
-LIMITS = IngestLimits(
-    window_scans=24,
-    window_bytes=6_000,
-    pending_bytes_max=16_000,
-    flush_records_enough=40,
-    batches_per_stream_max=6,
-    busy_retry_s=0.1,
-)
-"""Small windows and little memory: their bounds are met all the time."""
-
 
 class Result(NamedTuple):
     """What came of one seed."""
@@ -72,28 +56,6 @@ class Result(NamedTuple):
     signature: int
     """Equal for equal schedules."""
     steps: int
-
-
-class _InOrder(dict[Stream, None]):
-    """A set that is walked through in the order of its making, and not of addresses in memory."""
-
-    def add(self, stream: Stream) -> None:
-        self[stream] = None
-
-    def discard(self, stream: Stream) -> None:
-        self.pop(stream, None)
-
-
-class Role:
-    """A program that is started again whenever it ends."""
-
-    def __init__(self, name: str, main: Callable[[Process], Coroutine[Any, Any, object]]) -> None:
-        self.name = name
-        self.main = main
-        self.process: Process | None = None
-        self.task: asyncio.Task[object] | None = None
-        self.service: IngestService | None = None
-        self.clock_off_ns = 0
 
 
 class World:
@@ -120,7 +82,7 @@ class World:
         self.history = History(loop, self.log, self.store)
         self.network.on_window = lambda what: self.history.breaks("windows are respected", what)
         self.items = random.sample(NUMBERS, 10)
-        self.devices = [self._device(f"gate-{n}", 3 + n % 2) for n in range(3)]
+        self.devices = [self._device(f"gate-{n}") for n in range(3)]
         self.auditor = Auditor(
             loop=loop,
             random=Random(random.random()),
@@ -129,17 +91,13 @@ class World:
             store=self.store,
             items=self.items,
         )
-        self.roles = [Role(f"ingest-{n}", self._ingest) for n in range(random.randint(1, 2))]
-        self.roles += [Role(f"writer-{n}", self._writer) for n in range(random.randint(1, 2))]
-        self.roles += [Role("query-0", self._query)]
-        self.roles += [Role(device.source, self._sender(device)) for device in self.devices]
-        self.roles += [Role("auditor", self._auditing)]
+        programs = Programs(self)
+        self.roles = programs.roles()
         self.by_process: dict[Process, Role] = {}
         self.twist = Twist(random.choice(TWISTS), self) if random.random() < SHARE else None
         self.plan = Plan(self)
 
-    def _device(self, source: str, share: int) -> Device:
-        del share
+    def _device(self, source: str) -> Device:
         return Device(
             source,
             loop=self.loop,
@@ -180,7 +138,7 @@ class World:
 
     async def _finish(self) -> None:
         """Wait until all is done, and look at every trail."""
-        while not all(device.is_done for device in self.devices) or not self._is_settled():
+        while not self._is_done():  # noqa: ASYNC110 - nothing tells.
             await asyncio.sleep(0.1)
         self.history.check_log()
         channel = self.network.channel(self.loop.outside, "query")
@@ -189,7 +147,10 @@ class World:
             await self.twist.play()
         self.loop.stop()
 
-    def _is_settled(self) -> bool:
+    def _is_done(self) -> bool:
+        """Whether every device has its results, and everything in the log is settled."""
+        if not all(device.is_done for device in self.devices):
+            return False
         settled = {
             cell.partition: cell.next_index
             for cell in self.store.marks_of(TRAIL_READER)
@@ -267,54 +228,6 @@ class World:
     def _check_ended(self, task: asyncio.Task[object]) -> None:
         if not task.done():
             self.history.breaks("who is told to end ends", repr(task))
-
-    def clock(self, process: Process) -> Callable[[], int]:
-        """A process's wall clock, which may be wrong."""
-        role, loop = self.by_process[process], self.loop
-        return lambda: BASE_NS + int(loop.time() * 1e9) + role.clock_off_ns
-
-    async def _ingest(self, process: Process) -> None:
-        role = self.by_process[process]
-        role.service = service = IngestService(
-            SimLog(self.log),
-            now_ns=self.clock(process),
-            monotonic=self.loop.time,
-            limits=LIMITS,
-            server_version="simulated",
-        )
-        service._streams = _InOrder()  # type: ignore[assignment] # It is used as the set it is.
-        self.network.listen(role.name, process, service.handlers)
-        await service.run()
-
-    async def _writer(self, process: Process) -> None:
-        log, store = SimLog(self.log), SimStore(self.store)
-        now_ns = self.clock(process)
-        writer = Writer(
-            log,
-            store,
-            monotonic=self.loop.time,
-            now_ns=now_ns,
-            steps_at_once=self.random.choice([1, 4]),
-        )
-        async with asyncio.TaskGroup() as jobs:
-            jobs.create_task(writer.run())
-            jobs.create_task(keep_history(store, now_ns=now_ns, spread=self.random.random))
-
-    async def _query(self, process: Process) -> None:
-        door = QueryDoor(
-            SimStore(self.store), generations={1: PARTITIONS}, monotonic=self.loop.time
-        )
-        self.network.listen(self.by_process[process].name, process, door.handlers)
-        await door.run()
-
-    def _sender(self, device: Device) -> Callable[[Process], Coroutine[Any, Any, object]]:
-        async def send(process: Process) -> None:
-            await device.run(self.network.channel(process, "ingest"), self.clock(process))
-
-        return send
-
-    async def _auditing(self, process: Process) -> None:
-        await self.auditor.run(self.network.channel(process, "query"))
 
 
 def simulate(seed: int) -> Result:
