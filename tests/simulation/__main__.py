@@ -4,9 +4,11 @@
 
 import argparse
 import sys
+from functools import partial
+from pathlib import Path
 
 from tests.simulation.bugs import BUGS
-from tests.simulation.runner import run_one, run_sharded
+from tests.simulation.runner import run_one, run_resumed, run_sharded
 
 
 def main() -> int:
@@ -16,9 +18,12 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=1, help="the first of many seeds")
     parser.add_argument("--count", type=int, default=1_000, help="how many seeds")
     parser.add_argument("--bug", choices=sorted(BUGS), default="", help="with this bug planted")
+    parser.add_argument("--note", type=Path, help="a file from which a long run goes on")
     asked = parser.parse_args()
     if asked.seed is None:
-        summary = run_sharded(range(asked.first, asked.first + asked.count), asked.bug)
+        seeds = range(asked.first, asked.first + asked.count)
+        run = partial(run_resumed, note=asked.note) if asked.note else run_sharded
+        summary = run(seeds, bug=asked.bug)
         print("\n".join(summary.lines(asked.bug)))
         return 1 if summary.found else 0
     result = run_one(asked.seed, asked.bug)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 from collections import Counter
 from multiprocessing import get_context
 from typing import TYPE_CHECKING, NamedTuple
@@ -13,6 +14,7 @@ from tests.simulation.world import simulate
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
 
     from tests.simulation.world import Result
 
@@ -22,6 +24,9 @@ FAULTS_LEAST = 10
 
 COLLECT_EVERY = 25
 """Seeds after which memory is cleaned up: in between it would make seeds slower."""
+
+PART_SEEDS = 2_000
+"""Seeds after which is noted how far a long run is."""
 
 SHARDS = 2
 """Processes that share the seeds."""
@@ -107,6 +112,20 @@ def run_sharded(seeds: range, bug: str = "") -> Summary:
     shards = [(seeds[number::SHARDS], bug) for number in range(SHARDS)]
     with get_context("spawn").Pool(SHARDS) as pool:
         return together(pool.starmap(run_many, shards))
+
+
+def run_resumed(seeds: range, note: Path, bug: str = "") -> Summary:
+    """Run seeds in parts, and note after each what came of it: a run that was ended goes on."""
+    parts: list[Summary] = []
+    if note.exists():
+        seeds_done, found, fell, scans, answers = json.loads(note.read_text())
+        done = [Found(*each) for each in found]
+        parts = [Summary(seeds_done, done, Counter(fell), scans, answers)]
+        seeds = seeds[seeds_done:]
+    for begin in range(0, len(seeds), PART_SEEDS):
+        parts = [together([*parts, run_sharded(seeds[begin : begin + PART_SEEDS], bug)])]
+        note.write_text(json.dumps(parts[0]))
+    return together(parts)
 
 
 def together(parts: Sequence[Summary]) -> Summary:

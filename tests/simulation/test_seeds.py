@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.scale import scaled
-from tests.simulation.runner import SCANS_LEAST, again, run_many, run_one, run_sharded
+from tests.simulation.runner import SCANS_LEAST, again, run_many, run_one, run_resumed, run_sharded
 
 ROOT = Path(__file__).resolve().parents[2]
 SEEDS = scaled(2_000, soak=100_000)
@@ -36,6 +36,19 @@ def test_no_schedule_breaks_a_promise(capsys: pytest.CaptureFixture[str]) -> Non
     assert not summary.found
     assert not summary.never_fell()
     assert summary.seeds == SEEDS
+
+
+@pytest.mark.slow
+def test_a_long_run_goes_on_where_it_was_ended(tmp_path: Path) -> None:
+    """What a run noted is not run again, and the sum is that of one run."""
+    note = tmp_path / "note"
+    whole = run_sharded(range(1, 13))
+
+    run_resumed(range(1, 7), note)
+    resumed = run_resumed(range(1, 13), note)
+
+    assert resumed == whole
+    assert run_resumed(range(1, 13), note) == whole
 
 
 def test_a_seed_is_one_schedule() -> None:
