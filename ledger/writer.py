@@ -115,6 +115,9 @@ class Writer:
             except* StoreForgot:
                 # Whoever follows anew begins at the settled marks.
                 metrics.WRITER_REWINDS.inc()
+            # A task group that fails says nothing of a cancellation in the same moment.
+            if (task := asyncio.current_task()) and task.cancelling():
+                raise asyncio.CancelledError
 
     async def _carry(self) -> None:
         self._reached.clear()
@@ -151,11 +154,12 @@ class Writer:
         cells = marks_of(await insist(lambda: self._store.marks(TRAIL_READER)), self._log.identity)
         start = {}
         for partition in partitions:
-            for kind in MarkKind:
-                if cell := cells.get((kind, partition)):
-                    await self._check(cell)
+            known = [cell for kind in MarkKind if (cell := cells.get((kind, partition)))]
+            for cell in known:
+                await self._check(cell)
             settled = cells.get((MarkKind.SETTLED, partition))
-            self._owned[partition] = settled
+            # The newest is looked at from here on: nothing new may come for long.
+            self._owned[partition] = max(known, key=lambda cell: cell.next_index, default=None)
             start[partition] = max(
                 settled.next_index if settled else 0, self._reached.get(partition, 0)
             )

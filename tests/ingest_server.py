@@ -48,10 +48,11 @@ async def serving(
     log: AppendLog, *, port: int = 0, limits: IngestLimits | None = None
 ) -> AsyncIterator[Served]:
     """Serve a log until the end of the block; whatever runs then is cut off."""
+    beside = log.beside if isinstance(log, FaultyLog) else {}
     service = IngestService(
         log,
-        refusals=log.beside[REFUSALS_LOG],
-        receipts=log.beside[RECEIPTS_LOG],
+        refusals=beside.get(REFUSALS_LOG),
+        receipts=beside.get(RECEIPTS_LOG),
         now_ns=time.time_ns,
         monotonic=time.monotonic,
         limits=limits,

@@ -127,6 +127,29 @@ async def test_a_new_writer_starts_at_the_settled_mark(ledger: Folder) -> None:
     assert set(start.values()) == {0}
 
 
+async def test_a_writer_that_is_told_to_end_while_the_store_forgot_ends(ledger: Folder) -> None:
+    """An end that comes in the moment in which the writer goes back is not overheard."""
+    store = FaultyStore(ledger.store, settle_after_s=60)
+    asked: Counter[str] = Counter()
+
+    def forgets_and_ends(method: str) -> LedgerError | None:
+        asked[method] += 1
+        if method == "lives" and asked[method] == 2:
+            store.lives_are = {"node": "second life"}
+            task.cancel()
+        return None
+
+    store.fails_unwritten = forgets_and_ends
+    task = asyncio.create_task(writer(ledger.log, store).run())
+
+    ended, _ = await asyncio.wait([task], timeout=1.0)
+
+    task.cancel()
+    assert ended
+    assert task.cancelled()
+    assert asked["lives"] == 2
+
+
 class TestStepsAtOnce:
     async def test_marks_come_in_order(
         self, ledger: Folder, monkeypatch: pytest.MonkeyPatch

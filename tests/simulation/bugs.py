@@ -1,0 +1,193 @@
+"""Bugs to plant: each is a mistake that somebody could make, and that the simulation must find.
+
+A bug replaces one function of the real code, or one habit of an engine. Places are left for those
+of parts that are being built: a quarantine that takes records while the store is down, a spool that
+drops its oldest, a receipt for a batch that was not written.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+from unittest.mock import patch
+
+import ledger.writer
+import query.trail
+from ingest.results import result_of
+from ingest.scanner_session import Session
+from ledger.insist import insist
+from ledger.marks import TRAIL_READER, marks_of
+from ledger.position import INDEX_MAX
+from ledger.settling import Settling
+from ledger.trail_store import MarkKind
+from ledger.v1.ingest_service_pb2 import (
+    DURABILITY_REPLICATED,
+    DURABILITY_SYNCED,
+    BatchResult,
+    IndexRange,
+)
+from ledger.writer import Writer
+from query.listing import Question
+from query.tokens import Bookmark, read_page_token
+from query.trail import by_position
+from tests.simulation.sim_log import LogCluster
+from tests.simulation.sim_store import StoreCluster
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+# ruff: noqa: ANN401 - what a bug passes on it need not know.
+
+
+def _marks_before_rows() -> Any:
+    keep = Writer._keep
+
+    async def marks_first(self: Writer, step: Any, before: Any) -> None:
+        await insist(lambda: self._store.put_marks(TRAIL_READER, step.marks))
+        await keep(self, step, before)
+
+    return patch.object(Writer, "_keep", marks_first)
+
+
+def _hash_not_checked() -> Any:
+    async def bounds_alone(log: Any, cell: Any) -> None:
+        await log.bounds(cell.partition)
+
+    return patch.object(ledger.writer, "check_mark", bounds_alone)
+
+
+def _from_readable() -> Any:
+    taken = Writer.taken
+
+    async def behind(self: Writer, partitions: Any) -> Any:
+        start = dict(await taken(self, partitions))
+        cells = marks_of(await insist(lambda: self._store.marks(TRAIL_READER)), self._log.identity)
+        for partition in partitions:
+            if cell := cells.get((MarkKind.READABLE, partition)):
+                start[partition] = max(start[partition], cell.next_index)
+        return start
+
+    return patch.object(Writer, "taken", behind)
+
+
+def _forgets_before_the_result() -> Any:
+    take_back = Session.take_back
+
+    def drops(self: Session) -> Any:
+        for batch in list(self._in_flight.values()):
+            everything = BatchResult(durable=[IndexRange(last=len(batch.events) - 1)])
+            self._outgoing.settle(batch, everything, DURABILITY_SYNCED)
+        self._in_flight.clear()
+        return take_back(self)
+
+    return patch.object(Session, "take_back", drops)
+
+
+def _new_event_ids() -> Any:
+    message = Session._batch_message
+
+    def minted_again(self: Session, batch: Any, now_s: float, now_ns: int) -> bytes:
+        if batch.tries:
+            batch.events = [
+                event[:2] + bytes([event[2] ^ 0x55]) + event[3:] if len(event) > 18 else event
+                for event in batch.events
+            ]
+        return message(self, batch, now_s, now_ns)
+
+    return patch.object(Session, "_batch_message", minted_again)
+
+
+def _refused_is_stored() -> Any:
+    def all_durable(count: int, refusals: Any, outcomes: Any, **more: Any) -> Any:
+        del refusals
+        return result_of(count, (), outcomes, **more)
+
+    return patch("ingest.intake.result_of", all_durable)
+
+
+def _last_write_wins() -> Any:
+    keep = StoreCluster.keep
+
+    def overwrites(  # noqa: PLR0917 - as the method has them.
+        self: StoreCluster, trail: Any, key: bytes, order: bytes, record: bytes, now: float
+    ) -> None:
+        for other in [each for each in trail.orders if each[:24] == order[:24] != each]:
+            trail.orders.remove(other)
+            del trail.rows[other]
+        keep(self, trail, key, order, record, now)
+
+    return patch.object(StoreCluster, "keep", overwrites)
+
+
+class _EqualToAll(int):
+    def __ne__(self, _: object) -> bool:
+        return False
+
+    __eq__ = int.__eq__
+    __hash__ = int.__hash__
+
+
+def _any_partition() -> Any:
+    return patch.object(ledger.writer, "partition_of", lambda *_: _EqualToAll())
+
+
+def _not_pinned() -> Any:
+    def newest(text: str, digest: bytes) -> Bookmark:
+        pins, last = read_page_token(text, digest)
+        return Bookmark([pin._replace(next_index=INDEX_MAX) for pin in pins], last)
+
+    return patch("query.service.read_page_token", newest)
+
+
+def _settles_at_once() -> Any:
+    add = Settling.add
+
+    def now(self: Settling, marks: Any) -> None:
+        add(self, marks)
+        self._waiting[-1] = self._waiting[-1]._replace(due=0.0)
+
+    return patch.object(Settling, "add", now)
+
+
+def _overlooks_deaths() -> Any:
+    tick = Settling._tick
+
+    async def blind(self: Settling) -> None:
+        self._lives = await insist(self._store.lives)
+        await tick(self)
+
+    return patch.object(Settling, "_tick", blind)
+
+
+def _acknowledges_written(durability: Any) -> Callable[[], Any]:
+    return lambda: patch.object(LogCluster, "acknowledges_written", frozenset({durability}))
+
+
+BUGS: Final[dict[str, Callable[[], Any]]] = {
+    "ack before sync": _acknowledges_written(DURABILITY_SYNCED),
+    "ack on acks=1": _acknowledges_written(DURABILITY_REPLICATED),
+    "mark before rows": _marks_before_rows,
+    "mark without hash check": _hash_not_checked,
+    "writer starts from readable": _from_readable,
+    "client forgets before the result": _forgets_before_the_result,
+    "retry with a new event id": _new_event_ids,
+    "arrival order": lambda: patch.object(Question, "rank", property(lambda _: by_position)),
+    "refused counted as stored": _refused_is_stored,
+    "window ignored": lambda: patch.object(Session, "_has_room", lambda *_: True),
+    "last write wins": _last_write_wins,
+    "wrong partition accepted": _any_partition,
+    "page token not pinned": _not_pinned,
+    "settled at once": _settles_at_once,
+    "a node's death overlooked": _overlooks_deaths,
+    "copies shown": lambda: patch.object(query.trail, "_is_copy", lambda *_: False),
+}
+
+
+@contextmanager
+def planted(bug: str) -> Iterator[None]:
+    """Have a bug in the code; none without a name."""
+    if not bug:
+        yield
+        return
+    with BUGS[bug]():
+        yield

@@ -1,0 +1,143 @@
+"""Many seeds: what they found, how often each fault fell, and how to play one again."""
+
+from __future__ import annotations
+
+import gc
+import json
+from collections import Counter
+from multiprocessing import get_context
+from typing import TYPE_CHECKING, NamedTuple
+
+from tests.simulation.bugs import planted
+from tests.simulation.plan import ALL_FAULTS
+from tests.simulation.world import Result, simulate
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
+
+SCANS_LEAST = 200
+FAULTS_LEAST = 10
+"""What one seed has at least."""
+
+COLLECT_EVERY = 25
+"""Seeds after which memory is cleaned up: in between it would make seeds slower."""
+
+PART_SEEDS = 2_000
+"""Seeds after which is noted how far a long run is."""
+
+SHARDS = 2
+"""Processes that share the seeds."""
+
+
+class Found(NamedTuple):
+    """A seed that broke a promise."""
+
+    seed: int
+    promise: str
+
+
+class Summary(NamedTuple):
+    """What came of many seeds."""
+
+    seeds: int
+    found: list[Found]
+    fell: Counter[str]
+    scans: int
+    answers: int
+
+    def never_fell(self) -> list[str]:
+        """Name the faults that never fell: a run that is large enough has none."""
+        return [fault for fault in ALL_FAULTS if not self.fell[fault]]
+
+    def lines(self, bug: str = "") -> Iterator[str]:
+        """Say it to a person."""
+        yield f"{self.seeds:,} seeds, {self.scans:,} scans, {self.answers:,} answers compared"
+        for fault in sorted(ALL_FAULTS):
+            yield f"{self.fell[fault]:>9,}  {fault}"
+        for fault in self.never_fell():
+            yield f"never fell: {fault}"
+        for seed, promise in self.found[:20]:
+            yield f"seed {seed}: {promise[:1_000]}"
+            yield f"  again: {again(seed, bug)}"
+
+
+def again(seed: int, bug: str = "") -> str:
+    """Give the command that plays a seed again."""
+    with_bug = f" --bug '{bug}'" if bug else ""
+    return f"python -m tests.simulation --seed {seed}{with_bug}"
+
+
+def run_one(seed: int, bug: str = "") -> Result:
+    """Run one seed, with a planted bug where one is named. Too easy a seed breaks a rule too."""
+    with planted(bug):
+        try:
+            result = simulate(seed)
+        except Exception as error:  # Then, too, it has to be played again.
+            return Result(seed, [f"the simulation itself goes on: {error!r}"], {}, 0, 0, 0, 0)
+    if not result.broken and result.scans < SCANS_LEAST:
+        result.broken.append(f"a seed is long enough: {result.scans} scans")
+    if not result.broken and sum(result.fell.values()) < FAULTS_LEAST:
+        result.broken.append(f"a seed is hard enough: {sum(result.fell.values())} faults")
+    return result
+
+
+def run_many(seeds: Iterable[int], bug: str = "", *, stop_at: int = 20) -> Summary:
+    """Run seeds one after the other, until so many have broken a promise."""
+    found: list[Found] = []
+    fell = Counter[str]()
+    count = scans = answers = 0
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        for seed in seeds:
+            result = run_one(seed, bug)
+            count += 1
+            fell.update(result.fell)
+            scans += result.scans
+            answers += result.answers
+            found += [Found(seed, result.broken[0])] if result.broken else []
+            if len(found) >= stop_at:
+                break
+            if count % COLLECT_EVERY == 0:
+                gc.collect()
+    finally:
+        gc.collect()
+        if was_enabled:
+            gc.enable()
+    return Summary(count, found, fell, scans, answers)
+
+
+def run_sharded(seeds: range, bug: str = "") -> Summary:
+    """Run seeds in several processes at once."""
+    shards = [(seeds[number::SHARDS], bug) for number in range(SHARDS)]
+    with get_context("spawn").Pool(SHARDS) as pool:
+        return together(pool.starmap(run_many, shards))
+
+
+def run_resumed(seeds: range, note: Path, bug: str = "") -> Summary:
+    """Run seeds in parts, and note after each what came of it: a run that was ended goes on."""
+    parts: list[Summary] = []
+    if note.exists():
+        seeds_done, found, fell, scans, answers = json.loads(note.read_text())
+        done = [Found(*each) for each in found]
+        parts = [Summary(seeds_done, done, Counter(fell), scans, answers)]
+        seeds = seeds[seeds_done:]
+    for begin in range(0, len(seeds), PART_SEEDS):
+        parts = [together([*parts, run_sharded(seeds[begin : begin + PART_SEEDS], bug)])]
+        note.write_text(json.dumps(parts[0]))
+    return together(parts)
+
+
+def together(parts: Sequence[Summary]) -> Summary:
+    """Make one summary of several."""
+    fell = Counter[str]()
+    for part in parts:
+        fell.update(part.fell)
+    return Summary(
+        sum(part.seeds for part in parts),
+        sorted(found for part in parts for found in part.found),
+        fell,
+        sum(part.scans for part in parts),
+        sum(part.answers for part in parts),
+    )
