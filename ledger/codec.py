@@ -159,7 +159,7 @@ def _times(send_time_ns: int, record_time_ns: int) -> bytes:
 
 
 def event_field(record: bytes) -> bytes:
-    """Give the encoded first field of a record that a `RecordMaker` made: equal for equal events."""
+    """Give the encoded first field of a record of `RecordMaker`: equal for equal events."""
     size = record[1]
     end = 2 + size if size < 0x80 else 3 + (size & 0x7F) + (record[2] << 7)
     return record[:end]

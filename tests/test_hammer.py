@@ -1,4 +1,4 @@
-"""`parcel-ledger hammer` passes on a ledger that keeps its promises, and fails on one that does not."""
+"""`parcel-ledger hammer` passes on a ledger that keeps its promises, and on no other."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""A long test in turns: `make test` does a few of them, `make soak` all, in parts that go on where the
-last one ended.
+"""A long test in turns: `make test` does a few, `make soak` all of them, in parts that go on where
+the last one ended.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ FOLDER_VARIABLE: Final = "PARCEL_LEDGER_SOAK_FOLDER"
 """Names the folder in which it stands how many turns are done; `.soak` without it."""
 
 SECONDS: Final = 3_000.0
-"""After so long a part ends: with the last turn, and what comes before and after, within an hour."""
+"""After so long a part ends: with its last turn, and all around it, within an hour."""
 
 
 def turns(name: str, count: int) -> Iterator[int]:

@@ -1,4 +1,4 @@
-"""Whatever is killed with -9, whenever: roles, brokers and nodes, one after the other, under load."""
+"""Whatever is killed, whenever: roles, brokers and nodes, one after the other, under load."""
 
 from __future__ import annotations
 
@@ -45,9 +45,7 @@ def test_roles_and_engines_are_killed(
     """
     for turn in turns("kills", TURNS):
         source = random.Random(turn)
-        with Ledger(
-            tmp_path / str(turn), one_kafka, one_cassandra, name=f"kills_{turn}"
-        ) as ledger:
+        with Ledger(tmp_path / str(turn), one_kafka, one_cassandra, name=f"kills_{turn}") as ledger:
             processes = {
                 "ingest": ledger.ingest,
                 "query": ledger.query,

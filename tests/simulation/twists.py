@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
-from ledger.codec import record_maker
+from ledger.codec import RecordMaker
 from ledger.errors import Diverged
 from ledger.numbers import KEY_FORM, filing_key, partition_of
 from tests.simulation.devices import BASE_NS, NUMBERS
@@ -98,7 +98,7 @@ class Twist:
             for key in map(filing_key, random.sample(NUMBERS, len(NUMBERS)))
             if (partition_of(key, partitions) != number) is foreign
         )
-        make = record_maker(
+        maker = RecordMaker(
             source_id="another program",
             spool_id=b"",
             key_form=KEY_FORM,
@@ -107,5 +107,5 @@ class Twist:
             principal="nobody",
         )
         event_id = random.randbytes(16)
-        value = make(b"\n\x10" + event_id, key, BASE_NS, event_id, 0, b"")
+        value = maker.one(b"\n\x10" + event_id, key, BASE_NS, event_id, 0, b"")
         world.log.grow(number, value)

@@ -77,6 +77,13 @@ class World:
                 [Durability.DURABILITY_SYNCED, Durability.DURABILITY_REPLICATED]
             ),
         )
+        self.quarantine = LogCluster(
+            loop,
+            Random(seed),
+            self.faults,
+            partitions=PARTITIONS,
+            durability=self.log.identity.durability,
+        )
         self.store = StoreCluster(
             loop, Random(random.random()), self.faults, nodes=random.randint(1, 3)
         )

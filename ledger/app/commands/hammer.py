@@ -1,4 +1,4 @@
-"""`parcel-ledger hammer`: writers and readers at once against any ledger, who verify; pass or fail."""
+"""`parcel-ledger hammer`: writers and readers at once, who verify, against any ledger."""
 
 from __future__ import annotations
 
