@@ -81,7 +81,7 @@ class TestDivergedLog:
         """
         monkeypatch.setattr("ledger.writer.VERIFY_EVERY_S", 0.02)
         log, store = _CutLog(ledger.log), FaultyStore(ledger.store, settle_after_s=60)
-        one = writer(log, store)
+        one = writer(log, ledger.quarantine, store)
         await fill(ledger, range(10))
         task = asyncio.create_task(one.run())
         await caught_up(ledger)

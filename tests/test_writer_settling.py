@@ -140,7 +140,7 @@ async def test_a_writer_that_is_told_to_end_while_the_store_forgot_ends(ledger: 
         return None
 
     store.fails_unwritten = forgets_and_ends
-    task = asyncio.create_task(writer(ledger.log, store).run())
+    task = asyncio.create_task(writer(ledger.log, ledger.quarantine, store).run())
 
     ended, _ = await asyncio.wait([task], timeout=1.0)
 
