@@ -52,7 +52,7 @@ DEATHS = st.lists(st.builds(Death, st.integers(1, 12), st.booleans(), st.boolean
 
 @pytest.mark.slow
 @pytest.mark.timeout(scaled(180, soak=3_600))
-@settings(max_examples=scaled(150, soak=10_000), deadline=None)
+@settings(max_examples=scaled(200, soak=10_000), deadline=None)
 @given(mix=MIXES, deaths=DEATHS)
 def test_deaths_change_nothing(mix: list[int], deaths: list[Death]) -> None:
     """Rows are those of the log's records and stubs; items are those that cannot be kept."""

@@ -186,7 +186,7 @@ def flipped(path: Path, at: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(scaled(60, soak=3_600))
+@pytest.mark.timeout(scaled(72, soak=3_600))
 async def test_one_flipped_bit_anywhere_is_refused_or_harmless(tmp_path: Path) -> None:
     """In a file of scans it is always refused, and the file is named; in the notes it costs at most
     scans that are sent again. Nothing is ever passed over in silence.

@@ -278,7 +278,7 @@ def quick_notes() -> object:
 
 
 SpoolMachine.TestCase.settings = settings(
-    max_examples=scaled(40, soak=5_000), stateful_step_count=scaled(30, soak=100), deadline=None
+    max_examples=scaled(100, soak=5_000), stateful_step_count=scaled(30, soak=100), deadline=None
 )
 
 
