@@ -14,7 +14,7 @@ from ledger.backends.kafka_commands import acl_lines
 from ledger.backends.kafka_topics import check_topics, create_topics
 from ledger.backends.log_kafka import KafkaScanLog, open_kafka_log
 from ledger.errors import Busy, Refused
-from ledger.position import LOGS
+from ledger.position import LOGS, RECEIPTS_LOG
 from tests.contracts.patience import Starting, append, follow_until, records
 from tests.kafka_logs import PARTITIONS
 from tests.kafka_secure import PRINCIPALS, cluster_as, secure_kafka, type_in
@@ -64,13 +64,18 @@ async def test_each_role_does_its_work_with_its_rights(kafka: Kafka, folder: Pat
 async def test_no_role_can_do_what_it_need_not(
     kafka: Kafka, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A writer that appends and an ingest server that reads are Busy, with the reason: somebody
-    has to change their rights, and until then nothing is lost.
+    """A writer that appends receipts and an ingest server that reads are Busy, with the reason:
+    somebody has to change their rights, and until then nothing is lost. To `scans` a writer may
+    append: what it replays out of quarantine.
     """
     monkeypatch.setattr(kafka_sender, "APPEND_S", 2.0)
     monkeypatch.setattr(kafka_reader, "READ_S", 2.0)
     await create_topics(cluster_as(kafka, folder, "init"), generation=1, partitions=PARTITIONS)
-    async with opened(cluster_as(kafka, folder, "writer")) as log:
+    writer = cluster_as(kafka, folder, "writer")
+    async with opened(writer) as log:
+        await append(log, 0, records(1))
+    receipts = open_kafka_log(writer, name=RECEIPTS_LOG, generation=1, partitions=PARTITIONS)
+    async with receipts as log:
         with pytest.raises(Busy, match="AuthorizationFailed"):
             await append(log, 0, records(1))
     async with opened(cluster_as(kafka, folder, "ingest")) as log:
