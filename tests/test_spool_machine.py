@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
@@ -277,8 +277,14 @@ def quick_notes() -> object:
         yield
 
 
+QUICK = (Phase.explicit, Phase.generate)
+"""Making a failure shorter takes minutes, in which it is not told; a soak has them."""
+
 SpoolMachine.TestCase.settings = settings(
-    max_examples=scaled(40, soak=5_000), stateful_step_count=scaled(30, soak=100), deadline=None
+    max_examples=scaled(40, soak=5_000),
+    stateful_step_count=scaled(30, soak=100),
+    phases=scaled(QUICK, soak=tuple(Phase)),
+    deadline=None,
 )
 
 
