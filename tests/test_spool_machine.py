@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
@@ -17,7 +17,7 @@ from ingest.spool_limits import SpoolFull, SpoolLimits
 from ingest.spool_opening import spool_on
 from ingest.spool_refused import REFUSED, RefusedScan, parse_refused
 from ledger.errors import Closed, LedgerError, NotPossibleNow, Uncertain
-from tests.scale import scaled
+from tests.scale import is_soak, scaled
 from tests.virtual_disk import Crash, VirtualDisk
 
 if TYPE_CHECKING:
@@ -277,8 +277,14 @@ def quick_notes() -> object:
         yield
 
 
+QUICK = (Phase.explicit, Phase.generate)
+"""Making a failure shorter takes minutes, in which it is not told; a soak has them."""
+
 SpoolMachine.TestCase.settings = settings(
-    max_examples=scaled(100, soak=5_000), stateful_step_count=scaled(30, soak=100), deadline=None
+    max_examples=scaled(100, soak=5_000),
+    stateful_step_count=scaled(30, soak=100),
+    phases=tuple(Phase) if is_soak() else QUICK,
+    deadline=None,
 )
 
 
