@@ -7,7 +7,7 @@ waits and what is on its way is bounded in bytes; above the bound nothing more i
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from ingest.admission import Group
 from ingest.limits import ENDING_RETRY_S
@@ -16,10 +16,21 @@ from ledger.metrics import INGEST_PENDING_BYTES, LOG_APPEND_SECONDS
 from ledger.scan_log import APPEND_BYTES_MAX, APPEND_RECORDS_MAX
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from ingest.limits import IngestLimits
-    from ledger.scan_log import ScanLog
+    from ledger.scan_log import LogIdentity
+
+
+class AppendLog(Protocol):
+    """What the door in needs of a log; a `ScanLog` has it, and so has a gateway's spool."""
+
+    @property
+    def identity(self) -> LogIdentity:
+        """As in ScanLog."""
+
+    async def append(self, partition: int, keys: Sequence[bytes], values: Sequence[bytes]) -> int:
+        """As in ScanLog."""
 
 
 class Outcome(NamedTuple):
@@ -39,7 +50,7 @@ class Batcher:
     """Appends what is submitted. `run` does the work; without it nothing moves."""
 
     def __init__(
-        self, log: ScanLog, limits: IngestLimits, *, monotonic: Callable[[], float]
+        self, log: AppendLog, limits: IngestLimits, *, monotonic: Callable[[], float]
     ) -> None:
         self._log = log
         self._limits = limits

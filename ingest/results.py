@@ -37,7 +37,8 @@ def result_of(
     now_ns: int,
 ) -> BatchResult:
     """Say what became of a batch of `count` scans. Refusals and outcomes together name all that was
-    to be recorded: without outcomes nothing is durable.
+    to be recorded: without outcomes nothing is durable. Generation 0 is a gateway's, which has no
+    positions to give.
     """
     result = BatchResult(batch_number=batch_number, refusals=refusals)
     result.server_time.FromNanoseconds(now_ns)
@@ -49,7 +50,7 @@ def result_of(
     for outcome in outcomes:
         if outcome.error is None and outcome.last_index >= highest.get(outcome.partition, 0):
             highest[outcome.partition] = outcome.last_index
-    for partition in sorted(highest):
+    for partition in sorted(highest) if generation else ():
         result.highest_positions.add(
             log=SCANS_LOG, generation=generation, partition=partition, index=highest[partition]
         )

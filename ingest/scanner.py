@@ -130,6 +130,8 @@ class Scanner:
         self._channel = channel
         self._owns_channel = channel is None
         self._outgoing = Outgoing(
+            source_id=source_id,
+            spool_id=self.spool_id,
             next_sequence=next_sequence if self.spool_id else 0,
             acked_through=acked_through if self.spool_id else 0,
             batch_scans=self._settings.batch_scans,
@@ -141,8 +143,6 @@ class Scanner:
         self._make_link = partial(
             Link,
             outgoing=self._outgoing,
-            source_id=source_id,
-            spool_id=self.spool_id,
             client=client,
             version=version,
             settings=self._settings,

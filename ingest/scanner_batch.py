@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import chain
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, Generic, NamedTuple, TypeVar
 
 from ledger.v1.ingest_service_pb2 import DURABILITY_UNSPECIFIED
 
@@ -19,6 +19,10 @@ SCAN_FRAME_BYTES: Final = 6
 
 HEADER_BYTES_MAX: Final = 256
 """What a batch has on the wire beside its scans at most: ids, numbers and a time."""
+
+
+Owner = TypeVar("Owner")
+"""What the events of a batch belong to: a submission, or a run of a spool."""
 
 
 class Outcome(NamedTuple):
@@ -79,17 +83,17 @@ class Submission:
         return Outcome(self.durability, self.first_sequence, self.scans, self.refusals, positions)
 
 
-class Part(NamedTuple):
-    """A run of a submission's events."""
+class Part(NamedTuple, Generic[Owner]):
+    """A run of an owner's events."""
 
-    submission: Submission
+    owner: Owner
     offset: int
-    """Of its first event in the submission."""
+    """Of its first event within the owner."""
 
     scans: int
 
 
-class OutBatch:
+class OutBatch(Generic[Owner]):
     """A contiguous run of events that are sent together, and whose they are."""
 
     __slots__ = ("bytes", "due_s", "events", "first_sequence", "parts", "sent_s", "tries")
@@ -97,7 +101,7 @@ class OutBatch:
     def __init__(self, first_sequence: int, tries: int = 0) -> None:
         self.first_sequence = first_sequence
         self.events: list[bytes] = []
-        self.parts: list[Part] = []
+        self.parts: list[Part[Owner]] = []
         self.bytes = HEADER_BYTES_MAX
         self.tries = tries
         self.due_s = 0.0
@@ -105,25 +109,25 @@ class OutBatch:
 
         self.sent_s = 0.0
 
-    def __lt__(self, other: OutBatch) -> bool:
+    def __lt__(self, other: OutBatch[Owner]) -> bool:
         """The one that is due first is sent first, and of those the older one."""
         return (self.due_s, self.first_sequence) < (other.due_s, other.first_sequence)
 
-    def add(self, part: Part, events: Sequence[bytes]) -> None:
+    def add(self, part: Part[Owner], events: Sequence[bytes]) -> None:
         """Put a run of events behind those that are there."""
         self.events += events
         self.parts.append(part)
         self.bytes += sum(map(len, events)) + SCAN_FRAME_BYTES * len(events)
 
-    def cut(self, first: int, last: int) -> OutBatch:
+    def cut(self, first: int, last: int) -> OutBatch[Owner]:
         """Give the events from index `first` to `last`, both included, as a batch of their own."""
         sequence = self.first_sequence + first if self.first_sequence else 0
-        piece = OutBatch(sequence, self.tries)
+        piece: OutBatch[Owner] = OutBatch(sequence, self.tries)
         start = 0
-        for submission, offset, count in self.parts:
+        for owner, offset, count in self.parts:
             begin, end = max(first, start), min(last + 1, start + count)
             if begin < end:
-                part = Part(submission, offset + begin - start, end - begin)
+                part = Part(owner, offset + begin - start, end - begin)
                 piece.add(part, self.events[begin:end])
             start += count
         return piece

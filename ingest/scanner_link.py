@@ -23,22 +23,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ingest.scanner_batch import OutBatch
-    from ingest.scanner_outgoing import Outgoing
+    from ingest.scanner_session import Outbox
     from ingest.scanner_settings import ScannerCounts, ScannerSettings
 
 RECORD_SCANS: Final = "/ledger.v1.IngestService/RecordScans"
 
 
 class Link:
-    """Sends what a source has handed over. `run` does the work."""
+    """Sends what is in an outbox. `run` does the work."""
 
     def __init__(
         self,
         channel: grpc.aio.Channel,
         *,
-        outgoing: Outgoing,
-        source_id: str,
-        spool_id: bytes,
+        outgoing: Outbox,
         client: str,
         version: str,
         settings: ScannerSettings,
@@ -51,8 +49,6 @@ class Link:
             RECORD_SCANS, response_deserializer=RecordScansResponse.FromString
         )
         self._outgoing = outgoing
-        self._source_id = source_id
-        self._spool_id = spool_id
         self._client = client
         self._version = version
         self._settings = settings
@@ -79,8 +75,6 @@ class Link:
         while not self._is_done():
             session = Session(
                 self._outgoing,
-                source_id=self._source_id,
-                spool_id=self._spool_id,
                 settings=self._settings,
                 counts=self._counts,
                 random=self._random,
@@ -90,6 +84,7 @@ class Link:
             try:
                 ending = await self._one_stream(session)
             finally:
+                self._counts.is_open = False
                 left = session.take_back()
             if session.stop_reason:
                 raise self._stopped(session.stop_reason)
@@ -169,7 +164,7 @@ class Link:
         except TimeoutError:
             pass
 
-    def _recover(self, ending: Ending, left: list[OutBatch]) -> None:
+    def _recover(self, ending: Ending, left: list[OutBatch[Any]]) -> None:
         """Do with what had no result what the ending says; as a rule it is sent again as it is."""
         is_size = ending.next is Next.SPLIT_BATCH
         if ending.next is Next.STOP or (is_size and not left):

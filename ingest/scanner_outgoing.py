@@ -13,16 +13,18 @@ from itertools import accumulate, islice
 from typing import TYPE_CHECKING
 
 from ingest.scanner_batch import SCAN_FRAME_BYTES, OutBatch, Part, Submission
-from ledger.v1.ingest_service_pb2 import DURABILITY_UNSPECIFIED, Refusal
+from ingest.scanner_fates import DURABLE, REFUSED, fates_of
+from ledger.v1.ingest_service_pb2 import DURABILITY_UNSPECIFIED, Refusal, SourceProgress
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from ingest.scanner_batch import Outcome
     from ingest.scanner_settings import ScannerCounts
-    from ledger.v1.ingest_service_pb2 import BatchResult, Durability, Limits
+    from ledger.v1.ingest_service_pb2 import BatchResult, Durability, Limits, SourceState
     from ledger.v1.position_pb2 import Position
+    from ledger.v1.raw_pb2 import RawBatch
 
 
 class Outgoing:
@@ -31,6 +33,8 @@ class Outgoing:
     def __init__(
         self,
         *,
+        source_id: str,
+        spool_id: bytes,
         next_sequence: int,
         acked_through: int = 0,
         batch_scans: int,
@@ -42,12 +46,17 @@ class Outgoing:
         """`next_sequence` 0 is unnumbered; `acked_through` is what is known of the scans before it.
         `on_left` is called whenever scans got their outcome, `on_refused` with each refused event.
         """
+        self._source_id = source_id
+        self._spool_id = spool_id
         self._counts = counts
         self._on_left = on_left
         self._on_refused = on_refused
         self.next_sequence = next_sequence
         self.batch_scans = batch_scans
         self.batch_bytes = batch_bytes
+        self.is_stale = False
+        """No other stream can do better than the one that there is."""
+
         self.scans = 0
         """Handed over and without an outcome; `bytes` is the size of their events."""
 
@@ -55,9 +64,11 @@ class Outgoing:
         self.queued = 0
         """Of these, how many are in no batch yet."""
 
-        self._queue: deque[tuple[Part, Sequence[bytes]]] = deque()
-        self._again: list[OutBatch] = []
-        self._out: set[OutBatch] = set()  # Taken from here: on their way, or about to be.
+        self._queue: deque[tuple[Part[Submission], Sequence[bytes]]] = deque()
+        self._again: list[OutBatch[Submission]] = []
+        self._out: set[OutBatch[Submission]] = (
+            set()
+        )  # Taken from here: on their way, or about to be.
         self._acked_before = acked_through
         self._knows_all = acked_through >= next_sequence - 1
 
@@ -76,7 +87,7 @@ class Outgoing:
         self.queued += len(events)
         self._queue.append((Part(submission, 0, len(events)), events))
 
-    def take(self, now_s: float, *, fresh: bool) -> OutBatch | None:
+    def take(self, now_s: float, *, fresh: bool) -> OutBatch[Submission] | None:
         """Give the next batch: one that is to be sent again and due, or else, where `fresh` says
         so, a new one.
         """
@@ -88,7 +99,7 @@ class Outgoing:
             return None
         submission, offset, _ = self._queue[0][0]
         sequence = submission.first_sequence
-        batch = OutBatch(sequence + offset if sequence else 0)
+        batch = OutBatch[Submission](sequence + offset if sequence else 0)
         while self._queue and (room := self._room(batch, self._queue[0][1])):
             (submission, offset, count), events = self._queue[0]
             batch.add(Part(submission, offset, room), events[:room])
@@ -100,13 +111,13 @@ class Outgoing:
         self._out.add(batch)
         return batch
 
-    def _room(self, batch: OutBatch, events: Sequence[bytes]) -> int:
+    def _room(self, batch: OutBatch[Submission], events: Sequence[bytes]) -> int:
         """Tell how many of the events fit into the batch: one at least, where it is empty."""
         most = min(self.batch_scans - len(batch.events), len(events))
         sizes = list(accumulate(len(event) + SCAN_FRAME_BYTES for event in events[:most]))
         return bisect_right(sizes, self.batch_bytes - batch.bytes) or (0 if batch.events else 1)
 
-    def send_again(self, batch: OutBatch, due_s: float) -> None:
+    def send_again(self, batch: OutBatch[Submission], due_s: float) -> None:
         """Keep a batch until it is due."""
         batch.due_s = due_s
         self._out.discard(batch)
@@ -116,10 +127,38 @@ class Outgoing:
         """Tell when the next batch is to be sent again, if any is."""
         return self._again[0].due_s if self._again else None
 
-    def withdraw(self, batch: OutBatch) -> None:
+    def withdraw(self, batch: OutBatch[Submission]) -> None:
         """Take a batch out that was to be sent again."""
         self._again.remove(batch)
         heapq.heapify(self._again)
+
+    def address(self, raw: RawBatch, batch: OutBatch[Submission], now_ns: int) -> None:
+        """Write on a batch whose it is and when it was sent."""
+        raw.source_id = self._source_id
+        raw.spool_id = self._spool_id
+        raw.first_sequence = batch.first_sequence
+        raw.minted_through = max(self.next_sequence - 1, 0)
+        raw.send_time.FromNanoseconds(now_ns)
+
+    def progress(self) -> list[SourceProgress]:
+        """Tell how far the source is; an unnumbered one has nothing to say."""
+        if not self._spool_id:
+            return []
+        return [
+            SourceProgress(
+                source_id=self._source_id,
+                spool_id=self._spool_id,
+                minted_through=self.next_sequence - 1,
+                acked_through=self.acked_through(),
+            )
+        ]
+
+    def not_open(self, state: SourceState) -> str:
+        """Say why nothing more can be sent: the source is not open, and there is no other."""
+        return (
+            f"the server no longer takes scans of this source: {state.reason} "
+            f"(status {state.status})"
+        )
 
     def acked_through(self) -> int:
         """Give the highest sequence up to which every scan is known to have its outcome."""
@@ -132,63 +171,26 @@ class Outgoing:
         return max(min(firsts, default=self.next_sequence) - 1, 0)
 
     def settle(
-        self, batch: OutBatch, result: BatchResult, durability: Durability.ValueType
-    ) -> list[tuple[OutBatch, float]]:
+        self, batch: OutBatch[Submission], result: BatchResult, durability: Durability.ValueType
+    ) -> list[tuple[OutBatch[Submission], float]]:
         """Take a batch's result; return what is to be sent again, and after how many seconds.
 
         An index that the result does not name is to be sent again, too.
         """
-        again = self._settle(batch, result, durability)
+        again = []
+        for first, last, wait_s, refusals in fates_of(result, len(batch.events)):
+            is_whole = last - first + 1 == len(batch.events)
+            piece = batch if is_whole else batch.cut(first, last)
+            if wait_s == DURABLE:
+                self._leave(piece, result.highest_positions, durability)
+            elif wait_s == REFUSED:
+                self.refuse(piece, refusals)
+            else:
+                again.append((piece, wait_s))
         self._out.discard(batch)  # Not before: who is told of a refusal may look at what is acked.
         return again
 
-    def _settle(
-        self, batch: OutBatch, result: BatchResult, durability: Durability.ValueType
-    ) -> list[tuple[OutBatch, float]]:
-        """Sort a result's indexes by their fate, and do with each what that is."""
-        count, durable = len(batch.events), result.durable
-        if len(durable) == 1 and not durable[0].first and durable[0].last == count - 1:
-            self._leave(batch, result.highest_positions, durability)
-            return []
-        # Seconds to wait before it is sent again; -1 is durable, -2 refused.
-        fates = [0.0] * count
-        for again in result.resend:
-            for index in range(again.range.first, min(again.range.last + 1, count)):
-                fates[index] = again.delay.seconds + again.delay.nanos / 1e9
-        for run in durable:
-            for index in range(run.first, min(run.last + 1, count)):
-                fates[index] = -1
-        refusals = {refusal.index: refusal for refusal in result.refusals}
-        for index in refusals:
-            if index < count:
-                fates[index] = -2
-        return self._settle_runs(batch, fates, refusals, result, durability)
-
-    def _settle_runs(
-        self,
-        batch: OutBatch,
-        fates: Sequence[float],
-        refusals: Mapping[int, Refusal],
-        result: BatchResult,
-        durability: Durability.ValueType,
-    ) -> list[tuple[OutBatch, float]]:
-        """Do with each run of events of one fate what that fate is."""
-        again = []
-        first = 0
-        for index in range(1, len(fates) + 1):
-            if index < len(fates) and fates[index] == fates[first]:
-                continue
-            piece, fate = batch.cut(first, index - 1), fates[first]
-            if fate >= 0:
-                again.append((piece, fate))
-            elif fate == -1:
-                self._leave(piece, result.highest_positions, durability)
-            else:
-                self.refuse(piece, [refusals[at] for at in range(first, index)])
-            first = index
-        return again
-
-    def refuse(self, batch: OutBatch, refusals: Sequence[Refusal]) -> None:
+    def refuse(self, batch: OutBatch[Submission], refusals: Sequence[Refusal]) -> None:
         """Give all events of a batch up: one refusal for each, in order."""
         each = zip(batch.events, refusals, strict=True)
         for submission, offset, scans in batch.parts:
@@ -215,7 +217,10 @@ class Outgoing:
                 submission.future.exception()  # Nobody has to ask: leaving the scanner says it too.
 
     def _leave(
-        self, batch: OutBatch, positions: Sequence[Position], durability: Durability.ValueType
+        self,
+        batch: OutBatch[Submission],
+        positions: Sequence[Position],
+        durability: Durability.ValueType,
     ) -> None:
         """Let events go that have their outcome, and tell those submissions that have all."""
         self.scans -= len(batch.events)

@@ -4,7 +4,7 @@ what the server's responses mean. Pure.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from ledger.v1.ingest_service_pb2 import (
     DURABILITY_REPLICATED,
@@ -16,21 +16,84 @@ from ledger.v1.ingest_service_pb2 import (
     Credit,
     Heartbeat,
     Open,
-    SourceProgress,
 )
 from ledger.v1.raw_pb2 import RawRecordScansRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from ingest.scanner_batch import OutBatch
-    from ingest.scanner_outgoing import Outgoing
     from ingest.scanner_settings import ScannerCounts, ScannerSettings
-    from ledger.v1.ingest_service_pb2 import BatchResult, Durability, Opened, RecordScansResponse
+    from ledger.v1.ingest_service_pb2 import (
+        BatchResult,
+        Durability,
+        Limits,
+        Opened,
+        RecordScansResponse,
+        Refusal,
+        SourceProgress,
+        SourceState,
+    )
+    from ledger.v1.raw_pb2 import RawBatch
 
 _KNOWN: Final = frozenset({
     DURABILITY_SYNCED, DURABILITY_REPLICATED, DURABILITY_WRITTEN, DURABILITY_SPOOLED
 })  # fmt: skip
+
+
+class Outbox(Protocol):
+    """What is to be sent: of one source, or of a spool. A batch that was taken stays known to it
+    until it is settled, refused or withdrawn.
+    """
+
+    batch_scans: int
+    """Scans with which a batch is full."""
+
+    @property
+    def scans(self) -> int:
+        """Scans without an outcome."""
+
+    @property
+    def queued(self) -> int:
+        """Of these, how many are in no batch yet."""
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether only another stream can do better."""
+
+    def lower_limits(self, limits: Limits) -> None:
+        """Keep to the server's limits; 0 is not stated."""
+
+    def take(self, now_s: float, *, fresh: bool) -> OutBatch[Any] | None:
+        """Give the next batch: one that is to be sent again and due, or else, where `fresh` says
+        so, a new one.
+        """
+
+    def address(self, raw: RawBatch, batch: OutBatch[Any], now_ns: int) -> None:
+        """Write on a batch whose it is and when it was sent."""
+
+    def progress(self) -> Sequence[SourceProgress]:
+        """Tell how far the sources are, as far as there is something to say."""
+
+    def send_again(self, batch: OutBatch[Any], due_s: float) -> None:
+        """Keep a batch until it is due."""
+
+    def next_due_s(self) -> float | None:
+        """Tell when the next batch is to be sent again, if any is."""
+
+    def withdraw(self, batch: OutBatch[Any]) -> None:
+        """Take a batch out that was to be sent again."""
+
+    def settle(
+        self, batch: OutBatch[Any], result: BatchResult, durability: Durability.ValueType
+    ) -> Sequence[tuple[OutBatch[Any], float]]:
+        """Take a batch's result; return what is to be sent again, and after how many seconds."""
+
+    def refuse(self, batch: OutBatch[Any], refusals: Sequence[Refusal]) -> None:
+        """Give all events of a batch up: one refusal for each, in order."""
+
+    def not_open(self, state: SourceState) -> str:
+        """Take note that a source is not open; say why nothing can be sent, if that is so."""
 
 
 class Session:
@@ -38,10 +101,8 @@ class Session:
 
     def __init__(
         self,
-        outgoing: Outgoing,
+        outgoing: Outbox,
         *,
-        source_id: str,
-        spool_id: bytes,
         settings: ScannerSettings,
         counts: ScannerCounts,
         random: Callable[[], float],
@@ -61,8 +122,6 @@ class Session:
         """Why no other stream can do better, where that is so."""
 
         self._outgoing = outgoing
-        self._source_id = source_id
-        self._spool_id = spool_id
         self._settings = settings
         self._counts = counts
         self._random = random
@@ -71,20 +130,22 @@ class Session:
         self._durability: Durability.ValueType = DURABILITY_UNSPECIFIED
         self._window = Credit()
         self._next_number = 1
-        self._in_flight: dict[int, OutBatch] = {}
+        self._in_flight: dict[int, OutBatch[Any]] = {}
         self._scans = self._bytes = 0  # In flight.
-        self._held: OutBatch | None = None  # Made, and waits for the window.
+        self._held: OutBatch[Any] | None = None  # Made, and waits for the window.
         self._sent_s = now_s
         self._hold_until_s = 0.0
 
     def open_message(self, client: str, version: str) -> bytes:
         """Encode the first message."""
-        message = Open(client=client, version=version, sources=self._progress())
+        message = Open(client=client, version=version, sources=self._outgoing.progress())
         return RawRecordScansRequest(open=message).SerializeToString()
 
     def next_message(self, now_s: float, now_ns: int) -> bytes | None:
         """Encode the next message, if one may be sent now: a batch, or a sign of life."""
         message = None
+        if self._outgoing.is_stale:
+            self.is_closing = True
         if batch := self._next_batch(now_s):
             message = self._batch_message(batch, now_s, now_ns)
         elif now_s - self._sent_s >= self._settings.heartbeat_s:
@@ -126,14 +187,10 @@ class Session:
             self.is_closing = True
         elif kind == "opened":
             self._take_opened(response.opened)
-        elif kind == "source_state" and response.source_state.status != SOURCE_STATUS_OPEN:
-            state = response.source_state
-            self._stop(
-                f"the server no longer takes scans of this source: {state.reason} "
-                f"(status {state.status})"
-            )
+        elif kind == "source_state":
+            self._take_state(response.source_state)
 
-    def take_back(self) -> list[OutBatch]:
+    def take_back(self) -> list[OutBatch[Any]]:
         """Put what has no result back, as the stream is over; give of it what was sent on it, in
         order: only that can have broken a rule.
         """
@@ -151,7 +208,7 @@ class Session:
         """Tell since when the server owes the oldest answer."""
         return next(iter(self._in_flight.values())).sent_s if self._in_flight else self._sent_s
 
-    def _next_batch(self, now_s: float) -> OutBatch | None:
+    def _next_batch(self, now_s: float) -> OutBatch[Any] | None:
         if not self._is_open or self.is_closing or now_s < self._hold_until_s:
             return None
         outgoing = self._outgoing
@@ -169,7 +226,7 @@ class Session:
         self._held = None
         return batch
 
-    def _has_room(self, batch: OutBatch) -> bool:
+    def _has_room(self, batch: OutBatch[Any]) -> bool:
         """Tell whether a batch may be on its way, too. One always may."""
         if not self._in_flight:
             return True
@@ -180,16 +237,12 @@ class Session:
             and self._bytes + batch.bytes <= self._window.window_bytes
         )
 
-    def _batch_message(self, batch: OutBatch, now_s: float, now_ns: int) -> bytes:
+    def _batch_message(self, batch: OutBatch[Any], now_s: float, now_ns: int) -> bytes:
         """Encode a batch, its events as they are, and count it as sent."""
         request = RawRecordScansRequest()
         raw = request.batch
         raw.batch_number = self._next_number
-        raw.source_id = self._source_id
-        raw.spool_id = self._spool_id
-        raw.first_sequence = batch.first_sequence
-        raw.minted_through = max(self._outgoing.next_sequence - 1, 0)
-        raw.send_time.FromNanoseconds(now_ns)
+        self._outgoing.address(raw, batch, now_ns)
         add = raw.scans.add
         for event in batch.events:
             add().event = event
@@ -205,33 +258,25 @@ class Session:
 
     def _heartbeat(self) -> bytes:
         return RawRecordScansRequest(
-            heartbeat=Heartbeat(sources=self._progress())
+            heartbeat=Heartbeat(sources=self._outgoing.progress())
         ).SerializeToString()
-
-    def _progress(self) -> list[SourceProgress]:
-        """Tell how far the source is; an unnumbered one has nothing to say."""
-        if not self._spool_id:
-            return []
-        return [
-            SourceProgress(
-                source_id=self._source_id,
-                spool_id=self._spool_id,
-                minted_through=self._outgoing.next_sequence - 1,
-                acked_through=self._outgoing.acked_through(),
-            )
-        ]
 
     def _take_opened(self, opened: Opened) -> None:
         self._is_open = True
         self._window = opened.window
         self._durability = opened.durability
         self._counts.streams += 1
+        self._counts.is_open = True
         self._outgoing.lower_limits(opened.limits)
         if opened.durability not in _KNOWN:
             self._stop(
                 f"the server acknowledges with a durability ({opened.durability}) that this "
                 "version does not know; update it"
             )
+
+    def _take_state(self, state: SourceState) -> None:
+        if state.status != SOURCE_STATUS_OPEN and (why := self._outgoing.not_open(state)):
+            self._stop(why)
 
     def _settle(self, result: BatchResult, now_s: float) -> None:
         batch = self._in_flight.pop(result.batch_number, None)

@@ -60,3 +60,6 @@ class ScannerCounts:
     sent_again: int = 0
     streams: int = 0
     """Streams that the server opened."""
+
+    is_open: bool = False
+    """Whether the server has opened the last of them, and it has not ended."""

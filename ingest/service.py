@@ -33,8 +33,8 @@ from ledger.v1.raw_pb2 import RawRecordScanBatchRequest
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
 
+    from ingest.batcher import AppendLog
     from ingest.stream import Context, Source
-    from ledger.scan_log import ScanLog
 
 INGEST_SERVICE: Final = "ledger.v1.IngestService"
 
@@ -47,7 +47,7 @@ class IngestService:
 
     def __init__(
         self,
-        log: ScanLog,
+        log: AppendLog,
         *,
         now_ns: Callable[[], int],
         monotonic: Callable[[], float],

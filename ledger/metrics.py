@@ -160,3 +160,46 @@ QUERY_SECONDS = Histogram(
 )
 QUERY_ENTRIES = Counter("ledger_query_entries", "Trail entries sent.", registry=REGISTRY)
 QUERY_WATCHES = Gauge("ledger_query_watches", "Watches open now.", registry=REGISTRY)
+SPOOL_BYTES = Gauge(
+    "ledger_spool_bytes", "Bytes that a gateway's spool takes on its disk.", registry=REGISTRY
+)
+SPOOL_BYTES_MAX = Gauge(
+    "ledger_spool_max_bytes", "Bytes that a gateway's spool may take.", registry=REGISTRY
+)
+SPOOL_UNSETTLED = Gauge(
+    "ledger_spool_unsettled_scans",
+    "Scans in a gateway's spool that the ledger has neither taken nor refused, as far as is known.",
+    registry=REGISTRY,
+)
+SPOOL_OLDEST_SECONDS = Gauge(
+    "ledger_spool_oldest_seconds", "Age of the oldest of them; 0 is none.", registry=REGISTRY
+)
+SPOOL_OVERDUE = Gauge(
+    "ledger_spool_overdue", "1 while the oldest is older than the limit.", registry=REGISTRY
+)
+SPOOL_LISTED = Gauge(
+    "ledger_spool_refused_scans",
+    "Scans in a gateway's list of those that the ledger refused after they had been spooled.",
+    registry=REGISTRY,
+)
+SPOOL_TURNED_AWAY = Counter(
+    "ledger_spool_turned_away_scans",
+    "Scans that a gateway did not take, because its spool or its disk was full; their senders keep "
+    "them.",
+    registry=REGISTRY,
+)
+SPOOL_HELD_SOURCES = Gauge(
+    "ledger_spool_held_sources",
+    "Sources whose scans a gateway keeps back, because the ledger does not take them now.",
+    registry=REGISTRY,
+)
+SPOOL_FORWARDED = Counter(
+    "ledger_spool_forwarded_scans",
+    "Scans of a gateway that the ledger has acknowledged.",
+    registry=REGISTRY,
+)
+SPOOL_LEDGER_CONNECTED = Gauge(
+    "ledger_spool_ledger_connected",
+    "1 while the ledger has a gateway's stream open.",
+    registry=REGISTRY,
+)

@@ -20,6 +20,7 @@ COMMANDS = (
     "ingest",
     "writer",
     "query",
+    "gateway",
     "init",
     "send",
     "trail",
@@ -178,7 +179,7 @@ def test_settings_of_one_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert "ingest" in remark
 
 
-@pytest.mark.parametrize("command", ["up", "ingest", "writer", "query", "init"])
+@pytest.mark.parametrize("command", ["up", "ingest", "writer", "query", "gateway", "init"])
 def test_a_command_has_a_flag_for_every_setting_it_uses(
     capsys: pytest.CaptureFixture[str], command: str
 ) -> None:

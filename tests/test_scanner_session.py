@@ -38,6 +38,8 @@ class Told:
         self.acked_at_refusals: list[int] = []
         counts = ScannerCounts()
         self.outgoing = Outgoing(
+            source_id=SOURCE,
+            spool_id=SPOOL,
             next_sequence=next_sequence,
             acked_through=acked_through,
             batch_scans=SETTINGS.batch_scans,
@@ -48,8 +50,6 @@ class Told:
         )
         self.session = Session(
             self.outgoing,
-            source_id=SOURCE,
-            spool_id=SPOOL,
             settings=SETTINGS,
             counts=counts,
             random=lambda: 0.0,

@@ -234,6 +234,31 @@ ALERTS: Final[Sequence[Alert]] = (
         "Raise its limit of open files, or start more processes of its role.",
     ),
     Alert(
+        "GatewaySpoolFills",
+        "ledger_spool_bytes > 0.8 * ledger_spool_max_bytes",
+        "5m",
+        CRITICAL,
+        "the spool of {{ $labels.instance }} has {{ $value | humanize1024 }}B and is nearly full",
+        "When it is full the gateway turns scans away. Find out why they do not go on: "
+        "ledger_spool_ledger_connected and its log say it. Give it more with spool_bytes_max.",
+    ),
+    Alert(
+        "GatewayScansOverdue",
+        "ledger_spool_overdue == 1",
+        "5m",
+        WARNING,
+        "scans wait in the spool of {{ $labels.instance }} for longer than its limit",
+        "They are kept. Look at its log: the ledger is away, or does not take a source.",
+    ),
+    Alert(
+        "GatewayScansRefused",
+        "increase(ledger_spool_refused_scans[1h]) > 0",
+        "1m",
+        WARNING,
+        "the ledger refused scans that {{ $labels.instance }} had taken",
+        "`parcel-ledger gateway refusals` lists them with the reasons. They are kept whole.",
+    ),
+    Alert(
         "LedgerVersionsMixed",
         "count(count by (version) (ledger_build_info)) > 1",
         "1h",

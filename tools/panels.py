@@ -93,6 +93,21 @@ ROWS: Final = (
         ),
     ),
     Row(
+        "Gateways",
+        (
+            Panel("SPOOL_UNSETTLED", "Scans to forward", "short"),
+            Panel("SPOOL_OLDEST_SECONDS", "Age of the oldest", "s"),
+            Panel("SPOOL_OVERDUE", "Older than the limit", "bool_yes_no"),
+            Panel("SPOOL_LEDGER_CONNECTED", "The ledger's stream is open", "bool_yes_no"),
+            Panel("SPOOL_FORWARDED", "Scans forwarded", "cps"),
+            Panel("SPOOL_BYTES", "The spool on its disk", "bytes"),
+            Panel("SPOOL_BYTES_MAX", "What it may take", "bytes"),
+            Panel("SPOOL_TURNED_AWAY", "Scans turned away", "cps"),
+            Panel("SPOOL_LISTED", "Scans in the list of refused ones", "short"),
+            Panel("SPOOL_HELD_SOURCES", "Sources kept back", "short"),
+        ),
+    ),
+    Row(
         "Processes",
         (
             Panel("process_cpu_seconds_total", "Processors in use", "short"),

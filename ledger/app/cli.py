@@ -15,6 +15,7 @@ from cyclopts import App, CycloptsError, Group
 
 from ledger.app.commands.demo import demo
 from ledger.app.commands.engines import engines
+from ledger.app.commands.gateway import app as gateway
 from ledger.app.commands.init import init
 from ledger.app.commands.progress import progress
 from ledger.app.commands.roles import ingest, query, writer
@@ -58,7 +59,9 @@ for _command, _group in (
 ):
     app.command(_command, group=GROUPS[_group])
 engines.group = (GROUPS["operate"],)
+gateway.group = (GROUPS["run"],)
 app.command(engines)
+app.command(gateway)
 
 
 def main(tokens: Sequence[str] | None = None) -> None:

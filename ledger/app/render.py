@@ -9,10 +9,12 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
+from google.protobuf.message import DecodeError
 from google.protobuf.timestamp_pb2 import Timestamp
 from rich.table import Table
 from rich.text import Text
 
+from ingest.spool_refused import RefusedScan
 from ledger.event import event_type_name
 from ledger.v1 import scan_event_pb2 as pb
 from ledger.v1.ingest_service_pb2 import Durability
@@ -209,6 +211,26 @@ def progress_table(partitions: Sequence[PartitionProgress]) -> Table:
     settled = sum(one.settled_index for one in partitions)
     sums = ("all", str(len(partitions)), f"{readable:,}", f"{settled:,}", f"{readable - settled:,}")
     table.add_row(*sums, "", style="bold")
+    return table
+
+
+def refused_table(scans: Iterable[RefusedScan]) -> Table:
+    """Give scans that were refused after they had been spooled."""
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for name in ("refused", "source", "sequence", "tracking number"):
+        table.add_column(name, no_wrap=True)
+    for name in ("reason", "field", "why"):
+        table.add_column(name, overflow="fold")
+    for scan in scans:
+        when = Timestamp()
+        when.FromNanoseconds(scan.time_ns)
+        try:
+            number = pb.ScanEvent.FromString(scan.event).tracking_number
+        except DecodeError:
+            number = ""
+        words = (scan.source_id, str(scan.sequence or ""), number, scan.reason, scan.field)
+        cells = [Text(printable(word)) for word in (*words, scan.message)]
+        table.add_row(utc_time(when), *cells)
     return table
 
 

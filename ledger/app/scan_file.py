@@ -36,12 +36,13 @@ SHOWN_MAX: Final = 5
 REQUIRED: Final = ("tracking_number", "type", "scan_time")
 """Columns without which no line can be a scan."""
 
-_KINDS: Final[dict[str, Kind]] = {
+KINDS: Final[dict[str, Kind]] = {
     ".csv": "csv",
     ".tsv": "csv",
     ".ndjson": "ndjson",
     ".jsonl": "ndjson",
 }
+"""The format of a file, by the ending of its name."""
 
 
 class Refusal(NamedTuple):
@@ -93,7 +94,7 @@ class ScanFile:
 @contextmanager
 def open_scan_file(name: str, kind: Kind | None) -> Iterator[ScanFile]:
     """Open a file, or standard input for `-`. Raises CommandFailed or Refused."""
-    kind = kind or _KINDS.get(Path(name).suffix.lower())
+    kind = kind or KINDS.get(Path(name).suffix.lower())
     if kind is None:
         raise CommandFailed(
             f"The name {name} does not say what is in it. Say --format csv or --format ndjson."

@@ -27,6 +27,15 @@ REPLICATION_MAX: Final = 9
 COMMITLOG_SYNC_S_MAX: Final = 600.0
 """Longest sync period of a commit log in seconds: settled marks are twice as old."""
 
+SPOOL_BYTES_MIN: Final = 16 << 20
+"""Smallest spool: sixteen times what is written at once."""
+
+SPOOL_BYTES_MAX: Final = 1 << 40
+"""Largest spool: more is a typing error."""
+
+SPOOL_AGE_S_MAX: Final = 3_650 * 86_400.0
+"""Longest age in seconds that is not reported: ten years."""
+
 _LEVELS: Final = ("debug", "info", "warning", "error")
 _CHOICES: Final[Mapping[str, Sequence[str]]] = {
     "log_level": _LEVELS,
@@ -39,6 +48,8 @@ _RANGES: Final[Mapping[str, tuple[float, float]]] = {
     "log_generation": (1, GENERATION_MAX),
     "store_generation": (1, GENERATION_MAX),
     "drain_s": (0, DRAIN_S_MAX),
+    "spool_bytes_max": (SPOOL_BYTES_MIN, SPOOL_BYTES_MAX),
+    "spool_age_max_s": (1, SPOOL_AGE_S_MAX),
     "kafka_replication": (1, REPLICATION_MAX),
     "cassandra_replication": (1, REPLICATION_MAX),
     "cassandra_commitlog_sync_s": (0, COMMITLOG_SYNC_S_MAX),
@@ -59,6 +70,8 @@ _FORMS: Final[Mapping[str, tuple[re.Pattern[str], str]]] = {
 def check(settings: Settings) -> None:
     """Check every value. Raises Refused."""
     split_address("server", settings.server)
+    if settings.ledger:
+        split_address("ledger", settings.ledger)
     _check_listening(settings)
     for name, allowed in _CHOICES.items():
         value = getattr(settings, name)

@@ -16,14 +16,19 @@ class Group(NamedTuple):
 
 GROUPS: Final = (
     Group("asking and sending", ("send", "trail", "watch", "progress"), ("server",)),
-    Group("taking gRPC", ("up", "ingest", "query"), ("listen",)),
+    Group("taking gRPC", ("up", "ingest", "query", "gateway"), ("listen",)),
     Group("sharing a port", ("ingest", "query"), ("share_port",)),
     Group(
         "every process that serves",
-        ("up", "ingest", "writer", "query"),
+        ("up", "ingest", "writer", "query", "gateway"),
         ("metrics", "insecure", "drain_s", "log_level", "log_format"),
     ),
-    Group("embedded engine", ("up",), ("data",)),
+    Group("data folder", ("up", "gateway"), ("data",)),
+    Group(
+        "gateway",
+        ("gateway",),
+        ("ledger", "spool_bytes_max", "spool_age_max_s", "watch_folder", "watch_source"),
+    ),
     Group("partitions of the log", ("up", "ingest", "writer", "query", "init"), ("partitions",)),
     Group("generation of the log", ("ingest", "writer", "query", "init"), ("log_generation",)),
     Group("generations before it", ("query",), ("earlier_generations",)),

@@ -54,7 +54,26 @@ class Settings:
     """How a process writes its log, on standard error: plain, or json with one object a line."""
 
     data: Path = field(default_factory=lambda: default_data_folder(os.environ))
-    """Folder of the log and the trails. One running process holds it."""
+    """Folder of the log and the trails; a gateway's spool is in its `gateway`. One running process
+    holds it.
+    """
+
+    ledger: str = ""
+    """Where a gateway forwards scans to: host and port of the ledger."""
+
+    spool_bytes_max: int = 1 << 30
+    """Bytes that a gateway keeps on its disk of scans that the ledger does not have yet. When they
+    are full, further scans are turned away.
+    """
+
+    spool_age_max_s: float = 86_400.0
+    """Seconds after which a gateway reports that scans are still on their way. None is dropped."""
+
+    watch_folder: Path | None = None
+    """Folder out of which a gateway takes files of scans, CSV or NDJSON as `send` does."""
+
+    watch_source: str = ""
+    """Who saw the scans of such a file, where no column `source` says it."""
 
     partitions: int = 32
     """Partitions of the log, 1 to 1,024. Fixed when its generation is made: the data folder, or the
