@@ -24,6 +24,7 @@ from tests.simulation.plan import Plan
 from tests.simulation.programs import Programs
 from tests.simulation.sim_log import LogCluster
 from tests.simulation.sim_store import StoreCluster
+from tests.simulation.spooled_devices import SpooledDevice
 from tests.simulation.twists import SHARE, TWISTS, Twist
 
 if TYPE_CHECKING:
@@ -98,7 +99,8 @@ class World:
         self.plan = Plan(self)
 
     def _device(self, source: str) -> Device:
-        return Device(
+        kind = self.random.choice([Device, SpooledDevice])
+        return kind(
             source,
             loop=self.loop,
             random=Random(self.random.random()),
