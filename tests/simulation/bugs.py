@@ -21,7 +21,12 @@ from ledger.marks import TRAIL_READER, marks_of
 from ledger.position import INDEX_MAX
 from ledger.settling import Settling
 from ledger.trail_store import MarkKind
-from ledger.v1.ingest_service_pb2 import DURABILITY_REPLICATED, DURABILITY_SYNCED
+from ledger.v1.ingest_service_pb2 import (
+    DURABILITY_REPLICATED,
+    DURABILITY_SYNCED,
+    BatchResult,
+    IndexRange,
+)
 from ledger.writer import Writer
 from query.listing import Question
 from query.tokens import Bookmark
@@ -71,8 +76,8 @@ def _forgets_before_the_result() -> Any:
 
     def drops(self: Session) -> Any:
         for batch in list(self._in_flight.values()):
-            self._outgoing._out.discard(batch)
-            self._outgoing._leave(batch, (), DURABILITY_SYNCED)
+            everything = BatchResult(durable=[IndexRange(last=len(batch.events) - 1)])
+            self._outgoing.settle(batch, everything, DURABILITY_SYNCED)
         self._in_flight.clear()
         return take_back(self)
 
