@@ -7,11 +7,12 @@ it did not take, because it was full or the disk failed, is taken again with the
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from ingest.spool import spool_on
 from ingest.spooled_scanner import SpooledScanner
-from ledger.errors import Busy, Uncertain
+from ledger.errors import Busy, NotPossibleNow, Uncertain
 from tests.simulation.devices import SETTINGS, Device
 from tests.virtual_disk import Crash, VirtualDisk
 
@@ -42,6 +43,10 @@ class SpooledDevice(Device):
         """What the spool has not taken yet."""
 
     async def run(self, channel: SimChannel, now_ns: Any) -> None:  # noqa: ANN401
+        with suppress(NotPossibleNow):  # The disk fails at the start: the next life tries again.
+            await self._live(channel, now_ns)
+
+    async def _live(self, channel: SimChannel, now_ns: Any) -> None:  # noqa: ANN401
         random, loop = self._random, self._loop
         async with (
             spool_on(

@@ -39,7 +39,7 @@ SCANS = 210
 ACTIVE_S = 9.0
 """Seconds in which faults fall."""
 
-HEAL_MOST_S = 90.0
+HEAL_MOST_S = 150.0
 """Longest time until a healed world has done all its work: far beyond every back-off."""
 
 END_MOST_S = 8.0
