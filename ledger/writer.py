@@ -147,11 +147,12 @@ class Writer:
         cells = marks_of(await insist(lambda: self._store.marks(TRAIL_READER)), self._log.identity)
         start = {}
         for partition in partitions:
-            for kind in MarkKind:
-                if cell := cells.get((kind, partition)):
-                    await self._check(cell)
+            known = [cell for kind in MarkKind if (cell := cells.get((kind, partition)))]
+            for cell in known:
+                await self._check(cell)
             settled = cells.get((MarkKind.SETTLED, partition))
-            self._owned[partition] = settled
+            # The newest is looked at from here on: nothing new may come for long.
+            self._owned[partition] = max(known, key=lambda cell: cell.next_index, default=None)
             start[partition] = max(
                 settled.next_index if settled else 0, self._reached.get(partition, 0)
             )

@@ -12,6 +12,7 @@ from ledger.scan_log import Bounds
 from ledger.trail_store import MarkKind
 from tests.faults.known import all_rows, append, known
 from tests.faulty_log import FaultyLog
+from tests.faulty_store import FaultyStore
 from tests.folders import PARTITIONS
 from tests.writing import (
     PATIENCE_S,
@@ -22,6 +23,7 @@ from tests.writing import (
     marks,
     running,
     why_it_stops,
+    writer,
 )
 
 __all__ = ["ledger"]  # A fixture, taken by its name.
@@ -89,6 +91,29 @@ class TestDivergedLog:
 
         shorter = pytest.RaisesExc(Diverged, match="shorter")
         with pytest.RaisesGroup(shorter, flatten_subgroups=True):
+            task.result()
+
+    async def test_a_cut_below_partitions_that_came_back_is_found(
+        self, ledger: Folder, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """After a rebalance the newest mark is looked at, though nothing new was read and nothing
+        has settled.
+        """
+        monkeypatch.setattr("ledger.writer.VERIFY_EVERY_S", 0.02)
+        log, store = _CutLog(ledger.log), FaultyStore(ledger.store, settle_after_s=60)
+        one = writer(log, store)
+        await fill(ledger, range(10))
+        task = asyncio.create_task(one.run())
+        await caught_up(ledger)
+        await one.given_up(range(PARTITIONS))
+        await one.taken(range(PARTITIONS))
+
+        log.is_cut = True
+        ended, _ = await asyncio.wait([task], timeout=1.0)
+
+        task.cancel()
+        assert ended
+        with pytest.RaisesGroup(Diverged, flatten_subgroups=True):
             task.result()
 
     async def test_a_mark_at_the_end_of_the_log_is_fine(self, ledger: Folder) -> None:

@@ -142,6 +142,8 @@ class Auditor:
             as_of_time=Timestamp(seconds=seconds, nanos=nanos),
         )
         got = await self._all(channel, request)
+        if self.is_over:
+            return
         if not one_snapshot(got, self._records(request.tracking_number)):
             self._history.breaks("a past answer is one state", f"{request}: {got}")
         if len(self._past) < ASKED_AGAIN_MOST:
@@ -163,9 +165,10 @@ class Auditor:
 
     def _remembers(self) -> int | None:
         """What does not change while the store has all rows that were put. None: it has not, and
-        the writer has not put again yet what it forgot: until then what is readable has gaps.
+        the writer has not put again yet what it forgot: until then what is readable has gaps. Or
+        the world has healed: then the log itself may become another one.
         """
-        return None if self._store.missing else self._store.deaths
+        return None if self._store.missing or self.is_over else self._store.deaths
 
     async def _all(
         self, channel: SimChannel, request: ListScanEventsRequest, *, pause_s: float = 0.0

@@ -11,10 +11,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 from unittest.mock import patch
 
-import ingest.intake
 import ledger.writer
-import query.service
 import query.trail
+from ingest.results import result_of
 from ingest.scanner_session import Session
 from ingest.spool import Spool
 from ledger.insist import insist
@@ -30,7 +29,7 @@ from ledger.v1.ingest_service_pb2 import (
 )
 from ledger.writer import Writer
 from query.listing import Question
-from query.tokens import Bookmark
+from query.tokens import Bookmark, read_page_token
 from query.trail import by_position
 from tests.simulation.sim_log import LogCluster
 from tests.simulation.sim_store import StoreCluster
@@ -103,13 +102,11 @@ def _new_event_ids() -> Any:
 
 
 def _refused_is_stored() -> Any:
-    result_of = ingest.intake.result_of
-
     def all_durable(count: int, refusals: Any, outcomes: Any, **more: Any) -> Any:
         del refusals
         return result_of(count, (), outcomes, **more)
 
-    return patch.object(ingest.intake, "result_of", all_durable)
+    return patch("ingest.intake.result_of", all_durable)
 
 
 def _last_write_wins() -> Any:
@@ -139,13 +136,11 @@ def _any_partition() -> Any:
 
 
 def _not_pinned() -> Any:
-    read = query.service.read_page_token
-
     def newest(text: str, digest: bytes) -> Bookmark:
-        pins, last = read(text, digest)
+        pins, last = read_page_token(text, digest)
         return Bookmark([pin._replace(next_index=INDEX_MAX) for pin in pins], last)
 
-    return patch.object(query.service, "read_page_token", newest)
+    return patch("query.service.read_page_token", newest)
 
 
 def _settles_at_once() -> Any:

@@ -164,10 +164,13 @@ class SimCall(_End):
             self._window.sent(message)
         self.wire.sent.append(message)
         self.wire.up(self.wire.context.arrive, message) if self.wire.server else None
-        await asyncio.sleep(0)
-        await self._room()
-        if self._status is not None:
-            self._raise_for_status()
+        try:
+            await asyncio.sleep(0)
+            await self._room()
+        except asyncio.CancelledError:
+            self.cancel()
+            raise
+        self._raise_where_over()
 
     async def done_writing(self) -> None:
         if self._status is None and not self._has_closed and self.wire.server:
@@ -175,7 +178,11 @@ class SimCall(_End):
             self.wire.up(self.wire.context.arrive_end)
 
     async def read(self) -> object:
-        message = await self._next()
+        try:
+            message = await self._next()
+        except asyncio.CancelledError:
+            self.cancel()
+            raise
         if message is None:
             self._raise_for_status()
             return grpc.aio.EOF
@@ -213,6 +220,10 @@ class SimCall(_End):
     async def trailing_metadata(self) -> Any:
         assert self._status is not None
         return self._status[2]
+
+    def _raise_where_over(self) -> None:
+        if self._status is not None:
+            self._raise_for_status()
 
     def _raise_for_status(self) -> None:
         assert self._status is not None

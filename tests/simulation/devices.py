@@ -14,7 +14,11 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from ingest.scanner import Scanner, ScannerSettings, ScannerStopped
 from ledger.numbers import compose_s10
-from ledger.v1.scan_event_pb2 import ScanEvent
+from ledger.v1.scan_event_pb2 import (
+    SCAN_EVENT_TYPE_ARRIVED,
+    UTC_OFFSET_SOURCE_DEVICE,
+    ScanEvent,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,11 +45,15 @@ SETTINGS: Final = ScannerSettings(
 )
 """Small batches and a small buffer: their bounds are met all the time."""
 
+_ARRIVED: Final = SCAN_EVENT_TYPE_ARRIVED
+
 BAD_EVENTS: Final = (
     b"",
     b"\xff\xff no message",
-    ScanEvent(event_id=bytes(16), type=1).SerializeToString(),
-    ScanEvent(event_id=b"short", tracking_number=NUMBERS[0], type=1).SerializeToString(),
+    ScanEvent(event_id=bytes(16), type=_ARRIVED).SerializeToString(),
+    ScanEvent(
+        event_id=b"short", tracking_number=NUMBERS[0], type=SCAN_EVENT_TYPE_ARRIVED
+    ).SerializeToString(),
 )
 """What no server may take."""
 
@@ -178,7 +186,7 @@ class Device:
             tracking_number=number,
             type=self._random.randint(1, 20),  # type: ignore[arg-type] # Any of them.
             scan_time=Timestamp(seconds=seconds, nanos=nanos),
-            utc_offset_source=1,
+            utc_offset_source=UTC_OFFSET_SOURCE_DEVICE,
             facility="DEFRAA",
         )
         return Scan(self.source, number, event_id, event.SerializeToString(), now_ns)

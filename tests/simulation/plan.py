@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tests.simulation.programs import Role
     from tests.simulation.world import World
 
-FAULTS_LEAST, FAULTS_MOST = 18, 28
+FAULTS_LEAST, FAULTS_MOST = 22, 30
 """Faults in one seed's plan; some find no occasion."""
 
 REQUEST_FAULTS: Final = [f"{what} {fate}" for what, fates in FATES.items() for fate in fates]

@@ -162,8 +162,10 @@ class SimFollower:
     # --- what the group says ----------------------------------------------------------------------
 
     def revoke(self, epoch: int) -> None:
-        """Others are to get the partitions."""
-        self._epoch = max(epoch, self._epoch)
+        """Others are to get the partitions, unless a later word was faster."""
+        if epoch < self._epoch:
+            return
+        self._epoch = epoch
         self._assigned = None
         task = asyncio.get_running_loop().create_task(self._give_up(epoch))
         self._losing[task] = None

@@ -37,6 +37,7 @@ SOAK_FIRST = 1_000_000
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("bug", BUGS)
 def test_a_planted_bug_is_found(bug: str) -> None:
     """The simulation finds the bug within a thousand seeds."""

@@ -21,7 +21,7 @@ class Shown(NamedTuple):
 
     scan_time_ns: int
     event_id: bytes
-    index: int
+    at: int
     source: str
     event: bytes
     duplicates: int
@@ -31,7 +31,7 @@ class Shown(NamedTuple):
 class Record(NamedTuple):
     """One record of an item, as far as trails are made from it."""
 
-    index: int
+    at: int
     scan_time_ns: int
     event_id: bytes
     source: str
@@ -59,7 +59,7 @@ def expected(records: Iterable[Record], end: int) -> list[Shown]:
     copies: dict[tuple[str, bytes, bytes], list[Record]] = {}
     contents: dict[tuple[str, bytes], set[bytes]] = {}
     for record in records:
-        if record.index < end:
+        if record.at < end:
             identity = record.source, record.event_id
             copies.setdefault((*identity, record.event), []).append(record)
             contents.setdefault(identity, set()).add(record.event)
@@ -67,7 +67,7 @@ def expected(records: Iterable[Record], end: int) -> list[Shown]:
         Shown(
             first.scan_time_ns,
             first.event_id,
-            first.index,
+            first.at,
             first.source,
             first.event,
             len(same) - 1,
@@ -96,7 +96,7 @@ def shown(entries: Iterable[RawTrailEntry], scan_times: dict[bytes, int]) -> lis
 
 def one_snapshot(got: Sequence[Shown], records: Sequence[Record]) -> bool:
     """Whether what was got is the trail as of some moment: of some prefix of the partition."""
-    ends = [record.index + 1 for record in records]
-    latest = max((one.index for one in got), default=-1)
+    ends = [record.at + 1 for record in records]
+    latest = max((one.at for one in got), default=-1)
     # A copy may have come later than all that is shown, so several ends have to be tried.
     return any(list(got) == expected(records, end) for end in [0, *ends] if end > latest or not got)

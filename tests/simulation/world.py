@@ -66,7 +66,7 @@ class World:
     def __init__(self, seed: int) -> None:
         self.seed = seed
         self.random = random = Random(seed)
-        self.loop = loop = SimLoop(Random(random.random()))
+        self.loop = loop = SimLoop(Random(random.random()))  # type: ignore[abstract]
         self.faults = Faults()
         self.network = Network(loop, Random(random.random()), self.faults)
         self.log = LogCluster(
