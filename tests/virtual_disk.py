@@ -93,7 +93,7 @@ class VirtualDisk:
     def cut_power(self) -> None:
         """Forget what was not synced; of the names that changed any may have stayed."""
         names = dict(self._durable)
-        for name in {*self._names, *self._durable}:
+        for name in sorted({*self._names, *self._durable}):  # The same order for the same dice.
             if self._names.get(name) is self._durable.get(name) or self._dice.random() < 0.5:
                 continue
             if name in self._names:
@@ -101,7 +101,7 @@ class VirtualDisk:
             else:
                 names.pop(name)
         self._names = names
-        for file in set(names.values()):
+        for file in dict.fromkeys(names.values()):
             file.lose(self._dice)
         self._durable = dict(names)
 

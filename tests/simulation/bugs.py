@@ -1,8 +1,8 @@
 """Bugs to plant: each is a mistake that somebody could make, and that the simulation must find.
 
 A bug replaces one function of the real code, or one habit of an engine. Places are left for those
-of parts that are being built: a quarantine that takes records while the store is down, a spool that
-drops its oldest, a receipt for a batch that was not written.
+of parts that are being built: a quarantine that takes records while the store is down, and a
+receipt for a batch that was not written.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 from unittest.mock import patch
 
 import ledger.writer
-import query.trail
 from ingest.results import result_of
 from ingest.scanner_session import Session
+from ingest.spool import Spool
 from ledger.insist import insist
 from ledger.marks import TRAIL_READER, marks_of
 from ledger.position import INDEX_MAX
@@ -37,6 +37,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 # ruff: noqa: ANN401 - what a bug passes on it need not know.
+
+SPOOL_KEEPS: Final = 30
+"""Scans beyond which the spool with a bug makes room: more than a short outage leaves."""
 
 
 def _marks_before_rows() -> Any:
@@ -159,6 +162,28 @@ def _overlooks_deaths() -> Any:
     return patch.object(Settling, "_tick", blind)
 
 
+def _drops_its_oldest() -> Any:
+    append = Spool.append
+
+    async def makes_room(self: Spool, scans: Any) -> int:
+        if self.unsettled > SPOOL_KEEPS:
+            first = self.settled_through + 1
+            self._unsettled -= self._notes.settle(first, first + len(scans))
+        return await append(self, scans)
+
+    return patch.object(Spool, "append", makes_room)
+
+
+@contextmanager
+def _shows_copies() -> Iterator[None]:
+    # Copies are put together where rows are read, and again where a trail is made of them.
+    with (
+        patch("query.copies._content", lambda row: row.order),
+        patch("query.trail._is_copy", lambda *_: False),
+    ):
+        yield
+
+
 def _acknowledges_written(durability: Any) -> Callable[[], Any]:
     return lambda: patch.object(LogCluster, "acknowledges_written", frozenset({durability}))
 
@@ -179,7 +204,8 @@ BUGS: Final[dict[str, Callable[[], Any]]] = {
     "page token not pinned": _not_pinned,
     "settled at once": _settles_at_once,
     "a node's death overlooked": _overlooks_deaths,
-    "copies shown": lambda: patch.object(query.trail, "_is_copy", lambda *_: False),
+    "spool drops its oldest": _drops_its_oldest,
+    "copies shown": _shows_copies,
 }
 
 

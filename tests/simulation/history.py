@@ -40,6 +40,8 @@ class History:
         self.acknowledged: dict[tuple[Identity, bytes], None] = {}
         self.scan_times: dict[bytes, int] = {}
         """By an event's bytes, in ns."""
+        self._promised: dict[tuple[Identity, bytes], None] = {}
+        """What a spool has taken."""
         self.scans = 0
         self.to_read_back: list[tuple[Scan, Sequence[Position]]] = []
         """Acknowledged scans with their positions, for whoever reads his own writes."""
@@ -78,6 +80,10 @@ class History:
             self.breaks("a good scan is taken", f"{scan.event!r} was refused")
         elif not scan.is_bad:
             self.acknowledged[(scan.source, scan.event_id), scan.event] = None
+
+    def spooled(self, scan: Scan) -> None:
+        """A device's spool has taken a scan."""
+        self._promised[(scan.source, scan.event_id), scan.event] = None
 
     def positions_told(
         self, scans: Sequence[Scan], refused: set[int], positions: Sequence[Position]
@@ -194,4 +200,8 @@ class History:
         for identity, event in self.acknowledged:
             if (identity, event) not in found:
                 self.breaks("an acknowledged scan is never lost", f"{identity} is not in the log")
+                return
+        for identity, event in self._promised:
+            if (identity, event) not in found:
+                self.breaks("a spool forgets nothing without a result", f"{identity} was spooled")
                 return

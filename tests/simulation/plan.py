@@ -5,10 +5,12 @@ A fault that needs a moment (a crash just after something was written) waits for
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from tests.simulation.faults import FATES
 from tests.simulation.sim_store import RESTART_LEAST_S
+from tests.simulation.spooled_devices import SpooledDevice
 from tests.simulation.twists import TWISTS
 
 if TYPE_CHECKING:
@@ -22,6 +24,19 @@ FAULTS_LEAST, FAULTS_MOST = 22, 30
 """Faults in one seed's plan; some find no occasion."""
 
 REQUEST_FAULTS: Final = [f"{what} {fate}" for what, fates in FATES.items() for fate in fates]
+
+DISK_FAULTS: Final = {
+    "device dies before a disk call": "before",
+    "device dies after a disk call": "after",
+    "device dies in a disk call": "torn",
+    "device's disk is full": "full",
+    "device's disk fails": "fails",
+    "device's power is cut": "",
+}
+"""By name: what goes wrong in one of the next calls of a spool."""
+
+DISK_CALLS_MOST: Final = 6
+"""Within so many calls of a disk a fault falls."""
 
 DOINGS: Final = (
     "net lost",
@@ -43,6 +58,7 @@ DOINGS: Final = (
     "query killed",
     "device killed",
     "device paused",
+    *DISK_FAULTS,
     "clock jumps",
     "partitions shared anew",
 )
@@ -82,6 +98,7 @@ class Plan:
             "device killed": lambda: self._kill("gate"),
             "device paused": lambda: self._pause("gate"),
             "clock jumps": self._jump,
+            **{name: partial(self._hit_disk, name) for name in DISK_FAULTS},
             "partitions shared anew": self._rebalance,
         }
 
@@ -101,6 +118,9 @@ class Plan:
         world = self._world
         world.auditor.is_over = True
         world.faults.disarm()
+        for device in world.devices:
+            if isinstance(device, SpooledDevice):
+                device.disk.plan.clear()
         for requests in (world.log.requests, world.store.requests):
             requests.away_until_s = 0.0
         for node in list(world.store.down):
@@ -205,6 +225,21 @@ class Plan:
         if seconds > SESSION_S:
             for group in world.log.groups.values():
                 world.loop.later(world.loop.outside, SESSION_S, group.expire, process)
+        return True
+
+    def _hit_disk(self, name: str) -> bool:
+        """Let a call of a device's disk go wrong; a power cut falls at once."""
+        world, role = self._world, self._one_of("gate")
+        device = next(
+            (d for d in world.devices if role is not None and d.source == role.name), None
+        )
+        if role is None or not isinstance(device, SpooledDevice):
+            return False
+        if fault := DISK_FAULTS[name]:
+            device.disk.in_calls(self._random.randrange(DISK_CALLS_MOST), fault)
+        else:
+            world.kill(role, silent=True)
+            device.disk.cut_power()
         return True
 
     def _drain(self) -> bool:

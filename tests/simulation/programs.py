@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ingest.limits import IngestLimits
@@ -15,6 +16,7 @@ from query.door import QueryDoor
 from tests.simulation.devices import BASE_NS
 from tests.simulation.sim_log import SimLog
 from tests.simulation.sim_store import SimStore
+from tests.simulation.spooled_devices import SpooledDevice
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -119,6 +121,9 @@ class Programs:
 
     def _sender(self, device: Device) -> Callable[[Process], Coroutine[Any, Any, object]]:
         async def send(process: Process) -> None:
+            if isinstance(device, SpooledDevice):
+                role = self._world.by_process[process]
+                device.die = partial(self._world.kill, role, silent=False)
             await device.run(self._world.network.channel(process, "ingest"), self.clock(process))
 
         return send

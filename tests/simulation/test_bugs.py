@@ -25,6 +25,7 @@ FOUND_AT = {
     "page token not pinned": (4, 6, 17),
     "settled at once": (1, 2, 3),
     "a node's death overlooked": (2, 5, 6),
+    "spool drops its oldest": (15, 16, 17),
     "copies shown": (1, 2, 3),
 }
 """Seeds that found a bug when this was written. A change of the code makes other schedules of them;

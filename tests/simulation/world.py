@@ -25,6 +25,7 @@ from tests.simulation.plan import Plan
 from tests.simulation.programs import Programs
 from tests.simulation.sim_log import LogCluster
 from tests.simulation.sim_store import StoreCluster
+from tests.simulation.spooled_devices import SpooledDevice
 from tests.simulation.twists import SHARE, TWISTS, Twist
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ SCANS = 210
 ACTIVE_S = 9.0
 """Seconds in which faults fall."""
 
-HEAL_MOST_S = 90.0
+HEAL_MOST_S = 150.0
 """Longest time until a healed world has done all its work: far beyond every back-off."""
 
 END_MOST_S = 8.0
@@ -106,7 +107,8 @@ class World:
         self.plan = Plan(self)
 
     def _device(self, source: str) -> Device:
-        return Device(
+        kind = self.random.choice([Device, SpooledDevice])
+        return kind(
             source,
             loop=self.loop,
             random=Random(self.random.random()),
