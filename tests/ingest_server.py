@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -44,13 +44,18 @@ class Served(NamedTuple):
 
 @asynccontextmanager
 async def serving(
-    log: FaultyLog, *, port: int = 0, limits: IngestLimits | None = None
+    log: FaultyLog,
+    *,
+    port: int = 0,
+    limits: IngestLimits | None = None,
+    lag_records: Callable[[], int | None] = lambda: None,
 ) -> AsyncIterator[Served]:
     """Serve a log until the end of the block; whatever runs then is cut off."""
     service = IngestService(
         log,
         refusals=log.beside[REFUSALS_LOG],
         receipts=log.beside[RECEIPTS_LOG],
+        lag_records=lag_records,
         now_ns=time.time_ns,
         monotonic=time.monotonic,
         limits=limits,
