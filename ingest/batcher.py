@@ -7,18 +7,20 @@ waits and what is on its way is bounded in bytes; above the bound nothing more i
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from ingest.admission import Group
+from ingest.chunks import Chunk, Outcome, Ticket, first_chunk
 from ingest.limits import ENDING_RETRY_S
 from ledger.errors import Busy, Uncertain
 from ledger.metrics import INGEST_PENDING_BYTES, LOG_APPEND_SECONDS
-from ledger.scan_log import APPEND_BYTES_MAX, APPEND_RECORDS_MAX
+from ledger.scan_log import APPEND_BYTES_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from ingest.admission import Group
     from ingest.limits import IngestLimits
+    from ingest.pace import Pace
     from ledger.scan_log import LogIdentity
 
 
@@ -33,19 +35,6 @@ class AppendLog(Protocol):
         """As in ScanLog."""
 
 
-class Outcome(NamedTuple):
-    """What became of some scans of a batch, all of one partition."""
-
-    indexes: list[int]
-    """Where they stand in the batch, ascending."""
-
-    partition: int
-    last_index: int
-    """Index of the last of them in the partition, where there is no error."""
-
-    error: Busy | Uncertain | None
-
-
 class Batcher:
     """Appends what is submitted. `run` does the work; without it nothing moves."""
 
@@ -57,10 +46,15 @@ class Batcher:
         self._monotonic = monotonic
         self._shown_pending = INGEST_PENDING_BYTES.labels(log.identity.name)
         self._append_seconds = LOG_APPEND_SECONDS.labels(log.identity.name)
-        self._waiting: dict[int, list[tuple[_Ticket, Group]]] = {}
+        self._waiting: dict[int, list[tuple[Ticket, Group]]] = {}
         self._records = 0
         self._pending_bytes = 0
-        self._tickets = 0
+        self._pending_bytes_max = limits.pending_bytes_max
+        self._flush_bytes_max = limits.flush_bytes_max
+        self._is_slow = self._is_held = False
+        self._settled_bytes = 0
+        self._open: dict[Ticket, None] = {}
+        """Batches without an outcome, the oldest first."""
         self._stopped = False
         self._flushes = 0  # On their way.
         self._flushing = asyncio.Semaphore(limits.flushes_in_flight_max)
@@ -76,9 +70,38 @@ class Batcher:
         """Whether more may be submitted now. Closes at the bound, and opens again at half of it."""
         return self._room.is_set()
 
-    async def wait_for_room(self) -> None:
-        """Wait until more may be submitted."""
-        await self._room.wait()
+    async def wait_for_room(self, most_s: float) -> bool:
+        """Wait until more may be submitted, so many seconds at most; tell whether it may."""
+        try:
+            async with asyncio.timeout(most_s):
+                while not self._room.is_set():
+                    await self._room.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def oldest_s(self) -> float:
+        """Tell for how long the oldest batch has been waiting for its outcome."""
+        return self._monotonic() - next(iter(self._open)).since_s if self._open else 0.0
+
+    def take_settled_bytes(self) -> int:
+        """Tell how much the log has taken since the last call."""
+        settled, self._settled_bytes = self._settled_bytes, 0
+        return settled
+
+    def keep_to(self, pace: Pace) -> None:
+        """Let wait from now on what the pace says."""
+        self._pending_bytes_max = pace.pending_bytes_max
+        self._is_held = pace.is_held
+        # All that may wait may be on its way; but in a slow log not as one lump, with whose end all
+        # senders would wait for their results.
+        self._is_slow = pace.share < 1
+        fair = self._pending_bytes_max // self._limits.flushes_in_flight_max
+        self._flush_bytes_max = min(self._limits.flush_bytes_max, fair)
+        if self._is_held or self._pending_bytes >= self._pending_bytes_max:
+            self._room.clear()
+        else:
+            self._open_at_half()
 
     async def wait_until_idle(self) -> None:
         """Wait until everything that was submitted has its outcome."""
@@ -90,17 +113,21 @@ class Batcher:
         It never fails: what could not be appended says so. `size` is what the batch takes in
         memory, in bytes.
         """
-        ticket = _Ticket(asyncio.get_running_loop().create_future(), size)
-        ticket.scans_missing = sum(len(group.indexes) for group in groups.values())
-        self._tickets += 1
+        ticket = Ticket(
+            asyncio.get_running_loop().create_future(),
+            scans=sum(len(group.indexes) for group in groups.values()),
+            size=size,
+            since_s=self._monotonic(),
+        )
+        self._open[ticket] = None
         self._idle.clear()
         self._pending_bytes += size
-        if self._pending_bytes >= self._limits.pending_bytes_max:
+        if self._pending_bytes >= self._pending_bytes_max:
             self._room.clear()
         if self._stopped:
             for partition, group in groups.items():
-                chunk = _Chunk(partition)
-                chunk.add(ticket, group)
+                chunk = Chunk(partition)
+                chunk.add(ticket, group, APPEND_BYTES_MAX)
                 self._settle(chunk, 0, _not_taken())
             return ticket.future
         waiting = self._waiting
@@ -147,19 +174,22 @@ class Batcher:
             except TimeoutError:
                 pass
 
-    def _take(self) -> list[_Chunk]:
+    def _take(self) -> list[Chunk]:
         """Take one append's worth of as many partitions as one flush may carry. What is over waits
         for the next flush: partitions that had no turn before those that had one.
         """
-        chunks: list[_Chunk] = []
+        chunks: list[Chunk] = []
         size = 0
-        left: dict[int, list[tuple[_Ticket, Group]]] = {}
-        rest: dict[int, list[tuple[_Ticket, Group]]] = {}
+        left: dict[int, list[tuple[Ticket, Group]]] = {}
+        rest: dict[int, list[tuple[Ticket, Group]]] = {}
+        chunk_bytes = APPEND_BYTES_MAX
+        if self._is_slow:
+            chunk_bytes = self._flush_bytes_max // len(self._waiting)
         for partition, waiting in self._waiting.items():
-            if size >= self._limits.flush_bytes_max:
+            if size >= self._flush_bytes_max:
                 left[partition] = waiting
                 continue
-            chunk, over = _first_chunk(partition, waiting)
+            chunk, over = first_chunk(partition, waiting, chunk_bytes)
             chunks.append(chunk)
             size += chunk.bytes
             self._records -= len(chunk.records)
@@ -172,7 +202,7 @@ class Batcher:
             self._worth_it.clear()
         return chunks
 
-    async def _flush(self, chunks: list[_Chunk]) -> None:
+    async def _flush(self, chunks: list[Chunk]) -> None:
         try:
             async with asyncio.TaskGroup() as appends:
                 for chunk in chunks:
@@ -184,7 +214,7 @@ class Batcher:
                 self._worth_it.set()
             self._shown_pending.set(self._pending_bytes)
 
-    async def _append(self, chunk: _Chunk) -> None:
+    async def _append(self, chunk: Chunk) -> None:
         began_s = self._monotonic()
         try:
             first = await self._log.append(chunk.partition, chunk.keys, chunk.records)
@@ -202,89 +232,29 @@ class Batcher:
         finally:
             self._append_seconds.observe(self._monotonic() - began_s)
 
-    def _settle(self, chunk: _Chunk, first: int, error: Busy | Uncertain | None) -> None:
+    def _settle(self, chunk: Chunk, first: int, error: Busy | Uncertain | None) -> None:
         """Tell the outcome to all whose records are in the chunk."""
         for ticket, indexes in chunk.owners:
             first += len(indexes)
             ticket.outcomes.append(Outcome(indexes, chunk.partition, first - 1, error))
             ticket.scans_missing -= len(indexes)
+            if error is None:
+                self._settled_bytes += ticket.size * len(indexes) // ticket.scans
             if not ticket.scans_missing:
                 self._close(ticket)
 
-    def _close(self, ticket: _Ticket) -> None:
-        self._tickets -= 1
+    def _close(self, ticket: Ticket) -> None:
+        del self._open[ticket]
         self._pending_bytes -= ticket.size
-        if self._pending_bytes <= self._limits.pending_bytes_max // 2:
-            self._room.set()
-        if not self._tickets:
+        self._open_at_half()
+        if not self._open:
             self._idle.set()
         if not ticket.future.done():  # The sender may be gone.
             ticket.future.set_result(ticket.outcomes)
 
-
-class _Ticket:
-    """One batch on its way."""
-
-    __slots__ = ("future", "outcomes", "scans_missing", "size")
-
-    def __init__(self, future: asyncio.Future[list[Outcome]], size: int) -> None:
-        self.future = future
-        self.size = size
-        self.outcomes: list[Outcome] = []
-        self.scans_missing = 0
-
-
-class _Chunk:
-    """One append: records of one partition, and whose they are."""
-
-    __slots__ = ("bytes", "keys", "owners", "partition", "records")
-
-    def __init__(self, partition: int) -> None:
-        self.partition = partition
-        self.keys: list[bytes] = []
-        self.records: list[bytes] = []
-        self.owners: list[tuple[_Ticket, list[int]]] = []
-        self.bytes = 0
-
-    def add(self, ticket: _Ticket, group: Group) -> bool:
-        """Take a group, if it fits."""
-        size = sum(map(len, group.keys)) + sum(map(len, group.records))
-        if (
-            self.bytes + size > APPEND_BYTES_MAX
-            or len(self.records) + len(group.records) > APPEND_RECORDS_MAX
-        ):
-            return False
-        self.bytes += size
-        self.keys += group.keys
-        self.records += group.records
-        self.owners.append((ticket, group.indexes))
-        return True
-
-
-def _first_chunk(
-    partition: int, waiting: list[tuple[_Ticket, Group]]
-) -> tuple[_Chunk, list[tuple[_Ticket, Group]]]:
-    """Fill one append from the front; return it and what is left, in order."""
-    chunk = _Chunk(partition)
-    for number, (ticket, group) in enumerate(waiting):
-        if not chunk.add(ticket, group):
-            left = waiting[number:]
-            if (
-                not chunk.owners
-            ):  # Too large for an append of its own: one half, and then the other.
-                left = [(ticket, half) for half in _halves(group)] + left[1:]
-                return _first_chunk(partition, left)
-            return chunk, left
-    return chunk, []
-
-
-def _halves(group: Group) -> tuple[Group, Group]:
-    middle = len(group.records) // 2
-    indexes, keys, records = group
-    return (
-        Group(indexes[:middle], keys[:middle], records[:middle]),
-        Group(indexes[middle:], keys[middle:], records[middle:]),
-    )
+    def _open_at_half(self) -> None:
+        if not self._is_held and self._pending_bytes <= self._pending_bytes_max // 2:
+            self._room.set()
 
 
 def first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ingest.admission import admit
-from ingest.limits import ENDING_RETRY_S, RECORD_OVERHEAD_BYTES
+from ingest.limits import ENDING_RETRY_S, RECORD_OVERHEAD_BYTES, ROOM_RETRY_S
 from ingest.receipt_making import Numbered
 from ingest.results import all_again, result_of
 from ledger.metrics import (
@@ -16,6 +17,7 @@ from ledger.metrics import (
     INGEST_RESEND,
 )
 from ledger.v1.ingest_service_pb2 import (
+    RESEND_REASON_BUSY,
     RESEND_REASON_DRAINING,
     RESEND_REASON_SOURCE_NOT_OPEN,
     RefusalReason,
@@ -23,10 +25,11 @@ from ledger.v1.ingest_service_pb2 import (
 )
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Callable, Sequence
 
-    from ingest.batcher import Batcher, Outcome
+    from ingest.batcher import Batcher
+    from ingest.chunks import Outcome
+    from ingest.pace import Pace
     from ingest.receipts import Receipts
     from ingest.recent import Hint, Source
     from ingest.refusals import Kept, Refusals
@@ -48,6 +51,7 @@ _RESEND = {
     for name, value in ResendReason.items()
 }
 _DRAINING: Again = (RESEND_REASON_DRAINING, ENDING_RETRY_S)
+_BUSY: Again = (RESEND_REASON_BUSY, ROOM_RETRY_S)
 _NOT_OPEN: Again = (RESEND_REASON_SOURCE_NOT_OPEN, ENDING_RETRY_S)
 
 
@@ -84,6 +88,7 @@ class Intake:
         self,
         identity: LogIdentity,
         batcher: Batcher,
+        pace: Pace,
         refusals: Refusals | None,
         receipts: Receipts | None,
         *,
@@ -93,6 +98,7 @@ class Intake:
         self.identity = identity
         self.now_ns = now_ns
         self.batcher = batcher
+        self.pace = pace
         self._refusals = refusals
         self._receipts = receipts
         self.is_draining = False
@@ -103,15 +109,18 @@ class Intake:
 
         self._monotonic = monotonic
 
-    def take(self, batch: RawBatch, message_bytes: int, *, is_open: bool = True) -> Taken:
+    def take(
+        self, batch: RawBatch, message_bytes: int, *, is_open: bool = True, has_room: bool = True
+    ) -> Taken:
         """Take a batch that `check_batch` let through; `result` gives what became of it.
 
-        `is_open` tells whether this sender speaks for the source.
+        `is_open` tells whether this sender speaks for the source, `has_room` whether anything more
+        may be on its way to the log.
         """
         arrived_s = self._monotonic()
         number, count = batch.batch_number, len(batch.scans)
-        if self.is_draining or not is_open:
-            again = _DRAINING if self.is_draining else _NOT_OPEN
+        if self.is_draining or not is_open or not has_room:
+            again = _DRAINING if self.is_draining else _BUSY if is_open else _NOT_OPEN
             return Taken(number, count, arrived_s, again)
         now_ns = self.now_ns()
         admitted = admit(
@@ -158,30 +167,56 @@ class Intake:
 
     async def result(self, taken: Taken) -> BatchResult:
         """Wait until it is known what became of a batch, and say it."""
-        if taken.again is not None:
-            result = all_again(
-                taken.scans, taken.again, batch_number=taken.batch_number, now_ns=self.now_ns()
-            )
-        else:
-            outcomes = () if taken.outcomes is None else await taken.outcomes
+        # Whoever waits may be cancelled, and the outcome is of interest all the same.
+        if taken.outcomes is not None:
+            await asyncio.shield(taken.outcomes)
+        if taken.kept is not None:
             # If we crash before the refused scans are kept, the sender was told nothing, and sends
             # all of it again: good scans become copies that trails collapse, refused ones are
             # kept twice.
-            not_kept = () if taken.kept is None else await taken.kept.not_kept()
-            result = result_of(
-                taken.scans,
-                taken.refusals,
-                outcomes,
-                not_kept=not_kept,
-                generation=self.identity.generation,
-                batch_number=taken.batch_number,
-                now_ns=self.now_ns(),
-            )
+            await taken.kept.not_kept()
+        result = self._known_result(taken)
         self._count(result, taken)
-        if taken.numbered is not None and self._receipts is not None:
-            # If we crash before the receipt is written, the records tell what it would have told.
-            self._receipts.note(taken.numbered, result)
+        self._note(taken, result)
         return result
+
+    def abandon(self, taken: Taken) -> None:
+        """Say to nobody what becomes of a batch, as its sender is gone; but write it down, so that
+        the sender need not send it again when it comes back.
+        """
+        if taken.numbered is None:
+            return
+        kept = taken.kept.future if taken.kept is not None else None
+        waiting = [one for one in (taken.outcomes, kept) if one is not None]
+
+        def note(_: object) -> None:
+            if all(one.done() and not one.cancelled() for one in waiting):
+                self._note(taken, self._known_result(taken))
+
+        # The last one sees all of them done; where both are done already, one is enough.
+        for one in [one for one in waiting if not one.done()] or waiting[:1]:
+            one.add_done_callback(note)
+
+    def _known_result(self, taken: Taken) -> BatchResult:
+        now_ns = self.now_ns()
+        if taken.again is not None:
+            return all_again(
+                taken.scans, taken.again, batch_number=taken.batch_number, now_ns=now_ns
+            )
+        return result_of(
+            taken.scans,
+            taken.refusals,
+            () if taken.outcomes is None else taken.outcomes.result(),
+            not_kept=() if taken.kept is None else taken.kept.known_not_kept(),
+            generation=self.identity.generation,
+            batch_number=taken.batch_number,
+            now_ns=now_ns,
+        )
+
+    def _note(self, taken: Taken, result: BatchResult) -> None:
+        # If we crash before the receipt is written, the records tell what it would have told.
+        if taken.numbered is not None and self._receipts is not None:
+            self._receipts.note(taken.numbered, result)
 
     def _count(self, result: BatchResult, taken: Taken) -> None:
         INGEST_BATCHES.inc()

@@ -103,6 +103,30 @@ an idle stream has one open. Nothing in Python bounds their sum: 200 streams tha
 at once took 370 MB.
 """
 
+PENDING_BYTES_MIN: Final = 1 << 20
+"""The least that this bound becomes where the log is slow: the largest batch."""
+
+SLOW_S: Final = 0.5
+"""When a batch waits longer than this for the log, senders get less: five times what the slowest
+thousandth waits at half of full speed.
+"""
+
+PACE_TICK_S: Final = 0.25
+"""How often that is looked at: from the least window to the full one it takes six looks."""
+
+ROOM_WAIT_S: Final = 2.0
+"""Longest that a sender on a stream waits until its request is read, or looked at; then it is told
+to send again later.
+"""
+
+ROOM_RETRY_S: Final = 2.0
+"""Seconds after which it may: some looks later."""
+
+LAG_RECORDS_MAX: Final = 5_000_000
+"""Records that no trail shows, beyond which nothing more is taken until there are fewer: minutes of
+work of the writer. A store that is slow or away for longer slows the senders, and they keep scans.
+"""
+
 LINGER_S: Final = 0.02
 """Shortest time in seconds from one flush to the next, so the longest that a scan waits for others.
 At 20,000 scans/s it takes a fifth of the CPU off a scan, compared with 5 ms; after a pause nobody
@@ -195,6 +219,11 @@ class IngestLimits:
     """What a test may set; no setting reaches it. The rest are facts of the wire."""
 
     pending_bytes_max: int = PENDING_BYTES_MAX
+    pending_bytes_min: int = PENDING_BYTES_MIN
+    slow_s: float = SLOW_S
+    pace_tick_s: float = PACE_TICK_S
+    room_wait_s: float = ROOM_WAIT_S
+    lag_records_max: int = LAG_RECORDS_MAX
     linger_s: float = LINGER_S
     flushes_in_flight_max: int = FLUSHES_IN_FLIGHT_MAX
     flush_bytes_max: int = FLUSH_BYTES_MAX

@@ -6,13 +6,15 @@ take it the scan is to be sent again, so that nothing is given up that nobody ke
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections import OrderedDict
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ingest.admission import Group
-from ingest.batcher import Batcher, Outcome
+from ingest.batcher import Batcher
+from ingest.chunks import Outcome
 from ingest.limits import (
     REFUSALS_FLUSH_BYTES_MAX,
     REFUSALS_PENDING_BYTES_MAX,
@@ -25,7 +27,6 @@ from ledger.numbers import partition_of
 from ledger.v1.refused_scan_pb2 import RefusedScan
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Callable, Sequence
 
     from ingest.limits import IngestLimits
@@ -47,7 +48,13 @@ class Kept(NamedTuple):
 
     async def not_kept(self) -> list[Outcome]:
         """Wait for the log, and give what it did not take: that is to be sent again."""
-        outcomes = [] if self.future is None else await self.future
+        if self.future is not None:
+            await asyncio.shield(self.future)
+        return self.known_not_kept()
+
+    def known_not_kept(self) -> list[Outcome]:
+        """Give the same, where the log has answered."""
+        outcomes = [] if self.future is None else self.future.result()
         failed = [outcome for outcome in outcomes if outcome.error is not None]
         return failed if self.over is None else [*failed, self.over]
 

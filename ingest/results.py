@@ -20,7 +20,7 @@ from ledger.v1.ingest_service_pb2 import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ingest.batcher import Outcome
+    from ingest.chunks import Outcome
     from ledger.v1.ingest_service_pb2 import Refusal, ResendReason
 
 Again: TypeAlias = tuple["ResendReason.ValueType", float]

@@ -16,6 +16,7 @@ from ingest.admission import check_batch
 from ingest.batcher import Batcher, first_of
 from ingest.intake import Intake
 from ingest.limits import MESSAGE_BYTES_MAX, IngestLimits
+from ingest.pace import Pace
 from ingest.receipts import Receipts
 from ingest.refusals import Refusals
 from ingest.stream import Stream
@@ -23,7 +24,6 @@ from ledger.errors import Busy, Refused, Uncertain
 from ledger.event import BATCH_BYTES_MAX, BATCH_SCANS_MAX, EVENT_BYTES_MAX, PERSONAL_BYTES_MAX
 from ledger.metrics import INGEST_STREAMS
 from ledger.v1.ingest_service_pb2 import (
-    Credit,
     Draining,
     Limits,
     Opened,
@@ -46,6 +46,10 @@ SERVICE_NAMES: Final = (INGEST_SERVICE,)
 """Full names of the services."""
 
 
+def _unknown() -> None:
+    """Tell nothing of a lag."""
+
+
 class IngestService:
     """Takes scans. Add `handlers` to a gRPC server, and keep `run` running."""
 
@@ -55,6 +59,7 @@ class IngestService:
         *,
         refusals: ScanLog | None = None,
         receipts: ScanLog | None = None,
+        lag_records: Callable[[], int | None] = _unknown,
         now_ns: Callable[[], int],
         monotonic: Callable[[], float],
         limits: IngestLimits | None = None,
@@ -63,7 +68,8 @@ class IngestService:
         """`now_ns` gives the ledger's clock in ns since 1970, `monotonic` seconds for waits.
 
         `refusals` keeps refused scans; without it they are refused all the same. `receipts` keeps
-        what numbered sources were told.
+        what numbered sources were told. `lag_records` tells how many records no trail shows yet,
+        where that is known.
         """
         self._limits = limits or IngestLimits()
         self._batcher = Batcher(log, self._limits, monotonic=monotonic)
@@ -73,9 +79,11 @@ class IngestService:
             if receipts
             else None
         )
+        self._lag_records = lag_records
         self._intake = Intake(
             log.identity,
             self._batcher,
+            Pace(self._limits),
             self._refusals,
             self._receipts,
             now_ns=now_ns,
@@ -119,6 +127,7 @@ class IngestService:
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._batcher.run())
+                tasks.create_task(self._keep_pace())
                 if self._refusals is not None:
                     tasks.create_task(self._refusals.run())
                 if self._receipts is not None:
@@ -199,6 +208,17 @@ class IngestService:
         result.batch_number = 0
         return RecordScanBatchResponse(result=result, durability=durability)
 
+    async def _keep_pace(self) -> None:
+        pace = self._intake.pace
+        while True:
+            await asyncio.sleep(self._limits.pace_tick_s)
+            pace.look(
+                self._batcher.oldest_s(),
+                settled_bytes=self._batcher.take_settled_bytes(),
+                lag_records=self._lag_records(),
+            )
+            self._batcher.keep_to(pace)
+
     def _opened(self) -> Opened:
         opened = Opened(
             limits=Limits(
@@ -209,9 +229,7 @@ class IngestService:
                 message_bytes_max=MESSAGE_BYTES_MAX,
                 stream_sources_max=self._limits.sources_per_stream_max,
             ),
-            window=Credit(
-                window_events=self._limits.window_scans, window_bytes=self._limits.window_bytes
-            ),
+            window=self._intake.pace.window,
             durability=self._intake.identity.durability,
             server_version=self._server_version,
         )

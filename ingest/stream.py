@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 import grpc
 from google.protobuf.message import DecodeError
 
-from ingest.admission import check_batch, check_source
-from ingest.limits import FIELD_BYTES_EXACT, FIELD_BYTES_MAX, FIELD_COUNT_MAX
+from ingest.admission import check_batch
+from ingest.opening import check_open, check_sources
+from ingest.window import Window
 from ledger.errors import Busy, LedgerError, Refused, Uncertain
 from ledger.v1.ingest_service_pb2 import (
     SOURCE_STATUS_OPEN,
     SOURCE_STATUS_TAKEN_OVER,
-    Open,
+    Credit,
     Opened,
     RecordScansResponse,
     SourceProgress,
@@ -81,10 +83,13 @@ class Stream:
         self._sources: dict[Source, bool] = {}  # Whether it is open here.
         self._outbox: deque[_Item] = deque()
         self._states = 0  # Of sources, in the outbox.
+        self._answering: Taken | None = None  # The batch whose result is waited for.
         self._is_writing = False
         self._next_number = 1
         self._message_bytes = 0  # Of the request that was read last.
-        self._taken = self._scans = self._bytes = 0  # Without a result yet.
+        self._has_room = True  # Whether there was any for the request that was read last.
+        self._window = Window(intake.pace.window)
+        self._turn = asyncio.Lock()  # One writes at a time.
         self._less: asyncio.Future[None] | None = None
         self._tasks: asyncio.TaskGroup | None = None
         self._task: asyncio.Task[None] | None = None
@@ -106,6 +111,7 @@ class Stream:
             self._task.uncancel()
             error = self._ending
         finally:
+            self._abandon()
             self._intake.sources -= len(self._sources)
             for source in self._sources:
                 if self._speakers.get(source) is self:
@@ -135,23 +141,38 @@ class Stream:
         except grpc.aio.InternalError:
             # The sender is gone, and gRPC is about to end the call. What was taken is recorded all
             # the same; the sender sends it again, and the ledger knows it.
-            self._outbox.clear()
+            self._abandon()
             self._states = 0
+
+    def _abandon(self) -> None:
+        """Leave what has no result yet to itself."""
+        if self._answering is not None:
+            self._intake.abandon(self._answering)
+        for item in self._outbox:
+            if not isinstance(item, RecordScansResponse | _State):
+                self._intake.abandon(item[0])
+        self._answering = None
+        self._outbox.clear()
 
     async def _write(self, item: _Item) -> None:
         if isinstance(item, RecordScansResponse):
-            await self._context.write(item)
+            async with self._turn:
+                await self._context.write(item)
             return
         if isinstance(item, _State):
-            await self._context.write(item.response(self._intake.hint(item.source)))
+            async with self._turn:
+                await self._context.write(item.response(self._intake.hint(item.source)))
             self._states -= 1
             self._signal()
             return
         taken, size = item
-        await self._context.write(RecordScansResponse(result=await self._intake.result(taken)))
-        self._taken -= 1
-        self._scans -= taken.scans
-        self._bytes -= size
+        self._answering = taken
+        result = await self._intake.result(taken)
+        self._answering = None
+        async with self._turn:
+            await self._context.write(RecordScansResponse(result=result))
+            self._window.settle(taken.scans, size)
+        self._tell_window()
         self._signal()
 
     def _signal(self) -> None:
@@ -164,7 +185,8 @@ class Stream:
             return
         if request.WhichOneof("message") != "open":
             raise Refused("The first message must be `open`.", reason="OPEN_REQUIRED", field="open")
-        _check_open(request.open)
+        check_open(request.open)
+        self._window = Window(self._intake.pace.window)
         self.send(RecordScansResponse(opened=opened()))
         self._mention_all(request.open.sources)
         while (request := await self._read()) is not None:
@@ -172,7 +194,7 @@ class Stream:
             if kind == "batch":
                 self._take(request.batch, self._message_bytes)
             elif kind == "heartbeat":
-                _check_sources(request.heartbeat.sources, "heartbeat.sources")
+                check_sources(request.heartbeat.sources, "heartbeat.sources")
                 self._mention_all(request.heartbeat.sources)
             elif kind == "open":
                 raise Refused(
@@ -185,22 +207,22 @@ class Stream:
                 )
 
     async def _read(self) -> RawRecordScansRequest | None:
-        """Read a request, or None at the end. Waits while too much of this stream or of all streams
-        has no result: HTTP/2 then holds the sender back.
+        """Read a request, or None at the end. Waits while too much of this stream has no result,
+        and for a while where too much of all streams has none: HTTP/2 then holds the sender back.
         """
+        batcher, most_s = self._intake.batcher, self._limits.room_wait_s
         while (
-            self._taken >= self._limits.batches_per_stream_max
+            self._window.batches >= self._limits.batches_per_stream_max
             or self._states >= self._limits.states_waiting_max
         ):
             self._less = asyncio.get_running_loop().create_future()
             await self._less
-        if not self._intake.batcher.has_room:
-            await self._intake.batcher.wait_for_room()
+        if not batcher.has_room:
+            await batcher.wait_for_room(most_s)
         message: object = await self._context.read()
         if not isinstance(message, bytes):
             return None  # The sender closed its side: `grpc.aio.EOF`.
-        while not self._intake.batcher.has_room:
-            await self._intake.batcher.wait_for_room()
+        self._has_room = batcher.has_room or await batcher.wait_for_room(most_s)
         self._message_bytes = len(message)
         try:
             return RawRecordScansRequest.FromString(message)
@@ -221,23 +243,29 @@ class Stream:
                 metadata={"expected": str(self._next_number)},
             )
         count, size = len(batch.scans), message_bytes - _FRAME_BYTES
-        if self._taken and (
-            self._scans + count > self._limits.window_scans
-            or self._bytes + size > self._limits.window_bytes
-        ):
-            raise Busy(
-                "More is on its way than the window allows; wait for results.",
-                reason="WINDOW_EXCEEDED",
-                retry_after_s=self._limits.busy_retry_s,
-            )
         check_batch(batch, message_bytes)
+        self._window.take(count, size, retry_s=self._limits.busy_retry_s)
         is_open = self._mention(batch.source_id, batch.spool_id)
-        taken = self._intake.take(batch, message_bytes, is_open=is_open)
+        taken = self._intake.take(batch, message_bytes, is_open=is_open, has_room=self._has_room)
         self._next_number += 1
-        self._taken += 1
-        self._scans += count
-        self._bytes += size
         self.send((taken, size))
+        self._tell_window()
+
+    def _tell_window(self) -> None:
+        """Tell the sender where its window has changed. Only who sends is told: so a change costs
+        nothing for streams that are idle.
+        """
+        window = self._intake.pace.window
+        if window is not self._window.told and self._tasks is not None:
+            self._window.told = window
+            self._tasks.create_task(self._write_window(window))
+
+    async def _write_window(self, window: Credit) -> None:
+        """Write a window at once: it does not wait for results that wait for a slow log."""
+        with suppress(grpc.aio.InternalError):  # The sender is gone.
+            async with self._turn:
+                self._window.grant(window)
+                await self._context.write(RecordScansResponse(credit=window))
 
     def _mention_all(self, sources: Sequence[SourceProgress]) -> None:
         self._intake.hear(
@@ -281,35 +309,3 @@ class Stream:
     def _say(self, state: _State) -> None:
         self._states += 1
         self.send(state)
-
-
-def _check_open(message: Open) -> None:
-    for name in ("client", "version"):
-        size, most = len(getattr(message, name).encode()), FIELD_BYTES_MAX[f"Open.{name}"]
-        if not 1 <= size <= most:
-            raise Refused(
-                f"open.{name} has {size} bytes; 1 to {most} are taken.",
-                reason="OPEN_MALFORMED",
-                field=f"open.{name}",
-            )
-    _check_sources(message.sources, "open.sources")
-
-
-def _check_sources(sources: Sequence[SourceProgress], field: str) -> None:
-    most = FIELD_COUNT_MAX["Open.sources"]
-    if len(sources) > most:
-        raise Refused(
-            f"{field} has {len(sources)} elements; at most {most} are taken.",
-            reason="TOO_MANY_SOURCES",
-            field=field,
-        )
-    wanted = FIELD_BYTES_EXACT["SourceProgress.spool_id"]
-    for index, source in enumerate(sources):
-        check_source(source.source_id, f"{field}[{index}].source_id")
-        if len(source.spool_id) != wanted:
-            raise Refused(
-                f"{field}[{index}].spool_id has {len(source.spool_id)} bytes; it must have "
-                f"{wanted}.",
-                reason="SPOOL_ID_LENGTH",
-                field=f"{field}[{index}].spool_id",
-            )

@@ -83,6 +83,11 @@ INGEST_SEQUENCE_CONFLICTS = Counter(
 )
 INGEST_BATCHES = Counter("ledger_ingest_batches", "Batches answered.", registry=REGISTRY)
 INGEST_STREAMS = Gauge("ledger_ingest_streams", "Streams open now.", registry=REGISTRY)
+INGEST_WINDOW_SHARE = Gauge(
+    "ledger_ingest_window_share",
+    "Share of the full window that senders get now: 1 while the log is quick and trails keep up.",
+    registry=REGISTRY,
+)
 INGEST_PENDING_BYTES = Gauge(
     "ledger_ingest_pending_bytes",
     "Bytes admitted, or to be kept as refused, and not yet durable, by log.",

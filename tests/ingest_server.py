@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -45,7 +45,11 @@ class Served(NamedTuple):
 
 @asynccontextmanager
 async def serving(
-    log: AppendLog, *, port: int = 0, limits: IngestLimits | None = None
+    log: AppendLog,
+    *,
+    port: int = 0,
+    limits: IngestLimits | None = None,
+    lag_records: Callable[[], int | None] = lambda: None,
 ) -> AsyncIterator[Served]:
     """Serve a log until the end of the block; whatever runs then is cut off."""
     beside = log.beside if isinstance(log, FaultyLog) else {}
@@ -53,6 +57,7 @@ async def serving(
         log,
         refusals=beside.get(REFUSALS_LOG),
         receipts=beside.get(RECEIPTS_LOG),
+        lag_records=lag_records,
         now_ns=time.time_ns,
         monotonic=time.monotonic,
         limits=limits,

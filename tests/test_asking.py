@@ -6,8 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from ledger.app.wiring import asking
-from ledger.app.wiring.asking import PARTITIONS_ASKED, asking_log, asking_store, unread_records
+from ledger.app.wiring.asking import (
+    PARTITIONS_ASKED,
+    Unread,
+    asking_log,
+    asking_store,
+    count_unread,
+    unread_records,
+)
 from ledger.backends.rocksdb_folder import Folder
 from ledger.errors import Busy, Diverged, LedgerError, Uncertain
 from ledger.marks import TRAIL_READER, encode_mark
@@ -124,10 +130,9 @@ async def test_unread_is_what_lies_behind_the_marks(folder: Folder) -> None:
 
 
 async def test_unread_records_are_counted_again_and_again(
-    folder: Folder, monkeypatch: pytest.MonkeyPatch
+    folder: Folder,
 ) -> None:
-    """Also after the store was away."""
-    monkeypatch.setattr(asking, "UNREAD_EVERY_S", 0.001)
+    """Also after the store was away; the last count can be asked for."""
     store = FaultyStore(folder.store)
     asked = 0
 
@@ -138,10 +143,13 @@ async def test_unread_records_are_counted_again_and_again(
 
     store.fails_unwritten = fault
     await folder.log.append(6, [b"k"] * 7, [b"v"] * 7)
-    counting = asyncio.create_task(asking.count_unread(folder.log, store))
+    unread = Unread()
+    assert unread.records() is None
+    counting = asyncio.create_task(count_unread(folder.log, store, unread, every_s=0.001))
     async with asyncio.timeout(10):
         while REGISTRY.get_sample_value("ledger_log_unread_records") != 7:  # noqa: ASYNC110
             await asyncio.sleep(0.001)
     counting.cancel()
 
     assert asked >= 3
+    assert unread.records() == 7

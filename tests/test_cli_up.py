@@ -9,12 +9,17 @@ import time
 import urllib.request
 from pathlib import Path
 
+import grpc
 import pytest
 
 from ledger.app.demo.processes import LedgerProcess, free_port
 from ledger.app.exits import DIVERGED, DONE, FAILED
 from ledger.app.settings import Settings
 from ledger.app.wiring.runner import warn_of_insecurity
+from ledger.backends.rocksdb_folder import open_folder
+from ledger.errors import LedgerError
+from tests.ingest_server import record_batch
+from tests.ingest_traffic import a_batch, an_encoded_event
 from tests.shells import COMMAND, environment, ledger_up, spawned, typed
 
 WITHIN_S = 20
@@ -52,6 +57,28 @@ class Up:
         assert self.process.stdout is not None
         self.process.stdout.close()
         return self.process.wait(WITHIN_S)
+
+
+async def test_refusals_and_receipts_are_kept(tmp_path: Path) -> None:
+    """Beside the scans, in logs of their own, also when it is told to end at once."""
+    up = Up(tmp_path, "--partitions", "4")
+    up.said()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{up.port}") as channel:
+        response = await record_batch(channel, a_batch([an_encoded_event(1), b"no event"]))
+    code = up.end()
+    async with open_folder(tmp_path / "data", partitions=4, on_fatal=_unexpected) as folder:
+        counts = [
+            sum([(await log.bounds(place)).next for place in range(4)])
+            for log in (folder.log, folder.refusals, folder.receipts)
+        ]
+
+    assert code == DONE
+    assert len(response.result.refusals) == 1
+    assert counts == [1, 1, 1]
+
+
+def _unexpected(error: LedgerError) -> None:
+    raise error
 
 
 def test_up_says_where_it_is(tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from ingest.admission import Group
-from ingest.batcher import Batcher, Outcome
+from ingest.batcher import Batcher
+from ingest.chunks import Outcome
 from ingest.limits import IngestLimits
 from ledger.errors import Busy, Diverged, Uncertain
 from ledger.scan_log import APPEND_BYTES_MAX, APPEND_RECORDS_MAX
@@ -228,7 +229,7 @@ class TestRoom:
             futures.append(batcher.submit(groups_of(0), 60))
             rooms.append(batcher.has_room)
         log.gate.set()
-        await batcher.wait_for_room()
+        await batcher.wait_for_room(30)
         rooms.append(batcher.has_room)
 
         assert rooms == [True, False, True]

@@ -87,6 +87,32 @@ class TestHints:
         assert not third.durable
         assert not third.refused
 
+    async def test_who_was_cut_off_learns_what_became_of_it(
+        self, log: FaultyLog, receipts: FaultyLog
+    ) -> None:
+        """Batches without a result when the connection broke are known when the sender is back,
+        the oldest of them too, and have their receipts.
+        """
+        async with serving(log, limits=QUICK) as served:
+            caller = Caller(served.channel)
+            await caller.open()
+            log.gate.clear()
+            for number in (1, 2, 3):
+                events = [an_encoded_event(number), BAD]
+                await caller.send_batch(
+                    a_batch(events, batch_number=number, first_sequence=2 * number - 1)
+                )
+            await log.wait_for_appends(1)
+            await asyncio.sleep(0.1)
+            caller.call.cancel()
+            await asyncio.sleep(0.1)
+            log.gate.set()
+            await written(receipts, 3)
+            state = await state_of(Caller(served.channel), progress(6, 0))
+
+        assert spans(state.durable) == [(1, 1), (3, 3), (5, 5)]
+        assert spans(state.refused) == [(2, 2), (4, 4), (6, 6)]
+
     async def test_nothing_is_said_of_what_was_to_be_sent_again(self, log: FaultyLog) -> None:
         """A hint is never more than what results said."""
         log.fails_written = lambda _: UNCERTAIN

@@ -7,12 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from ingest.limits import IngestLimits
+from ingest.limits import SEQUENCE_MAX, IngestLimits
+from ingest.receipt_making import Numbered, merged, receipt_of
 from ledger.metrics import INGEST_RECEIPTS_DROPPED
+from ledger.position import RECEIPTS_LOG
+from ledger.scan_log import RECORD_BYTES_MAX_OF
+from ledger.v1.ingest_service_pb2 import BatchResult
 from ledger.v1.log_record_pb2 import LogRecord
 from ledger.v1.receipt_pb2 import (
     RECEIPT_KIND_BATCH,
     RECEIPT_KIND_MERGED,
+    ReceiptGroup,
 )
 from tests.faulty_log import BUSY, UNCERTAIN, FaultyLog
 from tests.ingest_server import (
@@ -25,7 +30,7 @@ from tests.ingest_server import (
     serving,
     values_of,
 )
-from tests.ingest_traffic import SOURCE, SPOOL, a_batch, an_encoded_event
+from tests.ingest_traffic import NOW_NS, SOURCE, SPOOL, a_batch, an_encoded_event
 from tests.receipt_logs import QUICK, groups, spans, written
 
 BAD = b"\xff no event"
@@ -140,6 +145,27 @@ class TestOfBatches:
             await served.service.drain(5)
 
         assert len(await groups(receipts)) == 1
+
+
+class TestLargest:
+    def test_the_worst_batch_fits_into_a_record(self) -> None:
+        """Each second scan refused, and sequences as high as they go: also merged with others."""
+        first = SEQUENCE_MAX - 4_001
+        receipts = []
+        for start in (first, first + 2_000):
+            result = BatchResult()
+            for index in range(0, 2_000, 2):
+                result.durable.add(first=index, last=index)
+                result.refusals.add(index=index + 1, sequence=start + index + 1)
+            batch = Numbered("s" * 128, SPOOL, start, 2_000, SEQUENCE_MAX, {}, "p" * 128)
+            receipts.append(receipt_of(batch, result, now_ns=NOW_NS))
+        [one] = merged(receipts)
+
+        for receipt in (*receipts, one):
+            group = ReceiptGroup(receipts=[receipt])
+            assert len(receipt.durable) == len(receipt.refused) == 1_000
+            assert group.ByteSize() < RECORD_BYTES_MAX_OF[RECEIPTS_LOG]
+        assert one.durable[-1].first == first + 3_998  # The highest stay.
 
 
 class TestFailing:

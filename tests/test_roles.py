@@ -11,6 +11,8 @@ import grpc
 import pytest
 
 from ledger.app.exits import DIVERGED, DONE, FAILED
+from tests.ingest_server import record_batch
+from tests.ingest_traffic import a_batch, an_encoded_event
 from tests.roles import (
     WITHIN_S,
     RoleProcess,
@@ -82,6 +84,24 @@ def test_scans_go_all_the_way(run: Callable[..., RoleProcess], tmp_path: Path) -
         messages = [line["message"] for line in process.logged()]
         assert "draining" in messages
         assert messages[-1] == "ended"
+
+
+async def test_refusals_and_receipts_have_topics_of_their_own(
+    run: Callable[..., RoleProcess],
+) -> None:
+    """What is refused is kept before the answer, and a receipt follows it."""
+    ingest = run("ingest")
+    ingest.wait_ready()
+    appended = 'ledger_log_appended_records_total{{log="{}"}}'.format
+    async with grpc.aio.insecure_channel(ingest.address) as channel:
+        response = await record_batch(channel, a_batch([an_encoded_event(1), b"no event"]))
+    refused = ingest.metric(appended("refusals"))
+    ingest.wait(lambda: ingest.metric(appended("receipts")) == 1, "a receipt")
+
+    assert len(response.result.refusals) == 1
+    assert refused == 1
+    assert ingest.metric(appended("scans")) == 1
+    assert ingest.end() == DONE
 
 
 def test_several_processes_share_a_port(run: Callable[..., RoleProcess], tmp_path: Path) -> None:

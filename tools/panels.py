@@ -61,6 +61,7 @@ ROWS: Final = (
             Panel("INGEST_RECEIPTS_DROPPED", "Receipts dropped", "cps"),
             Panel("INGEST_SEQUENCE_CONFLICTS", "Sequences with two contents", "cps"),
             Panel("INGEST_STREAMS", "Streams open", "short"),
+            Panel("INGEST_WINDOW_SHARE", "Share of the window that senders get", "percentunit"),
             Panel("INGEST_PENDING_BYTES", "On its way to the log", "bytes"),
         ),
     ),

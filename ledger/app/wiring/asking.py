@@ -47,16 +47,34 @@ def asking_store(store: TrailStore) -> Ask:
     return ask
 
 
-async def count_unread(log: ScanLog, store: TrailStore) -> None:
+class Unread:
+    """The last count of what no trail shows yet."""
+
+    def __init__(self) -> None:
+        self._records: int | None = None
+
+    def records(self) -> int | None:
+        """Give it; None before the first one."""
+        return self._records
+
+    def set(self, records: int) -> None:
+        """Take a new one."""
+        self._records = records
+        LOG_UNREAD_RECORDS.set(records)
+
+
+async def count_unread(
+    log: ScanLog, store: TrailStore, unread: Unread, *, every_s: float = UNREAD_EVERY_S
+) -> None:
     """Count again and again what no trail shows yet, until cancelled. What cannot be asked keeps
     its last count: other metrics tell that.
     """
     while True:
         try:
-            LOG_UNREAD_RECORDS.set(await unread_records(log, store))
+            unread.set(await unread_records(log, store))
         except (Busy, Uncertain) as error:
             logger.debug("unread records cannot be counted", extra={"error": error.message})
-        await asyncio.sleep(UNREAD_EVERY_S)
+        await asyncio.sleep(every_s)
 
 
 async def unread_records(log: ScanLog, store: TrailStore) -> int:

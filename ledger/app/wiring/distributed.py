@@ -12,7 +12,7 @@ from ingest.service import SERVICE_NAMES as INGEST_SERVICES
 from ingest.service import IngestService
 from ledger.app.health import Health
 from ledger.app.settings import Settings, generations_of
-from ledger.app.wiring.asking import asking_log, asking_store, count_unread
+from ledger.app.wiring.asking import Unread, asking_log, asking_store, count_unread
 from ledger.app.wiring.engines import cassandra_cluster, kafka_cluster, log_opener, store_opener
 from ledger.app.wiring.operating import keeper_of, operator_of
 from ledger.app.wiring.runner import Role, Running, Work, run_role
@@ -95,7 +95,7 @@ async def _open_writer(settings: Settings, health: Health) -> AsyncIterator[Work
             jobs={
                 "writer": writer.run(),
                 "history": keep_history(store, now_ns=time.time_ns),
-                "unread": count_unread(log, store),
+                "unread": count_unread(log, store, Unread()),
                 "operator": operator.run(),
             },
             asks={"log": asking_log(log), "store": asking_store(store)},

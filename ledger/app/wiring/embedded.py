@@ -7,12 +7,13 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from importlib.metadata import version
+from typing import Final
 
 from ingest.service import SERVICE_NAMES as INGEST_SERVICES
 from ingest.service import IngestService
 from ledger.app.health import Health
 from ledger.app.settings import Settings
-from ledger.app.wiring.asking import asking_log, asking_store, count_unread
+from ledger.app.wiring.asking import Unread, asking_log, asking_store, count_unread
 from ledger.app.wiring.operating import keeper_of, operator_of
 from ledger.app.wiring.runner import Role, Running, Work, run_role
 from ledger.backends.rocksdb_folder import Folder, open_folder
@@ -21,6 +22,9 @@ from ledger.progress import keep_history
 from ledger.writer import Writer
 from query.door import SERVICE_NAMES as QUERY_SERVICES
 from query.door import QueryDoor
+
+UNREAD_EVERY_S: Final = 1.0
+"""How often unread records are counted: they lie in memory here, and a lag reaches the senders."""
 
 
 async def run_ledger(settings: Settings, *, on_up: Callable[[Running], None]) -> None:
@@ -47,10 +51,12 @@ async def _open(settings: Settings, _: Health) -> AsyncIterator[Work]:
             settings.data, partitions=settings.partitions, on_fatal=on_fatal
         ) as folder:
             log, store = folder.log, folder.store
+            unread = Unread()
             ingest = IngestService(
                 log,
                 refusals=folder.refusals,
                 receipts=folder.receipts,
+                lag_records=unread.records,
                 now_ns=time.time_ns,
                 monotonic=time.monotonic,
                 server_version=version("parcel-ledger"),
@@ -69,7 +75,7 @@ async def _open(settings: Settings, _: Health) -> AsyncIterator[Work]:
                     "history": keep_history(store, now_ns=time.time_ns),
                     "query": query.run(),
                     "ingest": ingest.run(),
-                    "unread": count_unread(log, store),
+                    "unread": count_unread(log, store, unread, every_s=UNREAD_EVERY_S),
                     "operator": operator.run(),
                     "engine": watch_engine(),
                 },
