@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ingest.spool_frames import (
     SEGMENT_HEAD_BYTES,
-    frame_at,
     heads_of,
     is_segment,
     whole_frame_behind,
 )
 from ingest.spool_notes import Notes
-from ingest.spool_segments import Segment, Segments, damaged, name_of
+from ingest.spool_segments import UNFINISHED, Segment, Segments, damaged, name_of
 from ledger.errors import Diverged, Refused
 
 if TYPE_CHECKING:
@@ -74,6 +73,9 @@ def recover(
         else:
             segments.all.append(segment)
     _check_gaps(segments, notes)
+    for name in files.names():
+        if name.endswith(_SUFFIX + UNFINISHED):
+            files.remove(name)
     if names:
         files.sync_names()
         _write_anew(files, segments, notes, salt)
@@ -187,11 +189,8 @@ def _write_anew(files: Files, segments: Segments, notes: Notes, salt: int) -> No
         if head.end_place <= notes.synced_end:
             sure.add(at, head)
         elif head.end_place <= last.end_place:
-            unsure.append(frame_at(data, at, head))
-    segments.all[-1] = sure
-    for frame in unsure:
-        # If we crash here they are in the old file, or in the new one that ends its truth.
-        segments.append(frame.scans, frame.time_ns)
+            unsure.append((head, data[at : at + head.bytes]))
+    segments.write_anew(sure, unsure)
 
 
 def _check_gaps(segments: Segments, notes: Notes) -> None:
