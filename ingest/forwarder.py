@@ -6,6 +6,7 @@ import asyncio
 import logging
 import random as randomness
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from ingest.scanner_ending import ScannerStopped
@@ -61,6 +62,7 @@ class Forwarder:
 
         self._spool = spool
         self._random = random
+        self._is_ending = asyncio.Event()
         self._outgoing = SpoolOutgoing(
             spool,
             Lanes(spool, read, now_ns=now_ns),
@@ -91,6 +93,7 @@ class Forwarder:
     def end(self) -> None:
         """Let `run` end when what is on its way has its result; the rest stays in the spool."""
         self._outgoing.is_ending = True
+        self._is_ending.set()
         self._link.finish()
 
     async def run(self) -> None:
@@ -117,7 +120,9 @@ class Forwarder:
                     "the ledger does not take what is spooled; it is kept",
                     extra={"error": self.stopped, "again_in_s": wait_s},
                 )
-                await asyncio.sleep(wait_s * (0.5 + self._random() / 2))
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(wait_s * (0.5 + self._random() / 2)):
+                        await self._is_ending.wait()
                 self.stopped = ""
                 wait_s = min(2 * wait_s, STOPPED_MOST_S)
         finally:

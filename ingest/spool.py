@@ -10,86 +10,36 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
-import os
-import time
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from ingest.spool_files import disk_files
+from ingest.spool_contents import SpoolContents
 from ingest.spool_frames import FRAME_HEAD_BYTES, SCAN_OVERHEAD_BYTES
-from ingest.spool_recovery import recover
-from ingest.spool_refused import RefusedList
-from ledger.errors import Busy, Closed, LedgerError, NotPossibleNow, Refused, Uncertain
+from ingest.spool_limits import (
+    APPEND_BYTES_MAX,
+    FULL_RETRY_S,
+    SCAN_BYTES_MAX,
+    SpoolFull,
+    SpoolLimits,
+)
+from ledger.errors import Closed, LedgerError, TooLarge, Uncertain
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-    from pathlib import Path
+    from collections.abc import Callable, Sequence
 
     from ingest.spool_files import Files
-    from ingest.spool_frames import Frame
     from ingest.spool_recovery import Recovered
     from ingest.spool_refused import RefusedScan
 
 logger = logging.getLogger(__name__)
 
-BYTES_MAX: Final = 1 << 30
-"""Bytes that a spool takes on the disk: three million scans of the usual size, a day of a large
-facility.
-"""
-
-AGE_MAX_S: Final = 86_400.0
-"""Age in seconds from which unsettled scans are reported: beyond a day trails show them as recorded
-late.
-"""
-
-SEGMENT_BYTES_MAX: Final = 8 << 20
-"""Longest segment. Room is freed by whole segments."""
-
-SEGMENT_BYTES_MIN: Final = 16 << 10
-"""Shortest segment: making one costs two syncs."""
-
-SEGMENTS_ENOUGH: Final = 64
-"""Into how many segments a spool that is full is cut at least: so much of it may be held up by one
-scan that is not settled.
-"""
-
 COMMIT_BYTES_MAX: Final = 1 << 20
 """Bytes of one commit, unless one append alone has more: a sync writes them in milliseconds."""
-
-SCAN_BYTES_MAX: Final = 16 << 10
-"""Most bytes of one scan: a log record's."""
 
 TIDY_S: Final = 0.5
 """How long notes of settled scans wait for others, and settled segments for their removal."""
 
-FULL_RETRY_S: Final = 5.0
-"""Seconds after which a sender whom a full spool turned away may try again."""
-
 Worker = Any
 """Runs what may block outside of the event loop: `asyncio.to_thread`, or a twin of it."""
-
-
-class SpoolFull(Busy):
-    """The spool, or its disk, has no room. Nothing was taken."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SpoolLimits:
-    """How much a spool holds."""
-
-    bytes_max: int = BYTES_MAX
-    """Bytes on the disk; beyond it nothing more is taken."""
-
-    age_max_s: float = AGE_MAX_S
-    """Age of the oldest unsettled scan in seconds beyond which `is_overdue` is true. Nothing is
-    turned away for it: a late scan is better than none.
-    """
-
-    @property
-    def segment_bytes(self) -> int:
-        """The length at which a segment ends."""
-        return max(min(self.bytes_max // SEGMENTS_ENOUGH, SEGMENT_BYTES_MAX), SEGMENT_BYTES_MIN)
 
 
 class _Waiting(NamedTuple):
@@ -100,7 +50,7 @@ class _Waiting(NamedTuple):
     future: asyncio.Future[int]
 
 
-class Spool:
+class Spool(SpoolContents):
     """An open spool, for one event loop. Make it with `open_spool`."""
 
     def __init__(
@@ -113,10 +63,7 @@ class Spool:
         worker: Worker,
     ) -> None:
         """For `open_spool`."""
-        self.spool_id = found.spool_id
-        """Minted when the spool was made."""
-
-        self.limits = limits
+        super().__init__(files, found, limits=limits, now_ns=now_ns)
         self.listeners: list[Callable[[], None]] = []
         """Called when scans were spooled or settled."""
 
@@ -126,71 +73,31 @@ class Spool:
         self.is_full = False
         """Whether it turned away the last scans that came."""
 
-        self._segments = found.segments
-        self._notes = found.notes
-        self._refused = RefusedList(files)
-        self._now_ns = now_ns
         self._worker = worker
-        self._unsettled = self.next_place - 1 - self._notes.settled.count
         self._waiting: list[_Waiting] = []
         self._waiting_bytes = 0
         self._refusing: list[RefusedScan] = []
         self._is_untidy = True
+        self._tidied_s = -TIDY_S
         self._is_closing = False
         self._broken: BaseException | None = None
         self._wake = asyncio.Event()
-
-    @property
-    def next_place(self) -> int:
-        """The place of the next scan: one more than that of the last one that is synced."""
-        return self._segments.next_place
-
-    @property
-    def unsettled(self) -> int:
-        """How many scans are neither durable in the ledger nor refused, as far as is known."""
-        return self._unsettled
-
-    @property
-    def settled_through(self) -> int:
-        """The place up to which all are settled; 0 is none."""
-        return next(self._notes.settled.missing(1, self.next_place), (self.next_place,))[0] - 1
-
-    @property
-    def size_bytes(self) -> int:
-        """What the spool takes on the disk, its list of refused scans included."""
-        return self._segments.size_bytes + self._refused.bytes
-
-    @property
-    def refused(self) -> int:
-        """How many scans stand in the list of refused ones."""
-        return self._refused.count
-
-    def oldest_s(self) -> float:
-        """Tell how old the oldest unsettled scan is, in seconds; 0 where there is none."""
-        oldest = self.settled_through + 1
-        segment = self._segments.segment_of(oldest)
-        if segment is None:
-            return 0.0
-        return max(self._now_ns() - segment.time_ns_before(oldest), 0) / 1e9
-
-    def is_overdue(self) -> bool:
-        """Tell whether scans are here for longer than the limit."""
-        return self.oldest_s() > self.limits.age_max_s
 
     async def append(self, scans: Sequence[bytes]) -> int:
         """Take scans, and return the first one's place when all of them are synced; the others'
         follow.
 
         Raises SpoolFull: nothing was taken. Uncertain: they may be found after a crash, and taking
-        them again is safe. Refused: one is too long. Closed.
+        them again is safe. TooLarge. Closed.
         """
         if not scans:
             raise ValueError("there is nothing to append")
         size = FRAME_HEAD_BYTES + sum(map(len, scans)) + SCAN_OVERHEAD_BYTES * len(scans)
-        if max(map(len, scans)) > SCAN_BYTES_MAX:
-            raise Refused(
-                f"A scan has over {SCAN_BYTES_MAX} bytes; the spool takes none as long as that.",
-                reason="SPOOL_SCAN_TOO_LONG",
+        if max(map(len, scans)) > SCAN_BYTES_MAX or size > APPEND_BYTES_MAX:
+            raise TooLarge(
+                f"The spool takes scans of {SCAN_BYTES_MAX:,} bytes, and {APPEND_BYTES_MAX:,} "
+                f"bytes of them at once. Nothing was taken; hand over less.",
+                reason="SPOOL_TOO_LONG",
             )
         if self._broken is not None or self._is_closing:
             raise Closed("The spool was closed, or has failed.", reason="SPOOL_CLOSED")
@@ -213,41 +120,13 @@ class Spool:
         """
         self._unsettled -= self._notes.settle(first, end)
         self._is_untidy = True
+        self._wake.set()
         self._tell()
 
     def refuse(self, scans: Sequence[RefusedScan]) -> None:
         """Put scans into the list of refused ones, and then forget them."""
         self._refusing += scans
         self._wake.set()
-
-    def unsettled_between(self, first: int, end: int) -> Iterator[tuple[int, int]]:
-        """Give the places between two that are not settled, as runs."""
-        return self._notes.settled.missing(first, end)
-
-    def frames(self, place: int, most_bytes: int) -> Sequence[Frame]:
-        """Read scans from a place on: those of its commit at least, and at most about so many bytes
-        of further ones. Gives none where the place is forgotten. Raises Diverged where the file is
-        damaged, and Busy where the disk fails.
-        """
-        try:
-            return self._segments.frames(place, most_bytes)
-        except OSError as error:
-            raise Busy(
-                f"The spool cannot be read: {error.strerror}.",
-                reason="SPOOL_DISK",
-                retry_after_s=FULL_RETRY_S,
-            ) from error
-
-    def place_before(self, time_ns: int) -> int:
-        """Give a place that was spooled before a time, and not long before; 1 where none was."""
-        return next(
-            (
-                place
-                for segment in reversed(self._segments.all)
-                if (place := segment.place_before(time_ns)) is not None
-            ),
-            1,
-        )
 
     async def run(self) -> None:
         """Commit, and tidy up, until `close`; for `open_spool`."""
@@ -276,14 +155,20 @@ class Spool:
             await self._commit()
         if self._refusing:
             await self._keep_refused()
-        if not self._waiting and (self._notes.are_pending or self._is_untidy):
+        # Under load, too: a spool whose settled segments stay would be full some day.
+        if self._tidy_in_s() == 0.0:
             await self._tidy(sync=False)
 
+    def _tidy_in_s(self) -> float | None:
+        """Tell when to tidy up next; None where there is nothing to do."""
+        if not (self._notes.are_pending or self._is_untidy or self._refusing):
+            return None
+        return max(self._tidied_s + TIDY_S - asyncio.get_running_loop().time(), 0.0)
+
     async def _until_work(self) -> None:
-        """Wait for scans; no longer than notes may wait."""
-        is_untidy = self._notes.are_pending or self._is_untidy or bool(self._refusing)
+        """Wait for scans, or until it is time to tidy up."""
         try:
-            async with asyncio.timeout(TIDY_S if is_untidy else None):
+            async with asyncio.timeout(self._tidy_in_s()):
                 await self._wake.wait()
         except TimeoutError:
             return
@@ -340,6 +225,7 @@ class Spool:
     async def _tidy(self, *, sync: bool) -> None:
         """Write notes down, and remove the segments of which all is settled."""
         self._is_untidy = False
+        self._tidied_s = asyncio.get_running_loop().time()
         settled = [
             segment
             for segment in self._segments.all[:-1]  # The newest says which place is next.
@@ -386,67 +272,6 @@ class Spool:
     def _tell(self) -> None:
         for listener in self.listeners:
             listener()
-
-
-@asynccontextmanager
-async def open_spool(
-    folder: Path,
-    *,
-    source_id: str = "",
-    limits: SpoolLimits | None = None,
-    now_ns: Callable[[], int] = time.time_ns,
-    random_bytes: Callable[[int], bytes] = os.urandom,
-) -> AsyncIterator[Spool]:
-    """Open the spool in a folder, or make one; close it on leaving. `source_id` is whose scans it
-    has; empty is those of many.
-
-    Raises NotPossibleNow where another process has it or the disk refuses, Diverged where something
-    that was spooled is gone or altered, and Refused where the folder is of another format, or of
-    another source.
-    """
-    with disk_files(folder) as files:
-        async with spool_on(
-            files, source_id=source_id, limits=limits, now_ns=now_ns, random_bytes=random_bytes
-        ) as spool:
-            yield spool
-
-
-@asynccontextmanager
-async def spool_on(
-    files: Files,
-    *,
-    source_id: str = "",
-    limits: SpoolLimits | None = None,
-    now_ns: Callable[[], int],
-    random_bytes: Callable[[int], bytes],
-    worker: Worker = asyncio.to_thread,
-) -> AsyncIterator[Spool]:
-    """Open the spool on any files; as `open_spool`. `worker` runs what blocks."""
-    limits = limits or SpoolLimits()
-
-    def begin() -> Spool:
-        found = recover(
-            files,
-            source_id=source_id,
-            segment_bytes=limits.segment_bytes,
-            random_bytes=random_bytes,
-        )
-        return Spool(files, found, limits=limits, now_ns=now_ns, worker=worker)
-
-    try:
-        spool: Spool = await worker(begin)
-    except OSError as error:
-        raise NotPossibleNow(
-            f"The spool cannot be opened: {error.strerror}.", reason="SPOOL_DISK"
-        ) from error
-    running = asyncio.create_task(spool.run(), name="spool")
-    try:
-        yield spool
-    finally:
-        spool.close()
-        await asyncio.wait([running])
-        if not running.cancelled():
-            running.result()
 
 
 def _fail(future: asyncio.Future[int], error: LedgerError) -> None:

@@ -167,6 +167,8 @@ class SpoolOutgoing:
                     self._spool.settle(first_place, first_place + scans)
             elif wait_s == REFUSED:
                 self.refuse(piece, refusals)
+            elif piece.parts[0].owner.source in self._held_until_s:
+                self._lanes.put_back(piece)  # Its wait is nobody else's.
             else:
                 again.append((piece, wait_s))
         self._out.discard(batch)

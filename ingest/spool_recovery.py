@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ingest.spool_frames import (
     SEGMENT_HEAD_BYTES,
-    frame_at,
     heads_of,
     is_segment,
     whole_frame_behind,
 )
 from ingest.spool_notes import Notes
-from ingest.spool_segments import Segment, Segments, damaged, name_of
+from ingest.spool_segments import UNFINISHED, Segment, Segments, damaged, name_of
 from ledger.errors import Diverged, Refused
 
 if TYPE_CHECKING:
@@ -64,15 +63,19 @@ def recover(
     spool_id = _identity(files, source_id, has_scans=bool(names), random_bytes=random_bytes)
     salt = int.from_bytes(spool_id[:4], "big")
     notes = Notes(files, salt)
-    segments = Segments(files, salt, segment_bytes=segment_bytes)
+    turn = max((place.turn for place in names), default=0)
+    segments = Segments(files, salt, segment_bytes=segment_bytes, turn=turn)
     stale = []
     for place, after in zip_longest(names, names[1:]):
         segment = _read_segment(files, place, after, notes, salt)
         if segment is None:
             stale.append(name_of(*place))
         else:
-            segments.found(segment, place.turn)
+            segments.all.append(segment)
     _check_gaps(segments, notes)
+    for name in files.names():
+        if name.endswith(_SUFFIX + UNFINISHED):
+            files.remove(name)
     if names:
         files.sync_names()
         _write_anew(files, segments, notes, salt)
@@ -186,11 +189,8 @@ def _write_anew(files: Files, segments: Segments, notes: Notes, salt: int) -> No
         if head.end_place <= notes.synced_end:
             sure.add(at, head)
         elif head.end_place <= last.end_place:
-            unsure.append(frame_at(data, at, head))
-    segments.all[-1] = sure
-    for frame in unsure:
-        # If we crash here they are in the old file, or in the new one that ends its truth.
-        segments.append(frame.scans, frame.time_ns)
+            unsure.append((head, data[at : at + head.bytes]))
+    segments.write_anew(sure, unsure)
 
 
 def _check_gaps(segments: Segments, notes: Notes) -> None:

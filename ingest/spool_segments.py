@@ -33,6 +33,9 @@ MARK_EVERY_BYTES: Final = 16 << 10
 whoever looks for a scan reads some fifty heads.
 """
 
+UNFINISHED: Final = ".new"
+"""Behind a segment's name while it is written: it counts for nothing."""
+
 
 class Segment:
     """One file.
@@ -77,13 +80,15 @@ class Segment:
 class Segments:
     """All segments of a spool. `append` and `remove` are for one thread, the rest for another."""
 
-    def __init__(self, files: Files, salt: int, *, segment_bytes: int) -> None:
-        """`segment_bytes` is the length at which a new one is begun."""
+    def __init__(self, files: Files, salt: int, *, segment_bytes: int, turn: int) -> None:
+        """`segment_bytes` is the length at which a new one is begun, `turn` the highest turn that
+        was ever taken.
+        """
         self.all: list[Segment] = []
         self._files = files
         self._salt = salt
         self._segment_bytes = segment_bytes
-        self._turn = 0
+        self._turn = turn
         self._must_begin = True
 
     @property
@@ -95,11 +100,6 @@ class Segments:
     def size_bytes(self) -> int:
         """What they take on the disk."""
         return sum(segment.size for segment in list(self.all))
-
-    def found(self, segment: Segment, turn: int) -> None:
-        """Take one that was there already; in the order of their places."""
-        self.all.append(segment)
-        self._turn = max(self._turn, turn)
 
     def append(self, scans: Sequence[bytes], time_ns: int) -> int:
         """Write scans as one commit and sync them; return the first one's place.
@@ -145,6 +145,29 @@ class Segments:
         for one in emptied:
             with suppress(OSError):
                 self._files.remove(one.name)
+
+    def write_anew(self, sure: Segment, unsure: Sequence[tuple[Head, bytes]]) -> None:
+        """Put the last segment's unsure frames into a file of their own, all or none; what is sure
+        of it stays. Raises OSError.
+        """
+        self._turn += 1
+        segment = Segment(name_of(sure.end_place, self._turn), sure.end_place)
+        data = segment_head(segment.first_place, self._salt)
+        for head, frame in unsure:
+            segment.add(len(data), head)
+            data += frame
+        made = segment.name + UNFINISHED
+        self._files.append(made, data)
+        self._files.sync(made)
+        # If we crash before this they are in the old file alone; behind it in the new one, which
+        # ends the truth of the old one.
+        self._files.rename(made, segment.name)
+        self._files.sync_names()
+        self.all[-1:] = [sure, segment] if sure.end_place > sure.first_place else [segment]
+        self._must_begin = False
+        if sure not in self.all:
+            with suppress(OSError):
+                self._files.remove(sure.name)
 
     def forget(self, segments: Sequence[Segment]) -> None:
         """Let segments go; `remove` removes their files."""

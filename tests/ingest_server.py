@@ -12,6 +12,7 @@ import pytest
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from grpc_status import rpc_status
 
+from ingest.batcher import AppendLog
 from ingest.limits import IngestLimits
 from ingest.service import SERVICE_NAMES, IngestService
 from ledger.app.rpc import RpcServer
@@ -43,7 +44,7 @@ class Served(NamedTuple):
 
 @asynccontextmanager
 async def serving(
-    log: ScanLog, *, port: int = 0, limits: IngestLimits | None = None
+    log: AppendLog, *, port: int = 0, limits: IngestLimits | None = None
 ) -> AsyncIterator[Served]:
     """Serve a log until the end of the block; whatever runs then is cut off."""
     service = IngestService(

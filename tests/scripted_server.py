@@ -58,6 +58,9 @@ class ScriptedServer:
         self.opens: list[Open] = []
         self.others: list[RawRecordScansRequest] = []
         self.address = ""
+        self.scans_per_s = 0.0
+        """How fast it is; 0 is as fast as it can."""
+
         self.lingers_s = 0.0
         """How long a stream stays after the sender has closed its side."""
 
@@ -84,6 +87,8 @@ class ScriptedServer:
                 self.others.append(request)
                 continue
             self.batches.append(request.batch)
+            if self.scans_per_s:
+                await asyncio.sleep(len(request.batch.scans) / self.scans_per_s)
             answer = self.script(request.batch)
             if isinstance(answer, LedgerError):
                 raise answer

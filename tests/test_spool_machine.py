@@ -8,12 +8,13 @@ from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from ingest import spool as spool_module
-from ingest.spool import Spool, SpoolFull, SpoolLimits, spool_on
+from ingest.spool_limits import SpoolFull, SpoolLimits
+from ingest.spool_opening import spool_on
 from ingest.spool_refused import REFUSED, RefusedScan, parse_refused
 from ledger.errors import Closed, LedgerError, NotPossibleNow, Uncertain
 from tests.scale import scaled
@@ -21,6 +22,8 @@ from tests.virtual_disk import Crash, VirtualDisk
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from ingest.spool import Spool
 
 LIMITS = SpoolLimits(bytes_max=200_000)
 PADDING = b"." * 400
@@ -87,7 +90,7 @@ class SpoolMachine(RuleBasedStateMachine):
         """Compare all that the spool shows with what it has to have."""
         spool = self.spool
         assert spool is not None
-        shown = {}
+        shown: dict[int, bytes] = {}
         for first, end in spool.unsettled_between(1, spool.next_place):
             place = first
             while place < end:
@@ -215,7 +218,7 @@ class SpoolMachine(RuleBasedStateMachine):
             lived = self.do(lambda spool: spool.refuse([refused(place) for place in places]))
         else:
             self.settled |= set(places)
-            lived = self.do(lambda spool: [spool.settle(place, place + 1) for place in places])
+            lived = self.do(lambda spool: settle_all(spool, places))
         self.after(lived=lived, power=power)
 
     @rule()
@@ -255,6 +258,12 @@ class SpoolMachine(RuleBasedStateMachine):
         return {scan.place for scan in parse_refused(data.splitlines(keepends=True))}
 
 
+def settle_all(spool: Spool, places: list[int]) -> None:
+    """Settle one by one."""
+    for place in places:
+        spool.settle(place, place + 1)
+
+
 def refused(place: int) -> RefusedScan:
     """A scan that the ledger refused."""
     return RefusedScan(place, 1, "gate-1", bytes(16), place, "event", "REQUIRED", "why", b"scan")
@@ -268,8 +277,14 @@ def quick_notes() -> object:
         yield
 
 
+QUICK = (Phase.explicit, Phase.generate)
+"""Making a failure shorter takes minutes, in which it is not told; a soak has them."""
+
 SpoolMachine.TestCase.settings = settings(
-    max_examples=scaled(40, soak=5_000), stateful_step_count=scaled(30, soak=100), deadline=None
+    max_examples=scaled(40, soak=5_000),
+    stateful_step_count=scaled(30, soak=100),
+    phases=scaled(QUICK, soak=tuple(Phase)),
+    deadline=None,
 )
 
 

@@ -10,7 +10,7 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from ingest.spool import spool_on
+from ingest.spool_opening import spool_on
 from ingest.spooled_scanner import SpooledScanner
 from ledger.errors import Busy, NotPossibleNow, Uncertain
 from tests.simulation.devices import SETTINGS, Device

@@ -20,8 +20,10 @@ import grpc
 from ingest.forwarder import Forwarder
 from ingest.scanner import CHANNEL_OPTIONS
 from ingest.service import SERVICE_NAMES, IngestService
-from ingest.spool import Spool, SpoolLimits, open_spool
+from ingest.spool import Spool
+from ingest.spool_limits import SpoolLimits
 from ingest.spool_log import SpoolLog, read_spooled
+from ingest.spool_opening import open_spool
 from ledger import metrics
 from ledger.app.health import Health
 from ledger.app.inbox import Inbox
