@@ -1,14 +1,13 @@
 """The window follows the log: smaller while it is slow, full again when it is not, fair always."""
 
 import asyncio
+import random
 from collections import deque
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import grpc
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from ingest.limits import ROOM_RETRY_S, IngestLimits
 from ingest.pace import SHARE_MIN, Pace
@@ -26,6 +25,7 @@ from tests.ingest_server import (
     serving,
 )
 from tests.ingest_traffic import a_batch, an_encoded_event
+from tests.scale import scaled
 
 LIMITS = IngestLimits(slow_s=0.05, pace_tick_s=0.01, room_wait_s=0.1)
 
@@ -83,20 +83,17 @@ class TestPace:
 
 
 class TestWindow:
-    @given(
-        st.lists(st.tuples(st.sampled_from("srcg"), st.integers(1, 30)), max_size=80),
-        st.integers(1, 40),
-    )
-    def test_who_keeps_to_what_it_was_told_is_never_refused(
-        self, steps: list[tuple[str, int]], first: int
-    ) -> None:
-        """However late credits and batches arrive, and in whatever steps windows change."""
-        server = Window(Credit(window_events=first, window_bytes=1_000_000))
-        window, in_flight = first, 0  # As the sender knows them.
+    @pytest.mark.parametrize("seed", range(scaled(300, soak=20_000)))
+    def test_who_keeps_to_what_it_was_told_is_never_refused(self, seed: int) -> None:
+        """However late credits, results and batches arrive, and however windows change."""
+        choose = random.Random(seed)
+        window, in_flight = choose.randint(1, 40), 0  # As the sender knows them.
+        server = Window(Credit(window_events=window, window_bytes=1_000_000))
         to_server: deque[int] = deque()
         taken: deque[int] = deque()
         to_sender: deque[tuple[str, int]] = deque()
-        for what, number in steps:
+        for _ in range(200):
+            what, number = choose.choice("sssrrrgggaaac"), choose.randint(1, 10)
             if what == "s" and (not in_flight or in_flight + number <= window):
                 to_server.append(number)
                 in_flight += number
@@ -104,12 +101,13 @@ class TestWindow:
                 server.take(to_server[0], 1, retry_s=1)
                 taken.append(to_server.popleft())
             elif what == "c":
-                server.grant(Credit(window_events=number, window_bytes=1_000_000))
-                to_sender.append(("credit", number))
+                credit = choose.randint(1, 40)
+                server.grant(Credit(window_events=credit, window_bytes=1_000_000))
+                to_sender.append(("credit", credit))
             elif what == "g" and taken:
                 server.settle(taken[0], 1)
                 to_sender.append(("result", taken.popleft()))
-            if number % 3 == 0 and to_sender:
+            elif what == "a" and to_sender:
                 kind, value = to_sender.popleft()
                 if kind == "credit":
                     window = value
