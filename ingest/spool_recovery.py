@@ -199,12 +199,15 @@ def _check_gaps(segments: Segments, notes: Notes) -> None:
     place = 1
     for first, end in [*ends, (max(notes.synced_end, segments.next_place), 0)]:
         for missing, over in notes.settled.missing(place, first):
+            before = max(
+                (one.name for one in segments.all if one.first_place <= missing), default=""
+            )
+            cut = f"{before} is damaged or cut short" if before else "a file was cut short"
             raise Diverged(
-                f"Scans {missing} to {over - 1} of the spool are missing: a file was removed or "
-                f"cut short. Nothing has been changed; keep the folder, and go on with another "
-                f"one.",
+                f"Scans {missing} to {over - 1} of the spool are missing: {cut}, or a file was "
+                f"removed. Nothing has been changed; keep the folder, and go on with another one.",
                 reason="SPOOL_DAMAGED",
-                metadata={"first": str(missing), "last": str(over - 1)},
+                metadata={"first": str(missing), "last": str(over - 1), "file": before},
             )
         place = end
     if segments.next_place < notes.synced_end:
