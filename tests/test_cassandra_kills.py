@@ -117,16 +117,17 @@ async def test_what_is_younger_than_settled_may_be_forgotten(
     """Rows, marks and entries that were kept when the node was killed may be gone when it is back;
     what was settled by then is there. So `settle_after_s` is needed, and is enough.
     """
-    old, key, reader = row(unique(), 1), unique(), unique("reader").decode()
+    old = row(unique(), 1)
     async with opened_store(cluster) as store:
         await insist(lambda: store.put([old]))
         await asyncio.sleep(store.settle_after_s)
-        # A sync may come between put and kill: once in some hundred times.
+        # A sync may come between put and kill, more often on a busy machine: then others are tried.
         for number in range(1, 4):
+            key, reader = unique(), unique("reader").decode()
             young, marks = [row(key, number)], [mark("scans", number)]
             lives = await insist(store.lives)
             await insist(lambda young=young: store.put(young))  # type: ignore[misc]
-            await insist(lambda marks=marks: store.put_marks(reader, marks))  # type: ignore[misc]
+            await insist(lambda marks=marks, reader=reader: store.put_marks(reader, marks))  # type: ignore[misc]
             assert len(await everything(store, key)) == 1
             node.nodes[0].kill()
             await back(node, store)
