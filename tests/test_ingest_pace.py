@@ -83,7 +83,7 @@ class TestPace:
 
 
 class TestWindow:
-    @pytest.mark.parametrize("seed", range(scaled(300, soak=20_000)))
+    @pytest.mark.parametrize("seed", range(scaled(400, soak=20_000)))
     def test_who_keeps_to_what_it_was_told_is_never_refused(self, seed: int) -> None:
         """However late credits, results and batches arrive, and however windows change."""
         choose = random.Random(seed)
