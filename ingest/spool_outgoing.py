@@ -107,7 +107,7 @@ class SpoolOutgoing:
     def take(self, now_s: float, *, fresh: bool) -> OutBatch[Run] | None:
         """As in Outbox."""
         self._release(now_s)
-        if self.is_ending:
+        if self.is_ending or self.is_stale:
             return None
         batch = None
         if self._again and self._again[0].due_s <= now_s:

@@ -1,17 +1,25 @@
 """The first work of engines that have just started: it takes longer than any later."""
 
 import asyncio
+import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from cassandra import ConsistencyLevel
-from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile
+from cassandra import ConsistencyLevel, DriverException
+from cassandra.cluster import (
+    EXEC_PROFILE_DEFAULT,
+    Cluster,
+    ExecutionProfile,
+    NoHostAvailable,
+    ResultSet,
+)
 from cassandra.policies import DCAwareRoundRobinPolicy
 
 from ledger.app import engines
 
-WITHIN_S = 60.0
+WITHIN_S = 120.0
 """Seconds in which a cluster that is ready does its first work."""
 
 
@@ -50,6 +58,7 @@ def _cassandra(cassandra: engines.Cassandra) -> None:
         consistency_level=ConsistencyLevel.ALL,
         request_timeout=WITHIN_S,
     )
+    copies = {"class": "SimpleStrategy", "replication_factor": len(cassandra.nodes)}
     with Cluster(
         cassandra.contact_points,
         port=cassandra.port,
@@ -58,12 +67,28 @@ def _cassandra(cassandra: engines.Cassandra) -> None:
         idle_heartbeat_interval=0,  # A busy machine is no reason to give a connection up.
     ) as client:
         session = client.connect()
-        copies = {"class": "SimpleStrategy", "replication_factor": len(cassandra.nodes)}
-        session.execute(f"CREATE KEYSPACE warm_up WITH replication = {copies}")
-        session.execute("CREATE TABLE warm_up.t (k int PRIMARY KEY, v int)")
+
+        def do(statement: str, *values: int) -> ResultSet:
+            return patiently(lambda: session.execute(statement, values or None))
+
+        do(f"CREATE KEYSPACE IF NOT EXISTS warm_up WITH replication = {copies}")
+        do("CREATE TABLE IF NOT EXISTS warm_up.t (k int PRIMARY KEY, v int)")
         for key in range(len(cassandra.nodes) * 2):
-            session.execute("INSERT INTO warm_up.t (k, v) VALUES (%s, 1)", [key])
-            session.execute("UPDATE warm_up.t SET v = 2 WHERE k = %s IF v = 1", [key])
-            found = session.execute("SELECT v FROM warm_up.t WHERE k = %s", [key])
-            assert found.one().v == 2
-        session.execute("DROP KEYSPACE warm_up")
+            do("INSERT INTO warm_up.t (k, v) VALUES (%s, 1)", key)
+            do("UPDATE warm_up.t SET v = 2 WHERE k = %s IF EXISTS", key)
+            assert do("SELECT v FROM warm_up.t WHERE k = %s", key).one().v == 2
+        do("DROP KEYSPACE IF EXISTS warm_up")
+
+
+def patiently(ask: Callable[[], ResultSet]) -> ResultSet:
+    """Ask again where a node gave up: its own patience is two seconds, a busy machine's first work
+    takes longer. Every statement here may be repeated.
+    """
+    until_s = time.monotonic() + WITHIN_S
+    while True:
+        try:
+            return ask()
+        except (DriverException, NoHostAvailable):
+            if time.monotonic() >= until_s:
+                raise
+            time.sleep(0.5)

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ledger.app import cli
 from ledger.app.client import open_channel
-from ledger.app.demo.processes import LedgerProcess, free_port
+from ledger.app.demo.processes import LedgerProcess
 from ledger.app.logs import DRIVERS
+from ledger.app.ports import free_port
 from ledger.v1.trail_service_pb2_grpc import TrailServiceStub
 from loadtest.verify import trails
 

@@ -12,8 +12,9 @@ from pathlib import Path
 import grpc
 import pytest
 
-from ledger.app.demo.processes import LedgerProcess, free_port
+from ledger.app.demo.processes import LedgerProcess
 from ledger.app.exits import DIVERGED, DONE, FAILED
+from ledger.app.ports import free_port
 from ledger.app.settings import Settings
 from ledger.app.wiring.runner import warn_of_insecurity
 from ledger.backends.rocksdb_folder import open_folder

@@ -29,8 +29,8 @@ from ledger.app.engines import (
     start_all,
 )
 from ledger.app.engines.cluster import say_nothing
-from ledger.app.engines.ports import free_ports
 from ledger.app.exits import DONE, FAILED, CommandFailed
+from ledger.app.ports import free_ports
 from tests.engines import ROOT, guarded
 from tests.engines_first_work import first_work
 

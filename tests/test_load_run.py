@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 
 from ledger.app.client import open_channel
-from ledger.app.demo.processes import free_port
+from ledger.app.ports import free_port
 from ledger.v1.progress_service_pb2 import GetProgressRequest
 from ledger.v1.progress_service_pb2_grpc import ProgressServiceStub
 from tests.load_proxy import alter, double, drop, proxy_to, swap

@@ -64,7 +64,11 @@ def test_a_run_without_a_backend_fails(
     outcome = outcome_of(tmp_path, suites(**{backend: text}))
 
     assert close([outcome]) == 1
-    assert f"no contract test passed on {backend}: that is a failure" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert f"no contract test passed on {backend}: that is a failure" in said
+    if text:
+        kind = "failure" if text == FAILS else "skipped"
+        assert f"part: {kind} in tests.contracts.test_{backend}::test_it after" in said
 
 
 def test_a_backend_that_is_deselected_fails_the_run(tmp_path: Path) -> None:

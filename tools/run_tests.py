@@ -33,6 +33,8 @@ PARTS = {
 LANES = (("lint", "fast", "slow", "wheel"), ("engines",))
 """Parts that run one after the other; the lanes run side by side. What is in none runs alone."""
 
+REASON_CHARACTERS_MAX = 300  # Enough of an assertion to know it again; one line stays one line.
+
 BACKENDS = ("log_rocksdb", "log_kafka", "store_rocksdb", "store_cassandra")
 """Each has a file of its name in tests/contracts, with the contract suite of its port."""
 
@@ -47,6 +49,9 @@ class Outcome:
     failed: int = 0
     by_backend: Mapping[str, int] = field(default_factory=dict)
     """Contract tests that passed."""
+
+    failures: Sequence[str] = ()
+    """A line for each test that did not pass."""
 
 
 def main() -> int:
@@ -86,6 +91,10 @@ def close(outcomes: Sequence[Outcome], *, elapsed_s: float = 0.0) -> int:
         print(f"{backend:16} {by_backend[backend]:14}")
     for backend in left_out:
         print(f"no contract test passed on {backend}: that is a failure")
+    # Here, too: of a long run's output people and machines often keep the end alone.
+    for outcome in outcomes:
+        for failure in outcome.failures:
+            print(f"{outcome.part}: {failure}")
     print(f"\n{passed} passed, {failed} failed")
     return 0 if passed and not failed else 1
 
@@ -107,9 +116,10 @@ def run(part: str, command: list[str]) -> Outcome:
             print(f"\n{title}\n{output.read_text(errors='replace')}", flush=True)
         passed, failed = count(report) if report.exists() else (0, 0)
         by_backend = count_by_backend(report) if report.exists() else {}
+        failures = list_failures(report) if report.exists() else []
     if status not in (0, NO_TESTS) and not failed:
         failed = 1
-    return Outcome(part, time.monotonic() - began, passed, failed, by_backend)
+    return Outcome(part, time.monotonic() - began, passed, failed, by_backend, failures)
 
 
 _ONE_SPEAKS = threading.Lock()
@@ -123,6 +133,18 @@ def count(report: Path) -> tuple[int, int]:
         passed += int(suite.get("tests", "0")) - bad
         failed += bad
     return passed, failed
+
+
+def list_failures(report: Path) -> list[str]:
+    """Name the tests that did not pass, each with how and the first line of why."""
+    lines = []
+    for case in ET.parse(report).getroot().iter("testcase"):
+        for child in case:
+            if child.tag in {"failure", "error", "skipped"}:
+                reason = child.get("message", "").partition("\n")[0][:REASON_CHARACTERS_MAX]
+                name = f"{case.get('classname', '')}::{case.get('name', '')}"
+                lines.append(f"{child.tag} in {name} after {case.get('time', '?')} s: {reason}")
+    return lines
 
 
 def count_by_backend(report: Path) -> Counter[str]:

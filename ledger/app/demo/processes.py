@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -22,6 +21,7 @@ import grpc
 
 from ledger.app.client import ANSWER_S, open_channel
 from ledger.app.exits import CommandFailed
+from ledger.app.ports import free_port
 from ledger.app.settings import ENVIRONMENT_PREFIX
 from ledger.v1.progress_service_pb2 import GetProgressRequest
 from ledger.v1.progress_service_pb2_grpc import ProgressServiceStub
@@ -34,13 +34,6 @@ END_WITHIN_S: Final = 30.0
 
 POLL_S: Final = 0.02
 """How often something is looked at that will come soon."""
-
-
-def free_port() -> int:
-    """Give a port of this machine that nothing listens on now."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-    return port
 
 
 class LedgerProcess:

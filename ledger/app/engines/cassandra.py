@@ -14,8 +14,8 @@ from ledger.app.engines.cluster import Cluster, filled
 from ledger.app.engines.jars import jars_of, recipe
 from ledger.app.engines.java import find_java
 from ledger.app.engines.node import READY_WITHIN_S, Node
-from ledger.app.engines.ports import free_ports
 from ledger.app.engines.state import NodeState
+from ledger.app.ports import free_ports
 
 DATA_CENTRE: Final = "datacenter1"
 """The name that SimpleSnitch gives to where all nodes are."""

@@ -15,9 +15,9 @@ from ledger.app.engines.cluster import Cluster, filled
 from ledger.app.engines.jars import recipe
 from ledger.app.engines.java import find_java
 from ledger.app.engines.node import Node, told
-from ledger.app.engines.ports import free_ports
 from ledger.app.engines.state import NodeState
 from ledger.app.exits import CommandFailed
+from ledger.app.ports import free_ports
 
 HOST: Final = "127.0.0.1"
 """All nodes listen here, each on ports of its own."""

@@ -1,7 +1,8 @@
-"""Free ports for engines, outside the range from which the system gives ports to clients.
+"""Free ports on this machine, outside the range from which the system gives ports to clients.
 
-A node that is down keeps its ports for its return. A port that the system may give to a client
-could be taken meanwhile, even by a client that tries to reach the node and so connects to itself.
+What is down keeps its ports for its return, and between the choice of a port and its use there is
+time. A port that the system may give to a client could be taken meanwhile, even by a client that
+tries to reach what is down and so connects to itself.
 """
 
 from __future__ import annotations
@@ -54,6 +55,11 @@ def free_ports(
         f"No {count} free ports from {ports.start} to {ports.stop - 1} on {', '.join(hosts)}. "
         f"See what listens there: ss -ltnp"
     )
+
+
+def free_port() -> int:
+    """Give one port of 127.0.0.1 that nothing listens on."""
+    return free_ports(1)[0]
 
 
 def _listener(host: str, port: int) -> socket.socket:
