@@ -136,7 +136,7 @@ class Link:
                 return
             if message := session.next_message(now_s, self._now_ns()):
                 await self._try(call.write(message))
-            else:
+            elif not session.is_closing:
                 await self._sleep(session.due_s() - now_s)
         await self._finish_stream(call)
 
