@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from ledger.app.engines import Cassandra, Kafka, ports, process
+from ledger.app import ports
+from ledger.app.engines import Cassandra, Kafka, process
 from ledger.app.engines.cassandra import without
 from ledger.app.engines.node import SHOWN_LINES, told
 from ledger.app.engines.pointing import as_environment, as_toml
