@@ -10,7 +10,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import AsyncIterator, Mapping, Sequence
 
 PUT_ROWS_MAX = 20_000
 """Most rows in one put: what bounds the memory of one call."""
@@ -42,6 +42,14 @@ class Row(NamedTuple):
 class StoredRow(NamedTuple):
     """One row as it was kept."""
 
+    order: bytes
+    record: bytes
+
+
+class KeptRow(NamedTuple):
+    """One row of any trail as it was kept."""
+
+    tracking_key: bytes
     order: bytes
     record: bytes
 
@@ -170,4 +178,20 @@ class TrailStore(Protocol):
         With a time only entries count that are there for good: an engine that may still forget one
         does not show it yet. Without a time the last decided one is returned all the same: for
         those who append the next.
+        """
+
+
+class AllRows(Protocol):
+    """All that a trail store holds: for those who compare it with the log, and for nobody who
+    answers.
+    """
+
+    def all_rows(self) -> AsyncIterator[Sequence[KeptRow]]:
+        """Give every row of the generation that serves, in pages, in an order of the store's own.
+
+        Every row whose put had returned before the first page was asked for comes exactly once;
+        one that is put meanwhile comes once or not at all. A page is never empty. Nothing is held
+        in the store between two pages, so they may be taken slowly, and left at any point. Raises
+        Busy where the store cannot be reached, Diverged where it is broken, Closed after it was
+        closed; to go on after an error is to begin again.
         """

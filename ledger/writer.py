@@ -12,20 +12,19 @@ import logging
 from typing import TYPE_CHECKING, NamedTuple
 
 from ledger import metrics
-from ledger.codec import Fault, fault_of, rows_of
 from ledger.insist import insist
 from ledger.marks import TRAIL_READER, check_mark, encode_mark, marks_of
-from ledger.numbers import partition_of
 from ledger.position import pack_position
-from ledger.quarantine.records import Unfit, record_time_of
+from ledger.quarantine.records import record_time_of
+from ledger.quarantine.sorting import sort_out
 from ledger.settling import Settling, StoreForgot
 from ledger.trail_store import MarkKind
-from ledger.v1.quarantine_pb2 import QuarantineReason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from ledger.quarantine.keeper import Keeper
+    from ledger.quarantine.records import Unfit
     from ledger.scan_log import Run, ScanLog
     from ledger.trail_store import MarkCell, Row, TrailStore
 
@@ -217,17 +216,11 @@ class Writer:
         """
         identity, values = self._log.identity, run.values
         first = pack_position(identity.generation, run.partition, run.first_index)
-        at = 0
-        while at < len(values):
-            part = rows_of(values[at : at + YIELD_EVERY], first + at)
-            rows += self._at_home(part, run.partition, first + at, unfit)
-            read = min(YIELD_EVERY, len(values) - at)
-            at += len(part)
-            if len(part) < read:
-                fault = fault_of(values[at])
-                assert fault is not None  # It has ended `part`.
-                unfit.append(Unfit(first + at, values[at], fault))
-                at += 1
+        for at in range(0, len(values), YIELD_EVERY):
+            bite = values[at : at + YIELD_EVERY]
+            part, bad = sort_out(bite, first + at, identity.partitions)
+            rows += part
+            unfit += bad
             if len(rows) % YIELD_EVERY < len(part):
                 await asyncio.sleep(0)
         last = values[-1]
@@ -239,22 +232,6 @@ class Writer:
             # Of the last record alone, whatever it is: a mark is the same whoever puts it.
             last_record_time_ns=record_time_of(last),
         )
-
-    def _at_home(
-        self, rows: list[Row], partition: int, first: int, unfit: list[Unfit]
-    ) -> list[Row]:
-        """Give the rows that belong into this partition; put the others to what is unfit."""
-        count = self._log.identity.partitions
-        strays = {at for at, row in enumerate(rows) if partition_of(row[0], count) != partition}
-        for at in sorted(strays):
-            home = partition_of(rows[at].tracking_key, count)
-            fault = Fault(
-                QuarantineReason.QUARANTINE_REASON_WRONG_PARTITION,
-                f"The record lies in partition {partition} and belongs into {home} by its key: it "
-                f"was written with another number of partitions, or by another program.",
-            )
-            unfit.append(Unfit(first + at, rows[at].record, fault))
-        return [row for at, row in enumerate(rows) if at not in strays] if strays else rows
 
     async def _verify_forever(self) -> None:
         while True:

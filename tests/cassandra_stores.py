@@ -16,8 +16,7 @@ from ledger.app.engines import Cassandra
 from ledger.backends.cassandra_cluster import CassandraCluster
 from ledger.backends.cassandra_connect import open_session
 from ledger.backends.cassandra_schema import create_schema
-from ledger.backends.store_cassandra import open_cassandra_store
-from ledger.trail_store import TrailStore
+from ledger.backends.store_cassandra import CassandraTrailStore, open_cassandra_store
 
 T = TypeVar("T")
 
@@ -62,7 +61,7 @@ async def run_cql(cluster: CassandraCluster, *statements: str, **values: object)
 @asynccontextmanager
 async def opened_store(
     cluster: CassandraCluster, *, now_ns: Callable[[], int] = lambda: FAR_NS
-) -> AsyncIterator[TrailStore]:
+) -> AsyncIterator[CassandraTrailStore]:
     """The store of a keyspace."""
     async with open_cassandra_store(
         cluster, generation=1, now_ns=now_ns, monotonic=time.monotonic

@@ -15,6 +15,7 @@ from ledger.backends.cassandra_marks import Marks
 from ledger.backends.cassandra_nodes import Nodes
 from ledger.backends.cassandra_reading import Reading
 from ledger.backends.cassandra_rows import Rows
+from ledger.backends.cassandra_scanning import Scanning
 from ledger.backends.cassandra_schema import schema_faults
 from ledger.errors import Refused
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from ledger.backends.cassandra_cluster import CassandraCluster
     from ledger.backends.cassandra_session import Session
-    from ledger.trail_store import MarkCell, ProgressCell, Row, Slice, TrailStore
+    from ledger.trail_store import KeptRow, MarkCell, ProgressCell, Row, Slice
 
 
 class CassandraTrailStore:
@@ -36,6 +37,7 @@ class CassandraTrailStore:
         nodes: Nodes,
         rows: Rows,
         reading: Reading,
+        scanning: Scanning,
         marks: Marks,
         history: History,
     ) -> None:
@@ -44,6 +46,7 @@ class CassandraTrailStore:
         self._nodes = nodes
         self._rows = rows
         self._reading = reading
+        self._scanning = scanning
         self._marks = marks
         self._history = history
 
@@ -97,6 +100,12 @@ class CassandraTrailStore:
         self._session.check()
         return await self._reading.read_many(tracking_keys, max_rows=max_rows, max_bytes=max_bytes)
 
+    async def all_rows(self) -> AsyncIterator[Sequence[KeptRow]]:
+        """Walk along the token ring."""
+        self._session.check()
+        async for page in self._scanning.all_rows():
+            yield page
+
     async def put_marks(self, reader: str, marks: Sequence[MarkCell]) -> None:
         """Write them all; the larger ones stand."""
         self._session.check()
@@ -125,7 +134,7 @@ async def open_cassandra_store(
     generation: int,
     now_ns: Callable[[], int],
     monotonic: Callable[[], float],
-) -> AsyncIterator[TrailStore]:
+) -> AsyncIterator[CassandraTrailStore]:
     """Connect, look at the schema, prepare. `now_ns` gives nanoseconds since 1970-01-01T00:00:00Z,
     `monotonic` seconds.
 
@@ -140,11 +149,13 @@ async def open_cassandra_store(
                 metadata={str(number): fault for number, fault in enumerate(faults, 1)},
             )
         nodes = await Nodes.of(session)
+        reading = await Reading.of(session)
         yield CassandraTrailStore(
             session,
             nodes=nodes,
             rows=await Rows.of(session, nodes),
-            reading=await Reading.of(session),
+            reading=reading,
+            scanning=await Scanning.of(session, reading),
             marks=await Marks.of(session),
             history=await History.of(session, nodes, now_ns=now_ns),
         )

@@ -21,12 +21,13 @@ from ledger.trail_store import (
     ORDER_BYTES,
     PUT_ROWS_MAX,
     READ_MANY_KEYS_MAX,
+    KeptRow,
     Slice,
     StoredRow,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import AsyncIterator, Mapping, Sequence
 
     from rocksdict import WriteBatch
 
@@ -133,6 +134,17 @@ class RocksdbTrailStore:
                 await asyncio.sleep(0)
         return slices
 
+    async def all_rows(self) -> AsyncIterator[Sequence[KeptRow]]:
+        """Each page is read at once, and the next one begins behind it."""
+        begin = b""
+        while True:
+            self._check()
+            page = self._page(begin)
+            if not page:
+                return
+            begin = page[-1].tracking_key + _KEY_SEPARATOR + page[-1].order + b"\0"
+            yield page
+
     async def put_marks(self, reader: str, marks: Sequence[MarkCell]) -> None:
         """Write the marks that are ahead of those that stand."""
         self._check()
@@ -214,6 +226,17 @@ class RocksdbTrailStore:
                 self._check()
         check_end(found, "The trail store")
         return Slice(rows, more=False)
+
+    def _page(self, begin: bytes) -> Sequence[KeptRow]:
+        found = self._engine.family(TRAIL).iter()
+        found.seek(begin)
+        page: list[KeptRow] = []
+        while found.valid() and len(page) < READ_BITE_ROWS:
+            key: bytes = found.key()
+            page.append(KeptRow(key[: -ORDER_BYTES - 1], key[-ORDER_BYTES:], found.value()))
+            found.next()
+        check_end(found, "The trail store")
+        return page
 
     def _fill(self, rows: Sequence[Row], batch: WriteBatch) -> None:
         batch.set_default_column_family(self._engine.handle(TRAIL))

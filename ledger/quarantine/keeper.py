@@ -29,6 +29,7 @@ from ledger.quarantine.records import (
     stub_row,
 )
 from ledger.quarantine.share import WINDOW_RECORDS, Share
+from ledger.quarantine.sorting import row_instead
 from ledger.v1.log_record_pb2 import LogRecord
 from ledger.v1.quarantine_pb2 import QuarantineReason
 
@@ -49,7 +50,6 @@ TOLD_MAX: Final = 10
 """Records that are named in the log when there are too many: they have one fault in common."""
 
 _STORE_REFUSED = QuarantineReason.QUARANTINE_REASON_STORE_REFUSED
-_WRONG_PARTITION = QuarantineReason.QUARANTINE_REASON_WRONG_PARTITION
 
 
 class Keeper:
@@ -116,13 +116,10 @@ class Keeper:
         # same items, since an item is known by its position.
         rows = []
         for one in unfit:
-            stub = stub_of(one)
-            if stub is None:
-                continue
-            if one.fault.reason == _WRONG_PARTITION:
+            if row := row_instead(one):
+                rows.append(row)
+            elif stub := stub_of(one):
                 await self._append_stub(stub, one)
-            else:
-                rows.append(stub_row(stub, one.position))
         self._known.update(one.position for one in unfit)
         # If we crash here, or before the mark, the same stubs are written again with the same
         # bytes; of one that was appended there are two records then, which readers collapse.

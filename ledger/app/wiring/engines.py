@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from ledger.app.settings import Settings, cassandra_addresses, invalid
 from ledger.backends.cassandra_cluster import CassandraCluster
@@ -14,7 +14,9 @@ from ledger.backends.kafka_cluster import KafkaCluster
 from ledger.errors import Refused
 from ledger.position import SCANS_LOG
 from ledger.scan_log import ScanLog
-from ledger.trail_store import TrailStore
+
+if TYPE_CHECKING:
+    from ledger.backends.store_cassandra import CassandraTrailStore
 
 PASSWORD_BYTES_MAX: Final = 4 << 10
 """Most bytes of a file with a password: a larger one is another file."""
@@ -78,7 +80,9 @@ def log_opener(
     )
 
 
-def store_opener(settings: Settings) -> Callable[[], AbstractAsyncContextManager[TrailStore]]:
+def store_opener(
+    settings: Settings,
+) -> Callable[[], AbstractAsyncContextManager[CassandraTrailStore]]:
     """Give what opens the store, as often as it is called. Raises Refused."""
     try:
         from ledger.backends.store_cassandra import open_cassandra_store
