@@ -30,6 +30,9 @@ COMMANDS = (
     "engines",
     "quarantine",
     "jobs",
+    "compare",
+    "backup",
+    "restore",
     "settings",
     "version",
 )
@@ -89,7 +92,8 @@ def test_a_wrong_command_line_is_exit_code_2(
 
 
 @pytest.mark.parametrize(
-    "tokens", [("trail", "RR1"), ("watch", "RR1"), ("progress",), ("send", "scans.csv")]
+    "tokens",
+    [("trail", "RR1"), ("watch", "RR1"), ("progress",), ("compare",), ("send", "scans.csv")],
 )
 def test_without_a_ledger_one_line_says_how_to_start_one(
     capsys: pytest.CaptureFixture[str],

@@ -13,6 +13,8 @@ from importlib.metadata import version as version_of
 
 from cyclopts import App, CycloptsError, Group
 
+from ledger.app.commands.backup import backup, restore
+from ledger.app.commands.compare import compare
 from ledger.app.commands.demo import demo
 from ledger.app.commands.engines import engines
 from ledger.app.commands.gateway import app as gateway
@@ -56,6 +58,9 @@ for _command, _group in (
     (trail, "ask"),
     (watch, "ask"),
     (progress, "ask"),
+    (compare, "operate"),
+    (backup, "operate"),
+    (restore, "operate"),
     (demo, "operate"),
     (hammer, "operate"),
     (settings, "operate"),

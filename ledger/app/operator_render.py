@@ -1,14 +1,16 @@
-"""Quarantine and jobs as a person reads them. Pure: messages in, tables and lines out."""
+"""Quarantine, jobs and upkeep as a person reads them. Pure: messages in, tables and lines out."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from rich.table import Table
 from rich.text import Text
 
 from ledger.app.render import position_words, printable, reason_words, utc_time
+from ledger.v1.backup_pb2 import Backup
+from ledger.v1.comparison_pb2 import ComparedFault, Comparison
 from ledger.v1.operator_service_pb2 import (
     GetQuarantinedResponse,
     Job,
@@ -24,6 +26,11 @@ _STATE_STYLES: Final = {
     QuarantineState.QUARANTINE_STATE_OPEN: "yellow",
     QuarantineState.QUARANTINE_STATE_REPLAYED: "green",
     QuarantineState.QUARANTINE_STATE_DROPPED: "dim",
+}
+_FAULT_WORDS: Final = {
+    ComparedFault.COMPARED_FAULT_MISSING: "the row is missing",
+    ComparedFault.COMPARED_FAULT_OTHER: "another row stands in its place",
+    ComparedFault.COMPARED_FAULT_SURPLUS: "a row that nobody should have written",
 }
 _JOB_STYLES: Final = {
     JobState.JOB_STATE_DONE: "green",
@@ -112,6 +119,43 @@ def job_line(job: Job) -> Text:
     for words in filter(None, (job.message, job.error)):
         line.append(f"; {printable(words)}")
     return line
+
+
+def comparison_lines(comparison: Comparison) -> Iterator[Text]:
+    """Give what came of comparing store and log, line by line."""
+    held = f"{comparison.rows:,} rows for {comparison.records:,} settled records"
+    if comparison.same:
+        yield Text.assemble(("The store holds what the log says", "green"), f": {held}.")
+    else:
+        yield Text.assemble(("Store and log differ", "bold red"), f": {held}.")
+    for one in comparison.positions:
+        words = _FAULT_WORDS.get(one.fault, "differs")
+        key = f" {printable(one.tracking_key)}" if one.tracking_key else ""
+        yield Text(f"  {position_words(one.position)}{key}: {words}")
+    unnamed = comparison.position_count - len(comparison.positions)
+    if unnamed:
+        yield Text(f"  and {unnamed:,} positions more")
+    for each in comparison.ranges:
+        first = position_words(each.first)
+        counts = f"{each.store_rows:,} rows in the store, {each.log_rows:,} by the log"
+        yield Text(f"  the 65,536 positions from {first}: {counts}")
+    if comparison.range_count > len(comparison.ranges):
+        yield Text(f"  and {comparison.range_count - len(comparison.ranges):,} ranges more")
+    if comparison.younger_rows:
+        yield Text(f"{comparison.younger_rows:,} rows are not settled yet: not compared.", "dim")
+    if comparison.other_generation_rows:
+        count = f"{comparison.other_generation_rows:,}"
+        yield Text(f"{count} rows are of other generations of the log: not compared.", "dim")
+
+
+def backup_line(backup: Backup) -> Text:
+    """Give what was backed up."""
+    records = sum(one.next_index for one in backup.partitions)
+    return Text.assemble(
+        ("The backup is whole", "green"),
+        f": {printable(backup.folder)}, {backup.files:,} files, {backup.bytes:,} bytes, at least "
+        f"{records:,} scans.",
+    )
 
 
 def _job_state(job: Job) -> Text:

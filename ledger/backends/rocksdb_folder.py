@@ -15,9 +15,11 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ledger.backends.log_rocksdb import RocksdbScanLog
+from ledger.backends.rocksdb_backup import FolderBackups, discard_checkpoint
 from ledger.backends.rocksdb_committer import Committer
 from ledger.backends.rocksdb_engine import Engine
 from ledger.backends.rocksdb_format import (
+    DATABASE,
     LOG_GENERATION,
     STORE_GENERATION,
     add_logs,
@@ -48,7 +50,6 @@ acknowledgements take 8 ms (p99: 34) instead of 29 ms (p99: 240) with Python's 5
 """
 
 _LOCK: Final = "LOCK"
-_DATABASE: Final = "database"
 
 
 class Folder(NamedTuple):
@@ -61,6 +62,7 @@ class Folder(NamedTuple):
     receipts: RocksdbScanLog
     refusals: RocksdbScanLog
     quarantine: RocksdbScanLog
+    backups: FolderBackups
 
 
 def _nothing(_: object) -> None:
@@ -126,6 +128,7 @@ async def open_folder(
                     receipts=logs[RECEIPTS_LOG],
                     refusals=logs[REFUSALS_LOG],
                     quarantine=logs[QUARANTINE_LOG],
+                    backups=FolderBackups(path, engine, partitions=partitions),
                 )
         finally:
             await engine.close()
@@ -196,12 +199,13 @@ def _open(path: Path, partitions: int) -> tuple[Rdict, Mapping[str, HighWater]]:
             for log in known:
                 high_waters[log] = load_high_water(path, log, partitions)
             database = open_checked(
-                path / _DATABASE,
+                path / DATABASE,
                 generation=LOG_GENERATION,
                 partitions=partitions,
                 high_waters=high_waters,
             )
             # Nothing is changed before all that was acknowledged is found.
+            discard_checkpoint(path)
             add_logs(path, made, LOGS)
             for log in LOGS:
                 if log not in known:

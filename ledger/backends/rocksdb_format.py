@@ -27,7 +27,12 @@ that does not know it leaves it as it is.
 LOG_GENERATION: Final = 1
 STORE_GENERATION: Final = 1
 
-_FORMAT: Final = "FORMAT"
+FORMAT: Final = "FORMAT"
+"""Name of the file that makes a folder a ledger's."""
+
+DATABASE: Final = "database"
+"""Name of RocksDB's folder."""
+
 _NEW: Final = "FORMAT.new"
 _HIGH_WATER: Final = "HIGHWATER"
 
@@ -44,16 +49,16 @@ def read_format(path: Path, partitions: int) -> Format | None:
     """Read `FORMAT`; None where there is none. Raises Refused where it is of another version or
     number of partitions, Diverged where it cannot be read.
     """
-    if not (path / _FORMAT).exists():
+    if not (path / FORMAT).exists():
         return None
-    text = (path / _FORMAT).read_text(encoding="utf-8")
+    text = (path / FORMAT).read_text(encoding="utf-8")
     try:
         made = json.loads(text)
         version, made_with = int(made["format"]), int(made["partitions"])
         logs = [str(log) for log in made.get("logs", [SCANS_LOG])]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise Diverged(
-            f"The file {path / _FORMAT} cannot be read. Restore it from a backup.",
+            f"The file {path / FORMAT} cannot be read. Restore it from a backup.",
             reason="FOLDER_FORMAT_UNREADABLE",
             metadata={"path": str(path)},
         ) from error
@@ -76,10 +81,10 @@ def read_format(path: Path, partitions: int) -> Format | None:
 
 def make(path: Path, partitions: int, *, beside: str) -> Format:
     """Make the files of a new folder, in which nothing but `beside` lies."""
-    ours = {beside, _NEW, *(_high_water(path, log).name for log in LOGS)}
+    ours = {beside, _NEW, *(high_water_path(path, log).name for log in LOGS)}
     if {entry.name for entry in path.iterdir()} - ours:
         raise Refused(
-            f"The folder {path} is not empty and has no file {_FORMAT}, so it is not a ledger's. "
+            f"The folder {path} is not empty and has no file {FORMAT}, so it is not a ledger's. "
             f"Use another folder.",
             reason="FOLDER_NOT_A_LEDGER",
             metadata={"path": str(path)},
@@ -93,7 +98,7 @@ def add_logs(path: Path, made: Format, logs: Iterable[str]) -> Format:
     if not missing:
         return made
     for log in missing:
-        HighWater.create(_high_water(path, log), made.partitions)
+        HighWater.create(high_water_path(path, log), made.partitions)
     # If we crash here nothing names the new files: they are made again, and nothing was in them.
     made = Format(made.partitions, [*made.logs, *missing])
     content = {
@@ -107,14 +112,14 @@ def add_logs(path: Path, made: Format, logs: Iterable[str]) -> Format:
         json.dump(content, file)
         file.flush()
         os.fsync(file.fileno())
-    (path / _NEW).rename(path / _FORMAT)
+    (path / _NEW).rename(path / FORMAT)
     sync_folder(path)
     return made
 
 
 def load_high_water(path: Path, log: str, partitions: int) -> HighWater:
     """Open the high-water file of a log. Raises Diverged where it is missing or damaged."""
-    return HighWater.load(_high_water(path, log), partitions)
+    return HighWater.load(high_water_path(path, log), partitions)
 
 
 def sync_folder(path: Path) -> None:
@@ -126,6 +131,7 @@ def sync_folder(path: Path) -> None:
         os.close(descriptor)
 
 
-def _high_water(path: Path, log: str) -> Path:
+def high_water_path(path: Path, log: str) -> Path:
+    """Give where the high-water file of a log is."""
     # That of `scans`, which also names the last progress entry, is older than the other logs.
     return path / (_HIGH_WATER if log == SCANS_LOG else f"{_HIGH_WATER}-{log}")

@@ -7,7 +7,7 @@ good, and nothing that is written meanwhile changes them.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ledger.compare.digests import Digests, Scope, first_of, position_of, range_of
 from ledger.compare.drill import AT_ONCE, RANGES_MAX, Difference, Kind, drill
@@ -24,19 +24,10 @@ if TYPE_CHECKING:
     from ledger.compare.sides import Side
     from ledger.scan_log import ScanLog
     from ledger.trail_store import AllRows, KeptRow, TrailStore
+    from ledger.upkeep import Told
 
 NAMED_MAX: Final = 100
 """Most ranges, and most positions, that a comparison names: more are not read by anyone."""
-
-
-class Told(Protocol):
-    """Who is told how far a comparison is."""
-
-    def total(self, total: int) -> None:
-        """Say how much there is to do."""
-
-    def done(self, count: int, message: str = "") -> None:
-        """Say how much is done by now, and what is being done."""
 
 
 class RangeDifference(NamedTuple):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 
 from ledger.codec import Fault
-from ledger.compare.digests import RANGE_BITS, position_of, row_digest
+from ledger.compare.digests import position_of, range_of, row_digest
 from ledger.position import unpack_position
 from ledger.quarantine.records import Unfit
 from ledger.quarantine.sorting import row_instead, sort_out
@@ -128,7 +128,7 @@ class StoreSide:
                 begin, end = limits.get(position >> _INDEX_BITS, (0, 0))
                 if not begin <= position < end:
                     self._put_aside(row, position)
-                elif ranges is None or position >> RANGE_BITS in ranges:
+                elif ranges is None or range_of(position) in ranges:
                     kept.append(row)
             yield kept
             await asyncio.sleep(0)

@@ -9,6 +9,8 @@ from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from ledger.v1 import backup_pb2 as _backup_pb2
+from ledger.v1 import comparison_pb2 as _comparison_pb2
 from ledger.v1 import position_pb2 as _position_pb2
 from ledger.v1 import quarantine_pb2 as _quarantine_pb2
 import builtins as _builtins
@@ -381,6 +383,95 @@ class StartQuarantineReplayResponse(_message.Message):
 Global___StartQuarantineReplayResponse: _TypeAlias = StartQuarantineReplayResponse  # noqa: Y015
 
 @_typing.final
+class StartCompareRequest(_message.Message):
+    """Asks to compare the trail store with the log."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StartCompareRequest: _TypeAlias = StartCompareRequest  # noqa: Y015
+
+@_typing.final
+class StartCompareResponse(_message.Message):
+    """The job that compares them."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JOB_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def job(self) -> Global___Job:
+        """The job, which may have begun."""
+
+    def __init__(
+        self,
+        *,
+        job: Global___Job | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["job", b"job"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["job", b"job"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StartCompareResponse: _TypeAlias = StartCompareResponse  # noqa: Y015
+
+@_typing.final
+class StartBackupRequest(_message.Message):
+    """Asks to back up the folder."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FOLDER_FIELD_NUMBER: _builtins.int
+    folder: _builtins.str
+    """Required. Where to: an absolute path on the ledger's machine, of a folder that is empty or does not exist. At most
+    4096 bytes.
+    """
+    def __init__(
+        self,
+        *,
+        folder: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["folder", b"folder"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StartBackupRequest: _TypeAlias = StartBackupRequest  # noqa: Y015
+
+@_typing.final
+class StartBackupResponse(_message.Message):
+    """The job that backs it up."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JOB_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def job(self) -> Global___Job:
+        """The job, which may have begun."""
+
+    def __init__(
+        self,
+        *,
+        job: Global___Job | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["job", b"job"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["job", b"job"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StartBackupResponse: _TypeAlias = StartBackupResponse  # noqa: Y015
+
+@_typing.final
 class ListJobsRequest(_message.Message):
     """Asks for the jobs of this process."""
 
@@ -649,6 +740,8 @@ class Job(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     START_TIME_FIELD_NUMBER: _builtins.int
     END_TIME_FIELD_NUMBER: _builtins.int
+    COMPARISON_FIELD_NUMBER: _builtins.int
+    BACKUP_FIELD_NUMBER: _builtins.int
     job_id: _builtins.str
     """Its id. At most 64 bytes."""
     kind: _builtins.str
@@ -675,6 +768,14 @@ class Job(_message.Message):
     def end_time(self) -> _timestamp_pb2.Timestamp:
         """When it ended, in whatever way."""
 
+    @_builtins.property
+    def comparison(self) -> _comparison_pb2.Comparison:
+        """Of `compare`."""
+
+    @_builtins.property
+    def backup(self) -> _backup_pb2.Backup:
+        """Of `backup`."""
+
     def __init__(
         self,
         *,
@@ -688,11 +789,15 @@ class Job(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         start_time: _timestamp_pb2.Timestamp | None = ...,
         end_time: _timestamp_pb2.Timestamp | None = ...,
+        comparison: _comparison_pb2.Comparison | None = ...,
+        backup: _backup_pb2.Backup | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["backup", b"backup", "comparison", b"comparison", "create_time", b"create_time", "end_time", b"end_time", "result", b"result", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "done", b"done", "end_time", b"end_time", "error", b"error", "job_id", b"job_id", "kind", b"kind", "message", b"message", "start_time", b"start_time", "state", b"state", "total", b"total"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["backup", b"backup", "comparison", b"comparison", "create_time", b"create_time", "done", b"done", "end_time", b"end_time", "error", b"error", "job_id", b"job_id", "kind", b"kind", "message", b"message", "result", b"result", "start_time", b"start_time", "state", b"state", "total", b"total"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType_result: _TypeAlias = _typing.Literal["comparison", "backup"]  # noqa: Y015
+    _WhichOneofArgType_result: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_result) -> _WhichOneofReturnType_result | None: ...
 
 Global___Job: _TypeAlias = Job  # noqa: Y015

@@ -60,6 +60,16 @@ class OperatorServiceStub:
                 request_serializer=ledger_dot_v1_dot_operator__service__pb2.StartQuarantineReplayRequest.SerializeToString,
                 response_deserializer=ledger_dot_v1_dot_operator__service__pb2.StartQuarantineReplayResponse.FromString,
                 _registered_method=True)
+        self.StartCompare = channel.unary_unary(
+                '/ledger.v1.OperatorService/StartCompare',
+                request_serializer=ledger_dot_v1_dot_operator__service__pb2.StartCompareRequest.SerializeToString,
+                response_deserializer=ledger_dot_v1_dot_operator__service__pb2.StartCompareResponse.FromString,
+                _registered_method=True)
+        self.StartBackup = channel.unary_unary(
+                '/ledger.v1.OperatorService/StartBackup',
+                request_serializer=ledger_dot_v1_dot_operator__service__pb2.StartBackupRequest.SerializeToString,
+                response_deserializer=ledger_dot_v1_dot_operator__service__pb2.StartBackupResponse.FromString,
+                _registered_method=True)
         self.ListJobs = channel.unary_unary(
                 '/ledger.v1.OperatorService/ListJobs',
                 request_serializer=ledger_dot_v1_dot_operator__service__pb2.ListJobsRequest.SerializeToString,
@@ -126,6 +136,23 @@ class OperatorServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def StartCompare(self, request, context):
+        """Starts a job that compares the rows of the trail store with what the log says, up to what is settled, while both are
+        in use. It changes nothing. Its `comparison` says what came of it; a job that found differences is done, not failed.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StartBackup(self, request, context):
+        """Starts a job that backs up the embedded engine's folder while it is in use; its `backup` says what is in it. The
+        backup is whole when the job is done, and never before. A job whose folder is not empty, or cannot be written, fails.
+        NO_BACKUP_HERE (FAILED_PRECONDITION) on other engines, which have tools of their own.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListJobs(self, request, context):
         """Lists the jobs of this process, the newest first: those that wait or run, and the last 100 that ended.
         """
@@ -181,6 +208,16 @@ def add_OperatorServiceServicer_to_server(servicer, server):
                     servicer.StartQuarantineReplay,
                     request_deserializer=ledger_dot_v1_dot_operator__service__pb2.StartQuarantineReplayRequest.FromString,
                     response_serializer=ledger_dot_v1_dot_operator__service__pb2.StartQuarantineReplayResponse.SerializeToString,
+            ),
+            'StartCompare': grpc.unary_unary_rpc_method_handler(
+                    servicer.StartCompare,
+                    request_deserializer=ledger_dot_v1_dot_operator__service__pb2.StartCompareRequest.FromString,
+                    response_serializer=ledger_dot_v1_dot_operator__service__pb2.StartCompareResponse.SerializeToString,
+            ),
+            'StartBackup': grpc.unary_unary_rpc_method_handler(
+                    servicer.StartBackup,
+                    request_deserializer=ledger_dot_v1_dot_operator__service__pb2.StartBackupRequest.FromString,
+                    response_serializer=ledger_dot_v1_dot_operator__service__pb2.StartBackupResponse.SerializeToString,
             ),
             'ListJobs': grpc.unary_unary_rpc_method_handler(
                     servicer.ListJobs,
@@ -339,6 +376,60 @@ class OperatorService:
             '/ledger.v1.OperatorService/StartQuarantineReplay',
             ledger_dot_v1_dot_operator__service__pb2.StartQuarantineReplayRequest.SerializeToString,
             ledger_dot_v1_dot_operator__service__pb2.StartQuarantineReplayResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StartCompare(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ledger.v1.OperatorService/StartCompare',
+            ledger_dot_v1_dot_operator__service__pb2.StartCompareRequest.SerializeToString,
+            ledger_dot_v1_dot_operator__service__pb2.StartCompareResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StartBackup(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ledger.v1.OperatorService/StartBackup',
+            ledger_dot_v1_dot_operator__service__pb2.StartBackupRequest.SerializeToString,
+            ledger_dot_v1_dot_operator__service__pb2.StartBackupResponse.FromString,
             options,
             channel_credentials,
             insecure,

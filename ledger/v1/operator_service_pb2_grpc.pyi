@@ -51,6 +51,15 @@ class OperatorServiceStub:
     """
     StartQuarantineReplay: _grpc.UnaryUnaryMultiCallable[_operator_service_pb2.StartQuarantineReplayRequest, _operator_service_pb2.StartQuarantineReplayResponse]
     """Starts a job that replays all open records, or those of one reason. What is still unfit is counted and stays."""
+    StartCompare: _grpc.UnaryUnaryMultiCallable[_operator_service_pb2.StartCompareRequest, _operator_service_pb2.StartCompareResponse]
+    """Starts a job that compares the rows of the trail store with what the log says, up to what is settled, while both are
+    in use. It changes nothing. Its `comparison` says what came of it; a job that found differences is done, not failed.
+    """
+    StartBackup: _grpc.UnaryUnaryMultiCallable[_operator_service_pb2.StartBackupRequest, _operator_service_pb2.StartBackupResponse]
+    """Starts a job that backs up the embedded engine's folder while it is in use; its `backup` says what is in it. The
+    backup is whole when the job is done, and never before. A job whose folder is not empty, or cannot be written, fails.
+    NO_BACKUP_HERE (FAILED_PRECONDITION) on other engines, which have tools of their own.
+    """
     ListJobs: _grpc.UnaryUnaryMultiCallable[_operator_service_pb2.ListJobsRequest, _operator_service_pb2.ListJobsResponse]
     """Lists the jobs of this process, the newest first: those that wait or run, and the last 100 that ended."""
     GetJob: _grpc.UnaryUnaryMultiCallable[_operator_service_pb2.GetJobRequest, _operator_service_pb2.GetJobResponse]
@@ -83,6 +92,15 @@ class OperatorServiceAsyncStub(OperatorServiceStub):
     """
     StartQuarantineReplay: _aio.UnaryUnaryMultiCallable[_operator_service_pb2.StartQuarantineReplayRequest, _operator_service_pb2.StartQuarantineReplayResponse]  # type: ignore[assignment]
     """Starts a job that replays all open records, or those of one reason. What is still unfit is counted and stays."""
+    StartCompare: _aio.UnaryUnaryMultiCallable[_operator_service_pb2.StartCompareRequest, _operator_service_pb2.StartCompareResponse]  # type: ignore[assignment]
+    """Starts a job that compares the rows of the trail store with what the log says, up to what is settled, while both are
+    in use. It changes nothing. Its `comparison` says what came of it; a job that found differences is done, not failed.
+    """
+    StartBackup: _aio.UnaryUnaryMultiCallable[_operator_service_pb2.StartBackupRequest, _operator_service_pb2.StartBackupResponse]  # type: ignore[assignment]
+    """Starts a job that backs up the embedded engine's folder while it is in use; its `backup` says what is in it. The
+    backup is whole when the job is done, and never before. A job whose folder is not empty, or cannot be written, fails.
+    NO_BACKUP_HERE (FAILED_PRECONDITION) on other engines, which have tools of their own.
+    """
     ListJobs: _aio.UnaryUnaryMultiCallable[_operator_service_pb2.ListJobsRequest, _operator_service_pb2.ListJobsResponse]  # type: ignore[assignment]
     """Lists the jobs of this process, the newest first: those that wait or run, and the last 100 that ended."""
     GetJob: _aio.UnaryUnaryMultiCallable[_operator_service_pb2.GetJobRequest, _operator_service_pb2.GetJobResponse]  # type: ignore[assignment]
@@ -142,6 +160,27 @@ class OperatorServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_operator_service_pb2.StartQuarantineReplayResponse, _abc.Awaitable[_operator_service_pb2.StartQuarantineReplayResponse]]:
         """Starts a job that replays all open records, or those of one reason. What is still unfit is counted and stays."""
+
+    @_abc_1.abstractmethod
+    def StartCompare(
+        self,
+        request: _operator_service_pb2.StartCompareRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operator_service_pb2.StartCompareResponse, _abc.Awaitable[_operator_service_pb2.StartCompareResponse]]:
+        """Starts a job that compares the rows of the trail store with what the log says, up to what is settled, while both are
+        in use. It changes nothing. Its `comparison` says what came of it; a job that found differences is done, not failed.
+        """
+
+    @_abc_1.abstractmethod
+    def StartBackup(
+        self,
+        request: _operator_service_pb2.StartBackupRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operator_service_pb2.StartBackupResponse, _abc.Awaitable[_operator_service_pb2.StartBackupResponse]]:
+        """Starts a job that backs up the embedded engine's folder while it is in use; its `backup` says what is in it. The
+        backup is whole when the job is done, and never before. A job whose folder is not empty, or cannot be written, fails.
+        NO_BACKUP_HERE (FAILED_PRECONDITION) on other engines, which have tools of their own.
+        """
 
     @_abc_1.abstractmethod
     def ListJobs(

@@ -2,7 +2,8 @@
 
 Every acknowledgement is one line on standard output, written before anything else happens:
 `A partition index number` for a record, `P number` for an entry of the progress history, `S number`
-for a row that has settled, `F reason` for a failure of the engine. Started with a `Life` as JSON.
+for a row that has settled, `B` for a whole backup, `F reason` for a failure of the engine. Started
+with a `Life` as JSON.
 """
 
 import asyncio
@@ -27,6 +28,7 @@ from ledger.position import pack_position
 from tests.faults.known import known
 from tests.folders import PARTITIONS, writer_of
 from tests.rows import row_of
+from tests.upkeep import Heard
 
 FAILED = 3
 """Exit status after a failure of the engine."""
@@ -62,6 +64,8 @@ class Life:
     """Small, so that a second sees many files."""
     does: str = "everything"
     """Or `history` alone, without any other sync; or `rows` alone."""
+    backs_up_to: str = ""
+    """Folder that the ledger is backed up to, once, while it does everything."""
     file_bytes_max: int = 0
     """Length at which every file is full; 0 is no limit."""
 
@@ -128,6 +132,15 @@ def works(ledger: Folder, life: Life) -> Iterator[Coroutine[None, None, None]]:
     for sender in range(SENDERS):
         yield send(ledger, life, sender)
     yield writer_of(ledger).run()
+    if life.backs_up_to:
+        yield back_up(ledger, life)
+
+
+async def back_up(ledger: Folder, life: Life) -> None:
+    """Make a backup, when some of everything is there, and say that it is whole."""
+    await asyncio.sleep(5 * FAST_S)
+    await ledger.backups.back_up(Path(life.backs_up_to), Heard())
+    say("B")
 
 
 async def send(ledger: Folder, life: Life, sender: int) -> None:

@@ -33,6 +33,7 @@ class Told:
     """Partition and index of each acknowledged number."""
     progress: int = 0
     settled_rows: int = 0
+    backed_up: bool = False
     failure: str = ""
     errors: str = ""
 
@@ -47,6 +48,8 @@ class Told:
                 self.progress = int(number)
             case ["S", number]:
                 self.settled_rows = int(number) + 1
+            case ["B"]:
+                self.backed_up = True
             case ["F", reason]:
                 self.failure = reason
 

@@ -14,6 +14,7 @@ from cyclopts import Parameter
 from ledger.app.exits import DONE, FAILED, CommandFailed
 
 if TYPE_CHECKING:
+    from ledger.v1.operator_service_pb2 import Job
     from ledger.v1.operator_service_pb2_grpc import OperatorServiceStub
     from ledger.v1.position_pb2 import Position
 
@@ -83,11 +84,30 @@ def print_json(message: Any) -> None:  # noqa: ANN401 - any message.
 
 def follow_job(stub: OperatorServiceStub, job_id: str, *, as_json: bool) -> int:
     """Show a job until it has ended; return the exit code that says how."""
+    from ledger.v1.operator_service_pb2 import JobState
+
+    job = ended_job(stub, job_id)
+    show_job(job, as_json=as_json)
+    return DONE if job.state == JobState.JOB_STATE_DONE else FAILED
+
+
+def show_job(job: Job, *, as_json: bool) -> None:
+    """Print how a job has ended."""
+    from ledger.app.commands.screen import answers
+    from ledger.app.operator_render import job_line
+
+    if as_json:
+        print_json(job)
+    else:
+        answers().print(job_line(job), soft_wrap=True)
+
+
+def ended_job(stub: OperatorServiceStub, job_id: str) -> Job:
+    """Show how far a job is until it has ended; give it as it is then."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-    from ledger.app.commands.screen import answers, remarks
-    from ledger.app.operator_render import job_line
-    from ledger.v1.operator_service_pb2 import Job, JobState, WatchJobRequest
+    from ledger.app.commands.screen import remarks
+    from ledger.v1.operator_service_pb2 import Job, WatchJobRequest
 
     last = Job()
     bar = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
@@ -101,8 +121,4 @@ def follow_job(stub: OperatorServiceStub, job_id: str, *, as_json: bool) -> int:
                 total=last.total or None,
                 description=last.message or last.kind,
             )
-    if as_json:
-        print_json(last)
-    else:
-        answers().print(job_line(last), soft_wrap=True)
-    return DONE if last.state == JobState.JOB_STATE_DONE else FAILED
+    return last

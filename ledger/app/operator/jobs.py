@@ -52,6 +52,16 @@ class Progress:
             self._job.told.message = message[:TEXT_MAX]
         self._job.tell()
 
+    def message(self, message: str) -> None:
+        """Say what came of it."""
+        self._job.told.message = message[:TEXT_MAX]
+        self._job.tell()
+
+    @property
+    def result(self) -> Job:
+        """The job, of which a field of the oneof `result` may be set before `message` is said."""
+        return self._job.told
+
 
 Work = Callable[[Progress], Awaitable[None]]
 """What a job does. It ends by returning, or with a LedgerError, which says why it failed."""

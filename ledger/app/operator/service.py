@@ -15,6 +15,7 @@ import grpc
 
 from ledger.app.operator import requests
 from ledger.app.operator.jobs import Jobs, Progress
+from ledger.app.operator.upkeep import BACKUP, COMPARE, Kept, backup_work, compare_work
 from ledger.errors import LedgerError, NotPossibleNow
 from ledger.quarantine.desk import Desk
 from ledger.quarantine.items import Item, State
@@ -43,16 +44,18 @@ STATES: Final = {
 
 _UNARY: Final = (
     *("ListQuarantined", "GetQuarantined", "ReplayQuarantined", "DropQuarantined"),
-    *("StartQuarantineReplay", "ListJobs", "GetJob", "CancelJob"),
+    *("StartQuarantineReplay", "StartCompare", "StartBackup"),
+    *("ListJobs", "GetJob", "CancelJob"),
 )
 
 
 class OperatorService:
     """`ledger.v1.OperatorService`. Add `handlers` to a server, and keep `run` running."""
 
-    def __init__(self, desk: Desk, *, now_ns: Callable[[], int]) -> None:
+    def __init__(self, desk: Desk, kept: Kept, *, now_ns: Callable[[], int]) -> None:
         """`desk` is the quarantine's; `now_ns` gives nanoseconds since 1970."""
         self._desk = desk
+        self._kept = kept
         self._jobs = Jobs(now_ns=now_ns, new_id=lambda: secrets.token_hex(8))
 
     @property
@@ -141,6 +144,18 @@ class OperatorService:
             await replay_all(self._desk, request.reason, progress, by=by, why=why)
 
         return pb.StartQuarantineReplayResponse(job=self._jobs.start(QUARANTINE_REPLAY, replay))
+
+    async def StartCompare(self, _: pb.StartCompareRequest, __: object) -> pb.StartCompareResponse:
+        """Start to compare the store with the log."""
+        work = compare_work(self._kept, self._desk)
+        return pb.StartCompareResponse(job=self._jobs.start(COMPARE, work))
+
+    async def StartBackup(
+        self, request: pb.StartBackupRequest, _: object
+    ) -> pb.StartBackupResponse:
+        """Start to back up the folder."""
+        work = backup_work(self._kept, request.folder)
+        return pb.StartBackupResponse(job=self._jobs.start(BACKUP, work))
 
     async def ListJobs(self, _: pb.ListJobsRequest, __: object) -> pb.ListJobsResponse:
         """Answer with all jobs."""

@@ -11,6 +11,7 @@ from typing import Final
 from ingest.service import SERVICE_NAMES as INGEST_SERVICES
 from ingest.service import IngestService
 from ledger.app.health import Health
+from ledger.app.operator.upkeep import Kept
 from ledger.app.settings import Settings, generations_of
 from ledger.app.wiring.asking import Unread, asking_log, asking_store, count_unread
 from ledger.app.wiring.engines import cassandra_cluster, kafka_cluster, log_opener, store_opener
@@ -81,7 +82,7 @@ async def _open_writer(settings: Settings, health: Health) -> AsyncIterator[Work
         opened("log", open_quarantine, health) as quarantine,
         opened("store", open_store, health) as store,
     ):
-        operator = operator_of(log, quarantine, store)
+        operator = operator_of(quarantine, Kept(log, store, rows=store))
         writer = Writer(
             log,
             store,

@@ -12,6 +12,7 @@ from typing import Final
 from ingest.service import SERVICE_NAMES as INGEST_SERVICES
 from ingest.service import IngestService
 from ledger.app.health import Health
+from ledger.app.operator.upkeep import Kept
 from ledger.app.settings import Settings
 from ledger.app.wiring.asking import Unread, asking_log, asking_store, count_unread
 from ledger.app.wiring.operating import keeper_of, operator_of
@@ -68,7 +69,7 @@ async def _open(settings: Settings, _: Health) -> AsyncIterator[Work]:
             )
             keeper = keeper_of(settings, log, folder.quarantine, store)
             writer = Writer(log, store, keeper, monotonic=time.monotonic, now_ns=time.time_ns)
-            operator = operator_of(log, folder.quarantine, store)
+            operator = operator_of(folder.quarantine, Kept(log, store, store, folder.backups))
             yield Work(
                 jobs={
                     "writer": writer.run(),

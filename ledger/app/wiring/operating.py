@@ -14,6 +14,7 @@ from typing import Final
 import grpc
 
 from ledger.app.operator.service import OPERATOR_SERVICE, OperatorService
+from ledger.app.operator.upkeep import Kept
 from ledger.app.rpc import RpcServer
 from ledger.app.settings import Settings, is_loopback, split_address
 from ledger.errors import Refused
@@ -33,10 +34,10 @@ def keeper_of(settings: Settings, scans: ScanLog, quarantine: ScanLog, store: Tr
     return Keeper(scans, quarantine, store, now_ns=time.time_ns, most=settings.quarantine_most)
 
 
-def operator_of(scans: ScanLog, quarantine: ScanLog, store: TrailStore) -> OperatorService:
+def operator_of(quarantine: ScanLog, kept: Kept) -> OperatorService:
     """Make the operator's service of a process that knows both logs and the store."""
-    desk = Desk(scans, quarantine, store, now_ns=time.time_ns)
-    return OperatorService(desk, now_ns=time.time_ns)
+    desk = Desk(kept.scans, quarantine, kept.store, now_ns=time.time_ns)
+    return OperatorService(desk, kept, now_ns=time.time_ns)
 
 
 def is_beside(settings: Settings) -> bool:
