@@ -60,7 +60,11 @@ def restore(
     from ledger.app.wiring.restoring import restored
 
     bar = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
-    with Progress(*bar, console=remarks(), transient=True) as progress:
+    console = remarks()
+    # Nothing is drawn where nobody looks: an error stays one line.
+    with Progress(
+        *bar, console=console, transient=True, disable=not console.is_terminal
+    ) as progress:
         task = progress.add_task("begins", total=None)
 
         class Shown:
