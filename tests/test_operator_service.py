@@ -11,6 +11,7 @@ import grpc
 import pytest
 
 from ledger.app.operator.service import OPERATOR_SERVICE, OperatorService
+from ledger.app.operator.upkeep import Kept
 from ledger.app.rpc import RpcServer
 from ledger.app.settings import Settings
 from ledger.app.wiring.operating import is_beside, operator_at
@@ -51,7 +52,8 @@ async def operated(folder: Path) -> AsyncIterator[Open]:
         bad = [garbage(0), bad_event(1), *(astray(number) for number in range(2, 8))]
         positions = [wire_position(await put(ledger.log, one)) for one in bad]
         desk = Desk(ledger.log, ledger.quarantine, ledger.store, now_ns=time.time_ns)
-        service = OperatorService(desk, now_ns=time.time_ns)
+        kept = Kept(ledger.log, ledger.store, ledger.store, ledger.backups)
+        service = OperatorService(desk, kept, now_ns=time.time_ns)
         server = RpcServer(service.handlers, service_names=[OPERATOR_SERVICE])
         port = await server.start("127.0.0.1:0")
         running = [asyncio.create_task(w.run()) for w in (service, writer_of(ledger))]
@@ -238,7 +240,8 @@ class TestWhereItIsServed:
             desk = Desk(
                 door.ledger.log, door.ledger.quarantine, door.ledger.store, now_ns=time.time_ns
             )
-            handlers = OperatorService(desk, now_ns=time.time_ns).handlers
+            kept = Kept(door.ledger.log, door.ledger.store, door.ledger.store)
+            handlers = OperatorService(desk, kept, now_ns=time.time_ns).handlers
             with pytest.raises(Refused, match="others can reach"):
                 async with operator_at("0.0.0.0:0", handlers):
                     pass
