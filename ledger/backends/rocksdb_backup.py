@@ -55,13 +55,10 @@ class FolderBackups:
             try:
                 manifest = await self._make(folder, told)
             except BaseException as error:
-                await _in_thread(lambda: _remove(folder, made=made))
+                await _in_thread(lambda: self._undo(folder, made=made))
                 if isinstance(error, OSError):
                     raise _unusable(folder, error) from error
                 raise
-            finally:
-                # Left behind by a crash it is removed when the folder is opened next.
-                await _in_thread(lambda: discard_checkpoint(self._path))
         return Backup(
             folder=str(folder),
             files=len(manifest.files),
@@ -106,11 +103,19 @@ class FolderBackups:
         await copying.write((self._path / FORMAT).read_bytes(), FORMAT)
         for each in (folder / FILES / DATABASE, folder / FILES, folder, folder.parent):
             sync_folder(each)
+        # Left behind by a crash it is removed when the folder is opened next.
+        await _in_thread(lambda: discard_checkpoint(self._path))
         self._engine.on_step("backup: before the manifest")
+        # Nothing is waited for from here on: who is told of a cancellation finds no backup.
         manifest = Manifest(self._partitions, covers, copying.files)
         write_manifest(folder, manifest)
         self._engine.on_step("backup: after the manifest")
         return manifest
+
+    def _undo(self, folder: Path, *, made: bool) -> None:
+        """Leave nothing behind."""
+        _remove(folder, made=made)
+        discard_checkpoint(self._path)
 
 
 class _Copying:
