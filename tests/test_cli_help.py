@@ -33,6 +33,7 @@ COMMANDS = (
     "compare",
     "backup",
     "restore",
+    "rebuild",
     "settings",
     "version",
 )

@@ -8,7 +8,7 @@ import pytest
 
 from ledger.backends import log_rocksdb, rocksdb_committer
 from ledger.backends.rocksdb_folder import Folder
-from ledger.backends.rocksdb_options import TRAIL
+from ledger.backends.rocksdb_options import trail_family
 from ledger.errors import Busy, Closed, Diverged
 from ledger.scan_log import APPEND_BYTES_MAX, RECORD_BYTES_MAX, Bounds, Follower, Run
 from tests.contracts.patience import Starting, append, follow_until, records
@@ -139,7 +139,7 @@ async def test_a_disk_that_does_not_keep_up_is_waited_for(
     and everything goes on when there is room again.
     """
     monkeypatch.setattr("ledger.backends.rocksdb_engine.STALL_MOST_S", 0.05)
-    family = ledger.store._engine.family(TRAIL)
+    family = ledger.store._engine.family(trail_family(1))
     family.set_options(dict.fromkeys(STALL_TRIGGERS, "1"))
     family.set_options({"level0_file_num_compaction_trigger": "100"})
     family.put(b"key", b"a row")

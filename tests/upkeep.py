@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ledger.backends.rocksdb_options import TRAIL
 from ledger.compare.comparing import compare_with_log
 from ledger.marks import TRAIL_READER
 from ledger.quarantine.desk import Desk
@@ -64,7 +63,7 @@ async def rows_in(ledger: Folder) -> list[KeptRow]:
 
 def tamper(ledger: Folder, row: KeptRow | Row, record: bytes | None) -> None:
     """Give a row other bytes, behind the store's back; none at all where there is no record."""
-    family = ledger.store._engine.family(TRAIL)
+    family = ledger.store._engine.family(ledger.generations.serving_family)
     key = row[0] + b"\0" + row[1]
     if record is None:
         family.delete(key)

@@ -23,6 +23,7 @@ from ledger.app.commands.init import init
 from ledger.app.commands.jobs import jobs
 from ledger.app.commands.progress import progress
 from ledger.app.commands.quarantine import quarantine
+from ledger.app.commands.rebuild import rebuild
 from ledger.app.commands.roles import ingest, query, writer
 from ledger.app.commands.send import send
 from ledger.app.commands.settings import settings
@@ -69,7 +70,7 @@ for _command, _group in (
     app.command(_command, group=GROUPS[_group])
 gateway.group = (GROUPS["run"],)
 app.command(gateway)
-for _several in (engines, quarantine, jobs):
+for _several in (engines, quarantine, jobs, rebuild):
     _several.group = (GROUPS["operate"],)
     app.command(_several)
 

@@ -18,6 +18,7 @@ from ledger.v1.operator_service_pb2 import (
     QuarantineItem,
     QuarantineState,
 )
+from ledger.v1.rebuild_pb2 import Rebuild, StoreGeneration, StoreGenerationState
 
 SHOWN_BYTES: Final = 512
 """Bytes of a record that are shown as hexadecimal; --json has all."""
@@ -31,6 +32,11 @@ _FAULT_WORDS: Final = {
     ComparedFault.COMPARED_FAULT_MISSING: "the row is missing",
     ComparedFault.COMPARED_FAULT_OTHER: "another row stands in its place",
     ComparedFault.COMPARED_FAULT_SURPLUS: "a row that nobody should have written",
+}
+_GENERATION_WORDS: Final = {
+    StoreGenerationState.STORE_GENERATION_STATE_SERVING: "serves",
+    StoreGenerationState.STORE_GENERATION_STATE_BUILDING: "half built; `rebuild` goes on with it",
+    StoreGenerationState.STORE_GENERATION_STATE_KEPT: "served before, and is kept",
 }
 _JOB_STYLES: Final = {
     JobState.JOB_STATE_DONE: "green",
@@ -156,6 +162,25 @@ def backup_line(backup: Backup) -> Text:
         f": {printable(backup.folder)}, {backup.files:,} files, {backup.bytes:,} bytes, at least "
         f"{records:,} scans.",
     )
+
+
+def rebuild_lines(rebuild: Rebuild) -> Iterator[Text]:
+    """Give which generation serves now, and which is kept."""
+    yield Text.assemble(
+        (f"Generation {rebuild.store_generation} of the store serves", "green"),
+        f": {rebuild.records:,} records were brought to it, and {rebuild.compared_rows:,} rows "
+        f"compared with the log.",
+    )
+    before = rebuild.previous_store_generation
+    yield Text(
+        f"Generation {before} is kept as it was: `parcel-ledger rebuild drop {before}` removes it."
+    )
+
+
+def generation_line(one: StoreGeneration) -> Text:
+    """Give a generation and what it is there for."""
+    words = _GENERATION_WORDS.get(one.state, "does not serve")
+    return Text(f"generation {one.store_generation}: {words}")
 
 
 def _job_state(job: Job) -> Text:

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Final
 
 from rocksdict import Checkpoint, WriteBatch, WriteOptions
 
-from ledger.backends.rocksdb_options import LOG, META, TRAIL
+from ledger.backends.rocksdb_options import LOG, META, family_options, trail_family
 from ledger.errors import Busy, Closed, Diverged, NotPossibleNow
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
-    from rocksdict import ColumnFamily, Rdict
+    from rocksdict import Cache, ColumnFamily, Rdict
 
     from ledger.backends.rocksdb_high_water import HighWater
 
@@ -48,23 +48,26 @@ class Engine:
         database: Rdict,
         high_waters: Mapping[str, HighWater],
         *,
+        generations: Iterable[int],
+        cache: Cache,
         sync: bool,
         on_step: Callable[[str], None],
         on_fatal: Callable[[Diverged], None],
         monotonic: Callable[[], float],
     ) -> None:
-        """`high_waters` has one for each log. `on_step` is called with the name of each durable
-        step: tests end the process there.
+        """`high_waters` has one for each log; `generations` are those of the store that are in the
+        database, and `cache` is the one that it was opened with. `on_step` is called with the name
+        of each durable step: tests end the process there.
         """
         self.high_waters = high_waters
         self.on_step = on_step
         self.monotonic = monotonic
         self.failure: Diverged | None = None
         self._database = database
-        self._families = {name: database.get_column_family(name) for name in (LOG, TRAIL, META)}
-        self._handles = {
-            name: database.get_column_family_handle(name) for name in (LOG, TRAIL, META)
-        }
+        self._cache = cache
+        names = [LOG, META, *map(trail_family, generations)]
+        self._families = {name: database.get_column_family(name) for name in names}
+        self._handles = {name: database.get_column_family_handle(name) for name in names}
         self._sync_for_real = sync
         self._on_fatal = on_fatal
         self._closed = False
@@ -84,6 +87,32 @@ class Engine:
     def handle(self, name: str) -> ColumnFamily:
         """Give a column family to write to."""
         return self._handles[name]
+
+    def has_family(self, name: str) -> bool:
+        """Whether there is such a column family."""
+        return name in self._families
+
+    def add_family(self, name: str) -> None:
+        """Make a column family. When it returns it is on disk."""
+        self.check()
+        try:
+            made = self._database.create_column_family(name, family_options(self._cache))
+            self._handles[name] = self._database.get_column_family_handle(name)
+        except Exception as error:  # rocksdict has no errors of its own.
+            raise self.fail("write", error) from error
+        self._families[name] = made
+
+    def drop_family(self, name: str) -> None:
+        """Remove a column family for good, with all that is in it. Who reads it at this moment may
+        read on.
+        """
+        self.check()
+        del self._handles[name]
+        self._families.pop(name).close()
+        try:
+            self._database.drop_column_family(name)
+        except Exception as error:  # rocksdict has no errors of its own.
+            raise self.fail("write", error) from error
 
     def check(self) -> None:
         """Raise what every call raises after the end: Closed, or the error that ended all."""
@@ -212,6 +241,7 @@ class Engine:
             with suppress(Exception) if self.failure else nullcontext():
                 high_water.sync()
             high_water.close()
-        for opened in (*(self._families[name] for name in (LOG, TRAIL, META)), self._database):
+        meta = self._families.pop(META)
+        for opened in (*self._families.values(), meta, self._database):
             with suppress(Exception) if self.failure else nullcontext():
                 opened.close()

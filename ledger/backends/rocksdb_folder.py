@@ -21,23 +21,24 @@ from ledger.backends.rocksdb_engine import Engine
 from ledger.backends.rocksdb_format import (
     DATABASE,
     LOG_GENERATION,
-    STORE_GENERATION,
     add_logs,
     load_high_water,
     make,
     read_format,
     sync_folder,
 )
+from ledger.backends.rocksdb_generations import FolderGenerations
+from ledger.backends.rocksdb_options import block_cache
 from ledger.backends.rocksdb_recovery import open_checked
 from ledger.backends.store_rocksdb import RocksdbTrailStore
 from ledger.errors import LedgerError, NotPossibleNow, Refused
 from ledger.position import LOGS, QUARANTINE_LOG, RECEIPTS_LOG, REFUSALS_LOG, SCANS_LOG
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from rocksdict import Rdict
+    from rocksdict import Cache, Rdict
 
     from ledger.backends.rocksdb_high_water import HighWater
 
@@ -63,6 +64,7 @@ class Folder(NamedTuple):
     refusals: RocksdbScanLog
     quarantine: RocksdbScanLog
     backups: FolderBackups
+    generations: FolderGenerations
 
 
 def _nothing(_: object) -> None:
@@ -97,10 +99,13 @@ async def open_folder(
             reason="PARTITIONS_OUT_OF_RANGE",
         )
     with _locked(path), _quick_turns():
-        database, high_waters = await asyncio.to_thread(_open, path, partitions)
+        cache = block_cache()
+        database, high_waters, generations = await asyncio.to_thread(_open, path, partitions, cache)
         engine = Engine(
             database,
             high_waters,
+            generations=generations,
+            cache=cache,
             sync=sync,
             on_step=on_step,
             on_fatal=on_fatal,
@@ -119,7 +124,8 @@ async def open_folder(
                 )
                 for name in LOGS
             }
-            store = RocksdbTrailStore(engine, generation=STORE_GENERATION)
+            standing = FolderGenerations(engine, generations)
+            store = RocksdbTrailStore(engine, standing)
             async with _carried(engine, committer, store):
                 yield Folder(
                     path,
@@ -129,6 +135,7 @@ async def open_folder(
                     refusals=logs[REFUSALS_LOG],
                     quarantine=logs[QUARANTINE_LOG],
                     backups=FolderBackups(path, engine, partitions=partitions),
+                    generations=standing,
                 )
         finally:
             await engine.close()
@@ -190,7 +197,9 @@ def _locked(path: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _open(path: Path, partitions: int) -> tuple[Rdict, Mapping[str, HighWater]]:
+def _open(
+    path: Path, partitions: int, cache: Cache
+) -> tuple[Rdict, Mapping[str, HighWater], Sequence[int]]:
     high_waters: dict[str, HighWater] = {}
     try:
         made = read_format(path, partitions) or make(path, partitions, beside=_LOCK)
@@ -198,8 +207,9 @@ def _open(path: Path, partitions: int) -> tuple[Rdict, Mapping[str, HighWater]]:
             known = [log for log in LOGS if log in made.logs]
             for log in known:
                 high_waters[log] = load_high_water(path, log, partitions)
-            database = open_checked(
+            database, generations = open_checked(
                 path / DATABASE,
+                cache,
                 generation=LOG_GENERATION,
                 partitions=partitions,
                 high_waters=high_waters,
@@ -217,7 +227,7 @@ def _open(path: Path, partitions: int) -> tuple[Rdict, Mapping[str, HighWater]]:
             raise
     except OSError as error:
         raise _unusable(path, error) from error
-    return database, high_waters
+    return database, high_waters, generations
 
 
 def _unusable(path: Path, error: OSError) -> NotPossibleNow:

@@ -25,7 +25,6 @@ that does not know it leaves it as it is.
 """
 
 LOG_GENERATION: Final = 1
-STORE_GENERATION: Final = 1
 
 FORMAT: Final = "FORMAT"
 """Name of the file that makes a folder a ledger's."""
@@ -105,7 +104,7 @@ def add_logs(path: Path, made: Format, logs: Iterable[str]) -> Format:
         "format": FORMAT_VERSION,
         "partitions": made.partitions,
         "log_generation": LOG_GENERATION,
-        "store_generation": STORE_GENERATION,
+        "store_generation": 1,  # Of a new folder; which one serves is said in the database.
         "logs": made.logs,
     }
     with (path / _NEW).open("w", encoding="utf-8") as file:

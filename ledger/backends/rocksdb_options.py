@@ -1,14 +1,15 @@
 """How the embedded engine sets RocksDB: what is kept how, and how much memory it may take.
 
 Two cores and 300 MB for the whole process decide these numbers; each says why it has its value.
-Column families: `log` (blocks of log records), `trail_s1` (rows), `meta` (marks, progress).
+Column families: `log` (blocks of log records), `trail_s` and a number (rows of one generation),
+`meta` (marks, progress, which generation serves).
 """
 
 from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from rocksdict import (
     BlockBasedIndexType,
@@ -21,11 +22,14 @@ from rocksdict import (
     WriteBufferManager,
 )
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 LOG: Final = "log"
 """Column family of the log's blocks."""
 
-TRAIL: Final = "trail_s1"
-"""Column family of the rows, by the store's generation."""
+TRAIL_PREFIX: Final = "trail_s"
+"""How the column families of rows begin; behind it is the store's generation."""
 
 META: Final = "meta"
 """Column family of marks and progress."""
@@ -120,10 +124,20 @@ def database_options() -> Options:
     return options
 
 
-def column_families() -> dict[str, Options]:
-    """Make the options of the column families."""
-    cache = Cache(BLOCK_CACHE_BYTES)
-    families = {name: _family_options(cache) for name in (LOG, TRAIL, META)}
+def trail_family(generation: int) -> str:
+    """Give the column family of a generation's rows."""
+    return f"{TRAIL_PREFIX}{generation}"
+
+
+def block_cache() -> Cache:
+    """Make the one cache that all column families share."""
+    return Cache(BLOCK_CACHE_BYTES)
+
+
+def column_families(generations: Iterable[int], cache: Cache) -> dict[str, Options]:
+    """Make the options of the column families, with those of these generations of the store."""
+    names = (LOG, *map(trail_family, generations), META)
+    families = {name: family_options(cache) for name in names}
     log = families[LOG]
     log.set_enable_blob_files(True)
     log.set_min_blob_size(BLOB_BYTES_MIN)
@@ -132,7 +146,8 @@ def column_families() -> dict[str, Options]:
     return families
 
 
-def _family_options(cache: Cache) -> Options:
+def family_options(cache: Cache) -> Options:
+    """Make the options of one column family, whose blocks are all in its files."""
     table = BlockBasedOptions()
     table.set_block_cache(cache)
     table.set_block_size(BLOCK_BYTES)

@@ -15,14 +15,25 @@ from rocksdict import AccessType, Rdict
 from ledger.backends.rocksdb_blocks import Blocks
 from ledger.backends.rocksdb_high_water import hash_of
 from ledger.backends.rocksdb_history import History
-from ledger.backends.rocksdb_options import LOG, META, column_families, database_options
+from ledger.backends.rocksdb_options import (
+    LOG,
+    META,
+    TRAIL_PREFIX,
+    column_families,
+    database_options,
+)
 from ledger.errors import Diverged, NotPossibleNow
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from rocksdict import Cache
+
     from ledger.backends.rocksdb_high_water import HighWater
+
+FIRST_GENERATION: Final = 1
+"""Generation of the store that a new folder has."""
 
 _WAL_BLOCK: Final = 32 << 10
 _WAL_HEADER: Final = 7  # checksum 4, length 2, type 1
@@ -32,16 +43,24 @@ _NAMED_MAX: Final = 5
 
 
 def open_checked(
-    path: Path, *, generation: int, partitions: int, high_waters: Mapping[str, HighWater]
-) -> Rdict:
-    """Open the database at `path` for writing. `high_waters` has one for each log.
+    path: Path,
+    cache: Cache,
+    *,
+    generation: int,
+    partitions: int,
+    high_waters: Mapping[str, HighWater],
+) -> tuple[Rdict, Sequence[int]]:
+    """Open the database at `path` for writing; give the generations of the store too that are in
+    it. `generation` is the log's, and `high_waters` has one for each log.
 
     Raises Diverged where anything that was acknowledged is missing or altered; then nothing has
     been changed.
     """
     if (path / "CURRENT").exists():
         check_write_ahead_logs(path)
-        reading = _open(path, AccessType.read_only(error_if_log_file_exist=False))
+        generations = _generations(path)
+        read_only = AccessType.read_only(error_if_log_file_exist=False)
+        reading = _open(path, cache, generations, read_only)
         try:
             check_acknowledged(
                 reading,
@@ -58,7 +77,11 @@ def open_checked(
             reason="DATABASE_MISSING",
             metadata={"path": str(path)},
         )
-    return _open(path, AccessType.read_write())
+    else:
+        generations = []
+    # A new database, or one whose making was cut short.
+    generations = generations or [FIRST_GENERATION]
+    return _open(path, cache, generations, AccessType.read_write()), generations
 
 
 def check_write_ahead_logs(path: Path) -> None:
@@ -116,23 +139,37 @@ def _check_progress(database: Rdict, high_water: HighWater) -> None:
             )
 
 
-def _open(path: Path, access: AccessType) -> Rdict:
+def _generations(path: Path) -> list[int]:
     try:
-        return Rdict(str(path), database_options(), column_families(), access)
+        names: list[str] = Rdict.list_cf(str(path), database_options())
     except Exception as error:  # rocksdict has no errors of its own.
-        message = str(error)
-        if message.startswith("Corruption"):
-            raise Diverged(
-                f"The database {path} is damaged: {message}. Nothing has been changed. Restore "
-                f"the whole folder from a backup.",
-                reason="DATABASE_DAMAGED",
-                metadata={"path": str(path)},
-            ) from error
-        raise NotPossibleNow(
-            f"The database {path} cannot be opened: {message}.",
-            reason="FOLDER_UNUSABLE",
+        raise _unopened(path, error) from error
+    numbers = (name.removeprefix(TRAIL_PREFIX) for name in names if name.startswith(TRAIL_PREFIX))
+    return sorted(int(number) for number in numbers if number.isdecimal())
+
+
+def _open(path: Path, cache: Cache, generations: Sequence[int], access: AccessType) -> Rdict:
+    try:
+        families = column_families(generations, cache)
+        return Rdict(str(path), database_options(), families, access)
+    except Exception as error:  # rocksdict has no errors of its own.
+        raise _unopened(path, error) from error
+
+
+def _unopened(path: Path, error: Exception) -> Diverged | NotPossibleNow:
+    message = str(error)
+    if message.startswith("Corruption"):
+        return Diverged(
+            f"The database {path} is damaged: {message}. Nothing has been changed. Restore "
+            f"the whole folder from a backup.",
+            reason="DATABASE_DAMAGED",
             metadata={"path": str(path)},
-        ) from error
+        )
+    return NotPossibleNow(
+        f"The database {path} cannot be opened: {message}.",
+        reason="FOLDER_UNUSABLE",
+        metadata={"path": str(path)},
+    )
 
 
 def _check_record(blocks: Blocks, log: str, partition: int, index: int, digest: bytes) -> None:

@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Final
 from ledger.backends.rocksdb_engine import SYNC_PERIOD_S
 from ledger.backends.rocksdb_history import History
 from ledger.backends.rocksdb_marks import Marks
-from ledger.backends.rocksdb_options import META, TRAIL
+from ledger.backends.rocksdb_options import META
 from ledger.backends.rocksdb_reading import check_end
+from ledger.backends.rocksdb_rows import KEY_SEPARATOR, fill, page_behind
 from ledger.errors import Closed, TooLarge
 from ledger.position import SCANS_LOG
 from ledger.trail_store import (
     ORDER_BYTES,
     PUT_ROWS_MAX,
     READ_MANY_KEYS_MAX,
-    KeptRow,
     Slice,
     StoredRow,
 )
@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from rocksdict import WriteBatch
 
     from ledger.backends.rocksdb_engine import Engine
-    from ledger.trail_store import MarkCell, ProgressCell, Row
+    from ledger.backends.rocksdb_generations import FolderGenerations
+    from ledger.trail_store import KeptRow, MarkCell, ProgressCell, Row
 
 SETTLE_AFTER_S: Final = max(5.0, 2 * SYNC_PERIOD_S)
 """A sync that begins within its period and takes as long again is over by then."""
@@ -44,16 +45,15 @@ READ_BITE_ROWS: Final = 200
 """Rows that are read at once, while nothing else runs: some 0.5 ms."""
 
 _KEY_END: Final = b"\x01"
-_KEY_SEPARATOR: Final = b"\x00"
 
 
 class RocksdbTrailStore:
     """A `TrailStore`."""
 
-    def __init__(self, engine: Engine, *, generation: int) -> None:
-        """`generation` is the one that the column family's name says."""
+    def __init__(self, engine: Engine, generations: FolderGenerations) -> None:
+        """`generations` says from which one rows are read, and to which ones they are put."""
         self._engine = engine
-        self._generation = generation
+        self._generations = generations
         self._marks = Marks(engine.family(META))
         self._deciding = asyncio.Lock()
         self._progress_synced = engine.high_waters[SCANS_LOG].progress().next
@@ -65,7 +65,7 @@ class RocksdbTrailStore:
     @property
     def generation(self) -> int:
         """Which generation serves."""
-        return self._generation
+        return self._generations.standing().serving
 
     @property
     def settle_after_s(self) -> float:
@@ -87,7 +87,7 @@ class RocksdbTrailStore:
             )
         for start in range(0, len(rows), PUT_BITE_ROWS):
             bite = rows[start : start + PUT_BITE_ROWS]
-            await self._engine.write(partial(self._fill, bite), "rows")
+            await self._engine.write(partial(self._fill, bite), "rows")  # To all, or to none.
             await asyncio.sleep(0)
 
     async def read(
@@ -102,8 +102,8 @@ class RocksdbTrailStore:
     ) -> Slice:
         """Read with one iterator, which is one state of the trail."""
         self._check()
-        first = tracking_key + _KEY_SEPARATOR + start
-        end = tracking_key + (_KEY_END if stop is None else _KEY_SEPARATOR + stop)
+        first = tracking_key + KEY_SEPARATOR + start
+        end = tracking_key + (_KEY_END if stop is None else KEY_SEPARATOR + stop)
         if first >= end:
             return Slice((), more=False)
         self._reading += 1
@@ -136,13 +136,13 @@ class RocksdbTrailStore:
 
     async def all_rows(self) -> AsyncIterator[Sequence[KeptRow]]:
         """Each page is read at once, and the next one begins behind it."""
-        begin = b""
+        last: KeptRow | None = None
         while True:
             self._check()
-            page = self._page(begin)
+            page = page_behind(self._engine.family(self._generations.serving_family), last)
             if not page:
                 return
-            begin = page[-1].tracking_key + _KEY_SEPARATOR + page[-1].order + b"\0"
+            last = page[-1]
             yield page
 
     async def put_marks(self, reader: str, marks: Sequence[MarkCell]) -> None:
@@ -200,7 +200,7 @@ class RocksdbTrailStore:
     ) -> Slice:
         # Bounds in ReadOptions would be shorter, but rocksdict 0.3.29 hands RocksDB the address of
         # bytes that it has freed already.
-        found = self._engine.family(TRAIL).iter()
+        found = self._engine.family(self._generations.serving_family).iter()
         step = found.prev if descending else found.next
         valid, key_of, value = found.valid, found.key, found.value
         if descending:
@@ -227,21 +227,9 @@ class RocksdbTrailStore:
         check_end(found, "The trail store")
         return Slice(rows, more=False)
 
-    def _page(self, begin: bytes) -> Sequence[KeptRow]:
-        found = self._engine.family(TRAIL).iter()
-        found.seek(begin)
-        page: list[KeptRow] = []
-        while found.valid() and len(page) < READ_BITE_ROWS:
-            key: bytes = found.key()
-            page.append(KeptRow(key[: -ORDER_BYTES - 1], key[-ORDER_BYTES:], found.value()))
-            found.next()
-        check_end(found, "The trail store")
-        return page
-
     def _fill(self, rows: Sequence[Row], batch: WriteBatch) -> None:
-        batch.set_default_column_family(self._engine.handle(TRAIL))
-        for key, order, record, _ in rows:
-            batch[key + _KEY_SEPARATOR + order] = record
+        for family in self._generations.families:
+            fill(batch, self._engine.handle(family), rows)
 
     async def _show_progress(self, entry: ProgressCell) -> None:
         """Make an entry that is written durable, and note that it has been told."""

@@ -6,12 +6,10 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 
-from ledger.codec import Fault
 from ledger.compare.digests import position_of, range_of, row_digest
 from ledger.position import unpack_position
 from ledger.quarantine.records import Unfit
-from ledger.quarantine.sorting import row_instead, sort_out
-from ledger.v1.quarantine_pb2 import QuarantineReason
+from ledger.quarantine.sorting import STORE_REFUSED, row_instead, rows_said, sort_out
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Sequence
@@ -24,7 +22,6 @@ BITE_RECORDS: Final = 250
 """Records after which the loop gets a turn: some 1 ms with their digests, beside live traffic."""
 
 _INDEX_BITS: Final = 40
-_REFUSED: Final = Fault(QuarantineReason.QUARANTINE_REASON_STORE_REFUSED, "")
 
 
 class Side(Protocol):
@@ -65,7 +62,7 @@ class LogSide:
         """
         [value] = await self._read(position, 1)
         rows = list(sort_out([value], position, self._log.identity.partitions)[0])
-        if notice := row_instead(Unfit(position, value, _REFUSED)):
+        if notice := row_instead(Unfit(position, value, STORE_REFUSED)):
             rows.append(notice)
         return [row_digest(row) for row in rows]
 
@@ -74,15 +71,7 @@ class LogSide:
         return await self._log.read(at.partition, at.index, most)
 
     def _rows(self, values: Sequence[bytes], first: int) -> Sequence[Row]:
-        rows, unfit = sort_out(values, first, self._log.identity.partitions)
-        if self._refused:
-            unfit += [
-                Unfit(position_of(row), row.record, _REFUSED)
-                for row in rows
-                if position_of(row) in self._refused
-            ]
-            rows = [row for row in rows if position_of(row) not in self._refused]
-        return rows + [row for one in unfit if (row := row_instead(one))]
+        return rows_said(values, first, self._log.identity.partitions, self._refused)
 
 
 @dataclass(slots=True)

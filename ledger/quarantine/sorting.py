@@ -1,6 +1,7 @@
 """Sorts what was read from the log `scans` into rows and what is unfit. A function of the records.
 
-The writer keeps what it says; who compares a store with the log expects what it says.
+The writer keeps what it says; who compares a store with the log expects what it says, and who makes
+a store again puts it.
 """
 
 from __future__ import annotations
@@ -8,15 +9,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ledger.codec import Fault, fault_of, rows_of
+from ledger.event import split_order
 from ledger.numbers import partition_of
 from ledger.position import unpack_position
 from ledger.quarantine.records import Unfit, stub_of, stub_row
 from ledger.v1.quarantine_pb2 import QuarantineReason
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from ledger.trail_store import Row
+
+STORE_REFUSED = Fault(QuarantineReason.QUARANTINE_REASON_STORE_REFUSED, "")
+"""The fault of a record that the store did not take; the words are in quarantine alone."""
 
 _WRONG_PARTITION = QuarantineReason.QUARANTINE_REASON_WRONG_PARTITION
 
@@ -41,6 +46,20 @@ def sort_out(
             unfit.append(Unfit(first_position + at, values[at], fault))
             at += 1
     return rows, unfit
+
+
+def rows_said(
+    values: Sequence[bytes], first_position: int, partitions: int, refused: Collection[int]
+) -> list[Row]:
+    """Give all rows that stand in trails for such records, notices included. `refused` are the
+    positions of records that the store did not take, by quarantine.
+    """
+    rows, unfit = sort_out(values, first_position, partitions)
+    if refused:
+        placed = [(split_order(row.order).position, row) for row in rows]
+        unfit += [Unfit(at, row.record, STORE_REFUSED) for at, row in placed if at in refused]
+        rows = [row for at, row in placed if at not in refused]
+    return rows + [row for one in unfit if (row := row_instead(one))]
 
 
 def row_instead(unfit: Unfit) -> Row | None:

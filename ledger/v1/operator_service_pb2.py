@@ -27,67 +27,80 @@ from ledger.v1 import backup_pb2 as ledger_dot_v1_dot_backup__pb2
 from ledger.v1 import comparison_pb2 as ledger_dot_v1_dot_comparison__pb2
 from ledger.v1 import position_pb2 as ledger_dot_v1_dot_position__pb2
 from ledger.v1 import quarantine_pb2 as ledger_dot_v1_dot_quarantine__pb2
+from ledger.v1 import rebuild_pb2 as ledger_dot_v1_dot_rebuild__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n ledger/v1/operator_service.proto\x12\tledger.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16ledger/v1/backup.proto\x1a\x1aledger/v1/comparison.proto\x1a\x18ledger/v1/position.proto\x1a\x1aledger/v1/quarantine.proto\"\xb0\x01\n\x16ListQuarantinedRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12)\n\x05state\x18\x03 \x01(\x0e\x32\x1a.ledger.v1.QuarantineState\x12+\n\x06reason\x18\x04 \x01(\x0e\x32\x1b.ledger.v1.QuarantineReason\x12\x17\n\x0ftracking_number\x18\x05 \x01(\t\"p\n\x17ListQuarantinedResponse\x12(\n\x05items\x18\x01 \x03(\x0b\x32\x19.ledger.v1.QuarantineItem\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x12\n\nopen_count\x18\x03 \x01(\x04\">\n\x15GetQuarantinedRequest\x12%\n\x08position\x18\x01 \x01(\x0b\x32\x13.ledger.v1.Position\"o\n\x16GetQuarantinedResponse\x12\'\n\x04item\x18\x01 \x01(\x0b\x32\x19.ledger.v1.QuarantineItem\x12,\n\x06record\x18\x02 \x01(\x0b\x32\x1c.ledger.v1.QuarantinedRecord\"Z\n\x18ReplayQuarantinedRequest\x12%\n\x08position\x18\x01 \x01(\x0b\x32\x13.ledger.v1.Position\x12\n\n\x02\x62y\x18\x02 \x01(\t\x12\x0b\n\x03why\x18\x03 \x01(\t\"D\n\x19ReplayQuarantinedResponse\x12\'\n\x04item\x18\x01 \x01(\x0b\x32\x19.ledger.v1.QuarantineItem\"X\n\x16\x44ropQuarantinedRequest\x12%\n\x08position\x18\x01 \x01(\x0b\x32\x13.ledger.v1.Position\x12\n\n\x02\x62y\x18\x02 \x01(\t\x12\x0b\n\x03why\x18\x03 \x01(\t\"B\n\x17\x44ropQuarantinedResponse\x12\'\n\x04item\x18\x01 \x01(\x0b\x32\x19.ledger.v1.QuarantineItem\"d\n\x1cStartQuarantineReplayRequest\x12+\n\x06reason\x18\x01 \x01(\x0e\x32\x1b.ledger.v1.QuarantineReason\x12\n\n\x02\x62y\x18\x02 \x01(\t\x12\x0b\n\x03why\x18\x03 \x01(\t\"<\n\x1dStartQuarantineReplayResponse\x12\x1b\n\x03job\x18\x01 \x01(\x0b\x32\x0e.ledger.v1.Job\"\x15\n\x13StartCompareRequest\"3\n\x14StartCompareResponse\x12\x1b\n\x03job\x18\x01 \x01(\x0b\x32\x0e.ledger.v1.Job\"$\n\x12StartBackupRequest\x12\x0e\n\x06\x66older\x18\x01 \x01(\t\"2\n\x13StartBackupResponse\x12\x1b\n\x03job\x18\x01 \x01(\x0b\x32\x0e.ledger.v1.Job\"\x11\n\x0fListJobsRequest\"0\n\x10ListJobsResponse\x12\x1c\n\x04jobs\x18\x01 \x03(\x0b\x32\x0e.ledger.v1.Job\"\x1f\n\rGetJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\"-\n\x0eGetJobResponse\x12\x1b\n\x03job\x18\x01 \x01(\x0b\x32\x0e.ledger.v1.Job\"\"\n\x10\x43\x61ncelJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\"0\n\x11\x43\x61ncelJobResponse\x12\x1b\n\x03job\x18\x01 \x01(\x0b\x32\x0e.ledger.v1.Job\"!\n\x0fWatchJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\"/\n\x10WatchJobResponse\x12\x1b\n\x03job\x18\x01 \x01(\x0b\x32\x0e.ledger.v1.Job\"\x8f\x03\n\x0eQuarantineItem\x12%\n\x08position\x18\x01 \x01(\x0b\x32\x13.ledger.v1.Position\x12)\n\x05state\x18\x02 \x01(\x0e\x32\x1a.ledger.v1.QuarantineState\x12+\n\x06reason\x18\x03 \x01(\x0e\x32\x1b.ledger.v1.QuarantineReason\x12\x0f\n\x07message\x18\x04 \x01(\t\x12\x33\n\x0fquarantine_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0ctracking_key\x18\x06 \x01(\t\x12\x11\n\tsource_id\x18\x07 \x01(\t\x12\x13\n\x0bvalue_bytes\x18\x08 \x01(\x04\x12-\n\tnote_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07note_by\x18\n \x01(\t\x12\x10\n\x08note_why\x18\x0b \x01(\t\x12(\n\x0breplayed_to\x18\x0c \x01(\x0b\x32\x13.ledger.v1.Position\"\xef\x02\n\x03Job\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\"\n\x05state\x18\x03 \x01(\x0e\x32\x13.ledger.v1.JobState\x12\x0c\n\x04\x64one\x18\x04 \x01(\x04\x12\r\n\x05total\x18\x05 \x01(\x04\x12\x0f\n\x07message\x18\x06 \x01(\t\x12\r\n\x05\x65rror\x18\x07 \x01(\t\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nstart_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\ncomparison\x18\x0b \x01(\x0b\x32\x15.ledger.v1.ComparisonH\x00\x12#\n\x06\x62\x61\x63kup\x18\x0c \x01(\x0b\x32\x11.ledger.v1.BackupH\x00\x42\x08\n\x06result*\x8b\x01\n\x0fQuarantineState\x12 \n\x1cQUARANTINE_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15QUARANTINE_STATE_OPEN\x10\x01\x12\x1d\n\x19QUARANTINE_STATE_REPLAYED\x10\x02\x12\x1c\n\x18QUARANTINE_STATE_DROPPED\x10\x03*\x95\x01\n\x08JobState\x12\x19\n\x15JOB_STATE_UNSPECIFIED\x10\x00\x12\x14\n\x10JOB_STATE_QUEUED\x10\x01\x12\x15\n\x11JOB_STATE_RUNNING\x10\x02\x12\x12\n\x0eJOB_STATE_DONE\x10\x03\x12\x14\n\x10JOB_STATE_FAILED\x10\x04\x12\x17\n\x13JOB_STATE_CANCELLED\x10\x05\x32\x9a\x07\n\x0fOperatorService\x12X\n\x0fListQuarantined\x12!.ledger.v1.ListQuarantinedRequest\x1a\".ledger.v1.ListQuarantinedResponse\x12U\n\x0eGetQuarantined\x12 .ledger.v1.GetQuarantinedRequest\x1a!.ledger.v1.GetQuarantinedResponse\x12^\n\x11ReplayQuarantined\x12#.ledger.v1.ReplayQuarantinedRequest\x1a$.ledger.v1.ReplayQuarantinedResponse\x12X\n\x0f\x44ropQuarantined\x12!.ledger.v1.DropQuarantinedRequest\x1a\".ledger.v1.DropQuarantinedResponse\x12j\n\x15StartQuarantineReplay\x12\'.ledger.v1.StartQuarantineReplayRequest\x1a(.ledger.v1.StartQuarantineReplayResponse\x12O\n\x0cStartCompare\x12\x1e.ledger.v1.StartCompareRequest\x1a\x1f.ledger.v1.StartCompareResponse\x12L\n\x0bStartBackup\x12\x1d.ledger.v1.StartBackupRequest\x1a\x1e.ledger.v1.StartBackupResponse\x12\x43\n\x08ListJobs\x12\x1a.ledger.v1.ListJobsRequest\x1a\x1b.ledger.v1.ListJobsResponse\x12=\n\x06GetJob\x12\x18.ledger.v1.GetJobRequest\x1a\x19.ledger.v1.GetJobResponse\x12\x46\n\tCancelJob\x12\x1b.ledger.v1.CancelJobRequest\x1a\x1c.ledger.v1.CancelJobResponse\x12\x45\n\x08WatchJob\x12\x1a.ledger.v1.WatchJobRequest\x1a\x1b.ledger.v1.WatchJobResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n ledger/v1/operator_service.proto\x12\tledger.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16ledger/v1/backup.proto\x1a\x1aledger/v1/comparison.proto\x1a\x18ledger/v1/position.proto\x1a\x1aledger/v1/quarantine.proto\x1a\x17ledger/v1/rebuild.proto\"\xb0\x01\n\x16ListQuarantinedRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12)\n\x05state\x18\x03 \x01(\x0e\x32\x1a.ledger.v1.QuarantineState\x12+\n\x06reason\x18\x04 \x01(\x0e\x32\x1b.ledger.v1.QuarantineReason\x12\x17\n\x0ftracking_number\x18\x05 \x01(\t\"p\n\x17ListQuarantinedResponse\x12(\n\x05items\x18\x01 \x03(\x0b\x32\x19.ledger.v1.QuarantineItem\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x12\n\nopen_count\x18\x03 \x01(\x04\">\n\x15GetQuarantinedRequest\x12%\n\x08position\x18\x01 \x01(\x0b\x32\x13.ledger.v1.Position\"o\n\x16GetQuarantinedResponse\x12\'\n\x04item\x18\x01 \x01(\x0b\x32\x19.ledger.v1.QuarantineItem\x12,\n\x06record\x18\x02 \x01(\x0b\x32\x1c.ledger.v1.QuarantinedRecord\"Z\n\x18ReplayQuarantinedRequest\x12%\n\x08position\x18\x01 \x01(\x0b\x32\x13.ledger.v1.Position\x12\n\n\x02\x62y\x18\x02 \x01(\t\x12\x0b\n\x03why\x18\x03 \x01(\t\"D\n\x19ReplayQuarantinedResponse\x12\'\n\x04item\x18\x01 \x01(\x0b\x32\x19.ledger.v1.QuarantineItem\"X\n\x16\x44ropQuarantinedRequest\x12%\n\x08position\x18\x01 \x01(\x0b\x32\x13.ledger.v1.Position\x12\n\n\x02\x62y\x18\x02 \x01(\t\x12\x0b\n\x03why\x18\x03 \x01(\t\"B\n\x17\x44ropQuarantinedResponse\x12\'\n\x04item\x18\x01 \x01(\x0b\x32\x19.ledger.v1.QuarantineItem\"d\n\x1cStartQuarantineReplayRequest\x12+\n\x06reason\x18\x01 \x01(\x0e\x32\x1b.ledger.v1.QuarantineReason\x12\n\n\x02\x62y\x18\x02 \x01(\t\x12\x0b\n\x03why\x18\x03 \x01(\t\"<\n\x1dStartQuarantineReplayResponse\x12\x1b\n\x03job\x18\x01 \x01(\x0b\x32\x0e.ledger.v1.Job\"\x15\n\x13StartCompareRequest\"3\n\x14StartCompareResponse\x12\x1b\n\x03job\x18\x01 \x01(\x0b\x32\x0e.ledger.v1.Job\"$\n\x12StartBackupRequest\x12\x0e\n\x06\x66older\x18\x01 \x01(\t\"2\n\x13StartBackupResponse\x12\x1b\n\x03job\x18\x01 \x01(\x0b\x32\x0e.ledger.v1.Job\"\x15\n\x13StartRebuildRequest\"3\n\x14StartRebuildResponse\x12\x1b\n\x03job\x18\x01 \x01(\x0b\x32\x0e.ledger.v1.Job\"\x1d\n\x1bListStoreGenerationsRequest\"O\n\x1cListStoreGenerationsResponse\x12/\n\x0bgenerations\x18\x01 \x03(\x0b\x32\x1a.ledger.v1.StoreGeneration\"6\n\x1a\x44ropStoreGenerationRequest\x12\x18\n\x10store_generation\x18\x01 \x01(\r\"N\n\x1b\x44ropStoreGenerationResponse\x12/\n\x0bgenerations\x18\x01 \x03(\x0b\x32\x1a.ledger.v1.StoreGeneration\"\x11\n\x0fListJobsRequest\"0\n\x10ListJobsResponse\x12\x1c\n\x04jobs\x18\x01 \x03(\x0b\x32\x0e.ledger.v1.Job\"\x1f\n\rGetJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\"-\n\x0eGetJobResponse\x12\x1b\n\x03job\x18\x01 \x01(\x0b\x32\x0e.ledger.v1.Job\"\"\n\x10\x43\x61ncelJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\"0\n\x11\x43\x61ncelJobResponse\x12\x1b\n\x03job\x18\x01 \x01(\x0b\x32\x0e.ledger.v1.Job\"!\n\x0fWatchJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\"/\n\x10WatchJobResponse\x12\x1b\n\x03job\x18\x01 \x01(\x0b\x32\x0e.ledger.v1.Job\"\x8f\x03\n\x0eQuarantineItem\x12%\n\x08position\x18\x01 \x01(\x0b\x32\x13.ledger.v1.Position\x12)\n\x05state\x18\x02 \x01(\x0e\x32\x1a.ledger.v1.QuarantineState\x12+\n\x06reason\x18\x03 \x01(\x0e\x32\x1b.ledger.v1.QuarantineReason\x12\x0f\n\x07message\x18\x04 \x01(\t\x12\x33\n\x0fquarantine_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0ctracking_key\x18\x06 \x01(\t\x12\x11\n\tsource_id\x18\x07 \x01(\t\x12\x13\n\x0bvalue_bytes\x18\x08 \x01(\x04\x12-\n\tnote_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07note_by\x18\n \x01(\t\x12\x10\n\x08note_why\x18\x0b \x01(\t\x12(\n\x0breplayed_to\x18\x0c \x01(\x0b\x32\x13.ledger.v1.Position\"\x96\x03\n\x03Job\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\"\n\x05state\x18\x03 \x01(\x0e\x32\x13.ledger.v1.JobState\x12\x0c\n\x04\x64one\x18\x04 \x01(\x04\x12\r\n\x05total\x18\x05 \x01(\x04\x12\x0f\n\x07message\x18\x06 \x01(\t\x12\r\n\x05\x65rror\x18\x07 \x01(\t\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nstart_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\ncomparison\x18\x0b \x01(\x0b\x32\x15.ledger.v1.ComparisonH\x00\x12#\n\x06\x62\x61\x63kup\x18\x0c \x01(\x0b\x32\x11.ledger.v1.BackupH\x00\x12%\n\x07rebuild\x18\r \x01(\x0b\x32\x12.ledger.v1.RebuildH\x00\x42\x08\n\x06result*\x8b\x01\n\x0fQuarantineState\x12 \n\x1cQUARANTINE_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15QUARANTINE_STATE_OPEN\x10\x01\x12\x1d\n\x19QUARANTINE_STATE_REPLAYED\x10\x02\x12\x1c\n\x18QUARANTINE_STATE_DROPPED\x10\x03*\x95\x01\n\x08JobState\x12\x19\n\x15JOB_STATE_UNSPECIFIED\x10\x00\x12\x14\n\x10JOB_STATE_QUEUED\x10\x01\x12\x15\n\x11JOB_STATE_RUNNING\x10\x02\x12\x12\n\x0eJOB_STATE_DONE\x10\x03\x12\x14\n\x10JOB_STATE_FAILED\x10\x04\x12\x17\n\x13JOB_STATE_CANCELLED\x10\x05\x32\xba\t\n\x0fOperatorService\x12X\n\x0fListQuarantined\x12!.ledger.v1.ListQuarantinedRequest\x1a\".ledger.v1.ListQuarantinedResponse\x12U\n\x0eGetQuarantined\x12 .ledger.v1.GetQuarantinedRequest\x1a!.ledger.v1.GetQuarantinedResponse\x12^\n\x11ReplayQuarantined\x12#.ledger.v1.ReplayQuarantinedRequest\x1a$.ledger.v1.ReplayQuarantinedResponse\x12X\n\x0f\x44ropQuarantined\x12!.ledger.v1.DropQuarantinedRequest\x1a\".ledger.v1.DropQuarantinedResponse\x12j\n\x15StartQuarantineReplay\x12\'.ledger.v1.StartQuarantineReplayRequest\x1a(.ledger.v1.StartQuarantineReplayResponse\x12O\n\x0cStartCompare\x12\x1e.ledger.v1.StartCompareRequest\x1a\x1f.ledger.v1.StartCompareResponse\x12L\n\x0bStartBackup\x12\x1d.ledger.v1.StartBackupRequest\x1a\x1e.ledger.v1.StartBackupResponse\x12O\n\x0cStartRebuild\x12\x1e.ledger.v1.StartRebuildRequest\x1a\x1f.ledger.v1.StartRebuildResponse\x12g\n\x14ListStoreGenerations\x12&.ledger.v1.ListStoreGenerationsRequest\x1a\'.ledger.v1.ListStoreGenerationsResponse\x12\x64\n\x13\x44ropStoreGeneration\x12%.ledger.v1.DropStoreGenerationRequest\x1a&.ledger.v1.DropStoreGenerationResponse\x12\x43\n\x08ListJobs\x12\x1a.ledger.v1.ListJobsRequest\x1a\x1b.ledger.v1.ListJobsResponse\x12=\n\x06GetJob\x12\x18.ledger.v1.GetJobRequest\x1a\x19.ledger.v1.GetJobResponse\x12\x46\n\tCancelJob\x12\x1b.ledger.v1.CancelJobRequest\x1a\x1c.ledger.v1.CancelJobResponse\x12\x45\n\x08WatchJob\x12\x1a.ledger.v1.WatchJobRequest\x1a\x1b.ledger.v1.WatchJobResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'ledger.v1.operator_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_QUARANTINESTATE']._serialized_start=2398
-  _globals['_QUARANTINESTATE']._serialized_end=2537
-  _globals['_JOBSTATE']._serialized_start=2540
-  _globals['_JOBSTATE']._serialized_end=2689
-  _globals['_LISTQUARANTINEDREQUEST']._serialized_start=187
-  _globals['_LISTQUARANTINEDREQUEST']._serialized_end=363
-  _globals['_LISTQUARANTINEDRESPONSE']._serialized_start=365
-  _globals['_LISTQUARANTINEDRESPONSE']._serialized_end=477
-  _globals['_GETQUARANTINEDREQUEST']._serialized_start=479
-  _globals['_GETQUARANTINEDREQUEST']._serialized_end=541
-  _globals['_GETQUARANTINEDRESPONSE']._serialized_start=543
-  _globals['_GETQUARANTINEDRESPONSE']._serialized_end=654
-  _globals['_REPLAYQUARANTINEDREQUEST']._serialized_start=656
-  _globals['_REPLAYQUARANTINEDREQUEST']._serialized_end=746
-  _globals['_REPLAYQUARANTINEDRESPONSE']._serialized_start=748
-  _globals['_REPLAYQUARANTINEDRESPONSE']._serialized_end=816
-  _globals['_DROPQUARANTINEDREQUEST']._serialized_start=818
-  _globals['_DROPQUARANTINEDREQUEST']._serialized_end=906
-  _globals['_DROPQUARANTINEDRESPONSE']._serialized_start=908
-  _globals['_DROPQUARANTINEDRESPONSE']._serialized_end=974
-  _globals['_STARTQUARANTINEREPLAYREQUEST']._serialized_start=976
-  _globals['_STARTQUARANTINEREPLAYREQUEST']._serialized_end=1076
-  _globals['_STARTQUARANTINEREPLAYRESPONSE']._serialized_start=1078
-  _globals['_STARTQUARANTINEREPLAYRESPONSE']._serialized_end=1138
-  _globals['_STARTCOMPAREREQUEST']._serialized_start=1140
-  _globals['_STARTCOMPAREREQUEST']._serialized_end=1161
-  _globals['_STARTCOMPARERESPONSE']._serialized_start=1163
-  _globals['_STARTCOMPARERESPONSE']._serialized_end=1214
-  _globals['_STARTBACKUPREQUEST']._serialized_start=1216
-  _globals['_STARTBACKUPREQUEST']._serialized_end=1252
-  _globals['_STARTBACKUPRESPONSE']._serialized_start=1254
-  _globals['_STARTBACKUPRESPONSE']._serialized_end=1304
-  _globals['_LISTJOBSREQUEST']._serialized_start=1306
-  _globals['_LISTJOBSREQUEST']._serialized_end=1323
-  _globals['_LISTJOBSRESPONSE']._serialized_start=1325
-  _globals['_LISTJOBSRESPONSE']._serialized_end=1373
-  _globals['_GETJOBREQUEST']._serialized_start=1375
-  _globals['_GETJOBREQUEST']._serialized_end=1406
-  _globals['_GETJOBRESPONSE']._serialized_start=1408
-  _globals['_GETJOBRESPONSE']._serialized_end=1453
-  _globals['_CANCELJOBREQUEST']._serialized_start=1455
-  _globals['_CANCELJOBREQUEST']._serialized_end=1489
-  _globals['_CANCELJOBRESPONSE']._serialized_start=1491
-  _globals['_CANCELJOBRESPONSE']._serialized_end=1539
-  _globals['_WATCHJOBREQUEST']._serialized_start=1541
-  _globals['_WATCHJOBREQUEST']._serialized_end=1574
-  _globals['_WATCHJOBRESPONSE']._serialized_start=1576
-  _globals['_WATCHJOBRESPONSE']._serialized_end=1623
-  _globals['_QUARANTINEITEM']._serialized_start=1626
-  _globals['_QUARANTINEITEM']._serialized_end=2025
-  _globals['_JOB']._serialized_start=2028
-  _globals['_JOB']._serialized_end=2395
-  _globals['_OPERATORSERVICE']._serialized_start=2692
-  _globals['_OPERATORSERVICE']._serialized_end=3614
+  _globals['_QUARANTINESTATE']._serialized_start=2786
+  _globals['_QUARANTINESTATE']._serialized_end=2925
+  _globals['_JOBSTATE']._serialized_start=2928
+  _globals['_JOBSTATE']._serialized_end=3077
+  _globals['_LISTQUARANTINEDREQUEST']._serialized_start=212
+  _globals['_LISTQUARANTINEDREQUEST']._serialized_end=388
+  _globals['_LISTQUARANTINEDRESPONSE']._serialized_start=390
+  _globals['_LISTQUARANTINEDRESPONSE']._serialized_end=502
+  _globals['_GETQUARANTINEDREQUEST']._serialized_start=504
+  _globals['_GETQUARANTINEDREQUEST']._serialized_end=566
+  _globals['_GETQUARANTINEDRESPONSE']._serialized_start=568
+  _globals['_GETQUARANTINEDRESPONSE']._serialized_end=679
+  _globals['_REPLAYQUARANTINEDREQUEST']._serialized_start=681
+  _globals['_REPLAYQUARANTINEDREQUEST']._serialized_end=771
+  _globals['_REPLAYQUARANTINEDRESPONSE']._serialized_start=773
+  _globals['_REPLAYQUARANTINEDRESPONSE']._serialized_end=841
+  _globals['_DROPQUARANTINEDREQUEST']._serialized_start=843
+  _globals['_DROPQUARANTINEDREQUEST']._serialized_end=931
+  _globals['_DROPQUARANTINEDRESPONSE']._serialized_start=933
+  _globals['_DROPQUARANTINEDRESPONSE']._serialized_end=999
+  _globals['_STARTQUARANTINEREPLAYREQUEST']._serialized_start=1001
+  _globals['_STARTQUARANTINEREPLAYREQUEST']._serialized_end=1101
+  _globals['_STARTQUARANTINEREPLAYRESPONSE']._serialized_start=1103
+  _globals['_STARTQUARANTINEREPLAYRESPONSE']._serialized_end=1163
+  _globals['_STARTCOMPAREREQUEST']._serialized_start=1165
+  _globals['_STARTCOMPAREREQUEST']._serialized_end=1186
+  _globals['_STARTCOMPARERESPONSE']._serialized_start=1188
+  _globals['_STARTCOMPARERESPONSE']._serialized_end=1239
+  _globals['_STARTBACKUPREQUEST']._serialized_start=1241
+  _globals['_STARTBACKUPREQUEST']._serialized_end=1277
+  _globals['_STARTBACKUPRESPONSE']._serialized_start=1279
+  _globals['_STARTBACKUPRESPONSE']._serialized_end=1329
+  _globals['_STARTREBUILDREQUEST']._serialized_start=1331
+  _globals['_STARTREBUILDREQUEST']._serialized_end=1352
+  _globals['_STARTREBUILDRESPONSE']._serialized_start=1354
+  _globals['_STARTREBUILDRESPONSE']._serialized_end=1405
+  _globals['_LISTSTOREGENERATIONSREQUEST']._serialized_start=1407
+  _globals['_LISTSTOREGENERATIONSREQUEST']._serialized_end=1436
+  _globals['_LISTSTOREGENERATIONSRESPONSE']._serialized_start=1438
+  _globals['_LISTSTOREGENERATIONSRESPONSE']._serialized_end=1517
+  _globals['_DROPSTOREGENERATIONREQUEST']._serialized_start=1519
+  _globals['_DROPSTOREGENERATIONREQUEST']._serialized_end=1573
+  _globals['_DROPSTOREGENERATIONRESPONSE']._serialized_start=1575
+  _globals['_DROPSTOREGENERATIONRESPONSE']._serialized_end=1653
+  _globals['_LISTJOBSREQUEST']._serialized_start=1655
+  _globals['_LISTJOBSREQUEST']._serialized_end=1672
+  _globals['_LISTJOBSRESPONSE']._serialized_start=1674
+  _globals['_LISTJOBSRESPONSE']._serialized_end=1722
+  _globals['_GETJOBREQUEST']._serialized_start=1724
+  _globals['_GETJOBREQUEST']._serialized_end=1755
+  _globals['_GETJOBRESPONSE']._serialized_start=1757
+  _globals['_GETJOBRESPONSE']._serialized_end=1802
+  _globals['_CANCELJOBREQUEST']._serialized_start=1804
+  _globals['_CANCELJOBREQUEST']._serialized_end=1838
+  _globals['_CANCELJOBRESPONSE']._serialized_start=1840
+  _globals['_CANCELJOBRESPONSE']._serialized_end=1888
+  _globals['_WATCHJOBREQUEST']._serialized_start=1890
+  _globals['_WATCHJOBREQUEST']._serialized_end=1923
+  _globals['_WATCHJOBRESPONSE']._serialized_start=1925
+  _globals['_WATCHJOBRESPONSE']._serialized_end=1972
+  _globals['_QUARANTINEITEM']._serialized_start=1975
+  _globals['_QUARANTINEITEM']._serialized_end=2374
+  _globals['_JOB']._serialized_start=2377
+  _globals['_JOB']._serialized_end=2783
+  _globals['_OPERATORSERVICE']._serialized_start=3080
+  _globals['_OPERATORSERVICE']._serialized_end=4290
 # @@protoc_insertion_point(module_scope)

@@ -13,6 +13,7 @@ from ledger.v1 import backup_pb2 as _backup_pb2
 from ledger.v1 import comparison_pb2 as _comparison_pb2
 from ledger.v1 import position_pb2 as _position_pb2
 from ledger.v1 import quarantine_pb2 as _quarantine_pb2
+from ledger.v1 import rebuild_pb2 as _rebuild_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -472,6 +473,134 @@ class StartBackupResponse(_message.Message):
 Global___StartBackupResponse: _TypeAlias = StartBackupResponse  # noqa: Y015
 
 @_typing.final
+class StartRebuildRequest(_message.Message):
+    """Asks to make the store again."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StartRebuildRequest: _TypeAlias = StartRebuildRequest  # noqa: Y015
+
+@_typing.final
+class StartRebuildResponse(_message.Message):
+    """The job that makes it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JOB_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def job(self) -> Global___Job:
+        """The job, which may have begun."""
+
+    def __init__(
+        self,
+        *,
+        job: Global___Job | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["job", b"job"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["job", b"job"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StartRebuildResponse: _TypeAlias = StartRebuildResponse  # noqa: Y015
+
+@_typing.final
+class ListStoreGenerationsRequest(_message.Message):
+    """Asks for the generations of the store."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListStoreGenerationsRequest: _TypeAlias = ListStoreGenerationsRequest  # noqa: Y015
+
+@_typing.final
+class ListStoreGenerationsResponse(_message.Message):
+    """All of them: never more than a few."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GENERATIONS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def generations(self) -> _containers.RepeatedCompositeFieldContainer[_rebuild_pb2.StoreGeneration]:
+        """By number."""
+
+    def __init__(
+        self,
+        *,
+        generations: _abc.Iterable[_rebuild_pb2.StoreGeneration] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["generations", b"generations"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListStoreGenerationsResponse: _TypeAlias = ListStoreGenerationsResponse  # noqa: Y015
+
+@_typing.final
+class DropStoreGenerationRequest(_message.Message):
+    """Asks to remove a generation."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STORE_GENERATION_FIELD_NUMBER: _builtins.int
+    store_generation: _builtins.int
+    """Required. Its number. One that serves is not removed."""
+    def __init__(
+        self,
+        *,
+        store_generation: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["store_generation", b"store_generation"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DropStoreGenerationRequest: _TypeAlias = DropStoreGenerationRequest  # noqa: Y015
+
+@_typing.final
+class DropStoreGenerationResponse(_message.Message):
+    """It is removed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GENERATIONS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def generations(self) -> _containers.RepeatedCompositeFieldContainer[_rebuild_pb2.StoreGeneration]:
+        """Those that are left, by number."""
+
+    def __init__(
+        self,
+        *,
+        generations: _abc.Iterable[_rebuild_pb2.StoreGeneration] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["generations", b"generations"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DropStoreGenerationResponse: _TypeAlias = DropStoreGenerationResponse  # noqa: Y015
+
+@_typing.final
 class ListJobsRequest(_message.Message):
     """Asks for the jobs of this process."""
 
@@ -742,6 +871,7 @@ class Job(_message.Message):
     END_TIME_FIELD_NUMBER: _builtins.int
     COMPARISON_FIELD_NUMBER: _builtins.int
     BACKUP_FIELD_NUMBER: _builtins.int
+    REBUILD_FIELD_NUMBER: _builtins.int
     job_id: _builtins.str
     """Its id. At most 64 bytes."""
     kind: _builtins.str
@@ -770,11 +900,15 @@ class Job(_message.Message):
 
     @_builtins.property
     def comparison(self) -> _comparison_pb2.Comparison:
-        """Of `compare`."""
+        """Of `compare`, and of a `rebuild` that failed since the new generation differs from the log."""
 
     @_builtins.property
     def backup(self) -> _backup_pb2.Backup:
         """Of `backup`."""
+
+    @_builtins.property
+    def rebuild(self) -> _rebuild_pb2.Rebuild:
+        """Of `rebuild`."""
 
     def __init__(
         self,
@@ -791,12 +925,13 @@ class Job(_message.Message):
         end_time: _timestamp_pb2.Timestamp | None = ...,
         comparison: _comparison_pb2.Comparison | None = ...,
         backup: _backup_pb2.Backup | None = ...,
+        rebuild: _rebuild_pb2.Rebuild | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["backup", b"backup", "comparison", b"comparison", "create_time", b"create_time", "end_time", b"end_time", "result", b"result", "start_time", b"start_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["backup", b"backup", "comparison", b"comparison", "create_time", b"create_time", "end_time", b"end_time", "rebuild", b"rebuild", "result", b"result", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["backup", b"backup", "comparison", b"comparison", "create_time", b"create_time", "done", b"done", "end_time", b"end_time", "error", b"error", "job_id", b"job_id", "kind", b"kind", "message", b"message", "result", b"result", "start_time", b"start_time", "state", b"state", "total", b"total"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["backup", b"backup", "comparison", b"comparison", "create_time", b"create_time", "done", b"done", "end_time", b"end_time", "error", b"error", "job_id", b"job_id", "kind", b"kind", "message", b"message", "rebuild", b"rebuild", "result", b"result", "start_time", b"start_time", "state", b"state", "total", b"total"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_result: _TypeAlias = _typing.Literal["comparison", "backup"]  # noqa: Y015
+    _WhichOneofReturnType_result: _TypeAlias = _typing.Literal["comparison", "backup", "rebuild"]  # noqa: Y015
     _WhichOneofArgType_result: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_result) -> _WhichOneofReturnType_result | None: ...
 

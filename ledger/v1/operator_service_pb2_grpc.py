@@ -70,6 +70,21 @@ class OperatorServiceStub:
                 request_serializer=ledger_dot_v1_dot_operator__service__pb2.StartBackupRequest.SerializeToString,
                 response_deserializer=ledger_dot_v1_dot_operator__service__pb2.StartBackupResponse.FromString,
                 _registered_method=True)
+        self.StartRebuild = channel.unary_unary(
+                '/ledger.v1.OperatorService/StartRebuild',
+                request_serializer=ledger_dot_v1_dot_operator__service__pb2.StartRebuildRequest.SerializeToString,
+                response_deserializer=ledger_dot_v1_dot_operator__service__pb2.StartRebuildResponse.FromString,
+                _registered_method=True)
+        self.ListStoreGenerations = channel.unary_unary(
+                '/ledger.v1.OperatorService/ListStoreGenerations',
+                request_serializer=ledger_dot_v1_dot_operator__service__pb2.ListStoreGenerationsRequest.SerializeToString,
+                response_deserializer=ledger_dot_v1_dot_operator__service__pb2.ListStoreGenerationsResponse.FromString,
+                _registered_method=True)
+        self.DropStoreGeneration = channel.unary_unary(
+                '/ledger.v1.OperatorService/DropStoreGeneration',
+                request_serializer=ledger_dot_v1_dot_operator__service__pb2.DropStoreGenerationRequest.SerializeToString,
+                response_deserializer=ledger_dot_v1_dot_operator__service__pb2.DropStoreGenerationResponse.FromString,
+                _registered_method=True)
         self.ListJobs = channel.unary_unary(
                 '/ledger.v1.OperatorService/ListJobs',
                 request_serializer=ledger_dot_v1_dot_operator__service__pb2.ListJobsRequest.SerializeToString,
@@ -153,6 +168,33 @@ class OperatorServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def StartRebuild(self, request, context):
+        """Starts a job that makes the trail store again from the log, into a new generation, while the old one serves. When
+        all is brought to it, it is compared with the log; if they are the same it serves from then on, else the job fails,
+        its `comparison` says what differs, and the old one goes on. Where a generation was begun before, by a job that was
+        cancelled or a process that ended, the job goes on with it. A second one at the same time fails.
+        NO_REBUILD_HERE (FAILED_PRECONDITION) on Kafka and Cassandra, where it is not there yet.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListStoreGenerations(self, request, context):
+        """Lists the generations of the store, by number. NO_REBUILD_HERE as above.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DropStoreGeneration(self, request, context):
+        """Removes a generation that does not serve, for good: one that is kept, or one that is half built. It lists those that
+        are left. GENERATION_NOT_FIT (FAILED_PRECONDITION) where it serves or there is none of that number;
+        REBUILD_UNDER_WAY (FAILED_PRECONDITION) where a job works on it; NO_REBUILD_HERE as above.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListJobs(self, request, context):
         """Lists the jobs of this process, the newest first: those that wait or run, and the last 100 that ended.
         """
@@ -218,6 +260,21 @@ def add_OperatorServiceServicer_to_server(servicer, server):
                     servicer.StartBackup,
                     request_deserializer=ledger_dot_v1_dot_operator__service__pb2.StartBackupRequest.FromString,
                     response_serializer=ledger_dot_v1_dot_operator__service__pb2.StartBackupResponse.SerializeToString,
+            ),
+            'StartRebuild': grpc.unary_unary_rpc_method_handler(
+                    servicer.StartRebuild,
+                    request_deserializer=ledger_dot_v1_dot_operator__service__pb2.StartRebuildRequest.FromString,
+                    response_serializer=ledger_dot_v1_dot_operator__service__pb2.StartRebuildResponse.SerializeToString,
+            ),
+            'ListStoreGenerations': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListStoreGenerations,
+                    request_deserializer=ledger_dot_v1_dot_operator__service__pb2.ListStoreGenerationsRequest.FromString,
+                    response_serializer=ledger_dot_v1_dot_operator__service__pb2.ListStoreGenerationsResponse.SerializeToString,
+            ),
+            'DropStoreGeneration': grpc.unary_unary_rpc_method_handler(
+                    servicer.DropStoreGeneration,
+                    request_deserializer=ledger_dot_v1_dot_operator__service__pb2.DropStoreGenerationRequest.FromString,
+                    response_serializer=ledger_dot_v1_dot_operator__service__pb2.DropStoreGenerationResponse.SerializeToString,
             ),
             'ListJobs': grpc.unary_unary_rpc_method_handler(
                     servicer.ListJobs,
@@ -430,6 +487,87 @@ class OperatorService:
             '/ledger.v1.OperatorService/StartBackup',
             ledger_dot_v1_dot_operator__service__pb2.StartBackupRequest.SerializeToString,
             ledger_dot_v1_dot_operator__service__pb2.StartBackupResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StartRebuild(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ledger.v1.OperatorService/StartRebuild',
+            ledger_dot_v1_dot_operator__service__pb2.StartRebuildRequest.SerializeToString,
+            ledger_dot_v1_dot_operator__service__pb2.StartRebuildResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListStoreGenerations(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ledger.v1.OperatorService/ListStoreGenerations',
+            ledger_dot_v1_dot_operator__service__pb2.ListStoreGenerationsRequest.SerializeToString,
+            ledger_dot_v1_dot_operator__service__pb2.ListStoreGenerationsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DropStoreGeneration(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ledger.v1.OperatorService/DropStoreGeneration',
+            ledger_dot_v1_dot_operator__service__pb2.DropStoreGenerationRequest.SerializeToString,
+            ledger_dot_v1_dot_operator__service__pb2.DropStoreGenerationResponse.FromString,
             options,
             channel_credentials,
             insecure,

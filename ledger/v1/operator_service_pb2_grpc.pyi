@@ -60,6 +60,20 @@ class OperatorServiceStub:
     backup is whole when the job is done, and never before. A job whose folder is not empty, or cannot be written, fails.
     NO_BACKUP_HERE (FAILED_PRECONDITION) on other engines, which have tools of their own.
     """
+    StartRebuild: _grpc.UnaryUnaryMultiCallable[_operator_service_pb2.StartRebuildRequest, _operator_service_pb2.StartRebuildResponse]
+    """Starts a job that makes the trail store again from the log, into a new generation, while the old one serves. When
+    all is brought to it, it is compared with the log; if they are the same it serves from then on, else the job fails,
+    its `comparison` says what differs, and the old one goes on. Where a generation was begun before, by a job that was
+    cancelled or a process that ended, the job goes on with it. A second one at the same time fails.
+    NO_REBUILD_HERE (FAILED_PRECONDITION) on Kafka and Cassandra, where it is not there yet.
+    """
+    ListStoreGenerations: _grpc.UnaryUnaryMultiCallable[_operator_service_pb2.ListStoreGenerationsRequest, _operator_service_pb2.ListStoreGenerationsResponse]
+    """Lists the generations of the store, by number. NO_REBUILD_HERE as above."""
+    DropStoreGeneration: _grpc.UnaryUnaryMultiCallable[_operator_service_pb2.DropStoreGenerationRequest, _operator_service_pb2.DropStoreGenerationResponse]
+    """Removes a generation that does not serve, for good: one that is kept, or one that is half built. It lists those that
+    are left. GENERATION_NOT_FIT (FAILED_PRECONDITION) where it serves or there is none of that number;
+    REBUILD_UNDER_WAY (FAILED_PRECONDITION) where a job works on it; NO_REBUILD_HERE as above.
+    """
     ListJobs: _grpc.UnaryUnaryMultiCallable[_operator_service_pb2.ListJobsRequest, _operator_service_pb2.ListJobsResponse]
     """Lists the jobs of this process, the newest first: those that wait or run, and the last 100 that ended."""
     GetJob: _grpc.UnaryUnaryMultiCallable[_operator_service_pb2.GetJobRequest, _operator_service_pb2.GetJobResponse]
@@ -100,6 +114,20 @@ class OperatorServiceAsyncStub(OperatorServiceStub):
     """Starts a job that backs up the embedded engine's folder while it is in use; its `backup` says what is in it. The
     backup is whole when the job is done, and never before. A job whose folder is not empty, or cannot be written, fails.
     NO_BACKUP_HERE (FAILED_PRECONDITION) on other engines, which have tools of their own.
+    """
+    StartRebuild: _aio.UnaryUnaryMultiCallable[_operator_service_pb2.StartRebuildRequest, _operator_service_pb2.StartRebuildResponse]  # type: ignore[assignment]
+    """Starts a job that makes the trail store again from the log, into a new generation, while the old one serves. When
+    all is brought to it, it is compared with the log; if they are the same it serves from then on, else the job fails,
+    its `comparison` says what differs, and the old one goes on. Where a generation was begun before, by a job that was
+    cancelled or a process that ended, the job goes on with it. A second one at the same time fails.
+    NO_REBUILD_HERE (FAILED_PRECONDITION) on Kafka and Cassandra, where it is not there yet.
+    """
+    ListStoreGenerations: _aio.UnaryUnaryMultiCallable[_operator_service_pb2.ListStoreGenerationsRequest, _operator_service_pb2.ListStoreGenerationsResponse]  # type: ignore[assignment]
+    """Lists the generations of the store, by number. NO_REBUILD_HERE as above."""
+    DropStoreGeneration: _aio.UnaryUnaryMultiCallable[_operator_service_pb2.DropStoreGenerationRequest, _operator_service_pb2.DropStoreGenerationResponse]  # type: ignore[assignment]
+    """Removes a generation that does not serve, for good: one that is kept, or one that is half built. It lists those that
+    are left. GENERATION_NOT_FIT (FAILED_PRECONDITION) where it serves or there is none of that number;
+    REBUILD_UNDER_WAY (FAILED_PRECONDITION) where a job works on it; NO_REBUILD_HERE as above.
     """
     ListJobs: _aio.UnaryUnaryMultiCallable[_operator_service_pb2.ListJobsRequest, _operator_service_pb2.ListJobsResponse]  # type: ignore[assignment]
     """Lists the jobs of this process, the newest first: those that wait or run, and the last 100 that ended."""
@@ -180,6 +208,38 @@ class OperatorServiceServicer(metaclass=_abc_1.ABCMeta):
         """Starts a job that backs up the embedded engine's folder while it is in use; its `backup` says what is in it. The
         backup is whole when the job is done, and never before. A job whose folder is not empty, or cannot be written, fails.
         NO_BACKUP_HERE (FAILED_PRECONDITION) on other engines, which have tools of their own.
+        """
+
+    @_abc_1.abstractmethod
+    def StartRebuild(
+        self,
+        request: _operator_service_pb2.StartRebuildRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operator_service_pb2.StartRebuildResponse, _abc.Awaitable[_operator_service_pb2.StartRebuildResponse]]:
+        """Starts a job that makes the trail store again from the log, into a new generation, while the old one serves. When
+        all is brought to it, it is compared with the log; if they are the same it serves from then on, else the job fails,
+        its `comparison` says what differs, and the old one goes on. Where a generation was begun before, by a job that was
+        cancelled or a process that ended, the job goes on with it. A second one at the same time fails.
+        NO_REBUILD_HERE (FAILED_PRECONDITION) on Kafka and Cassandra, where it is not there yet.
+        """
+
+    @_abc_1.abstractmethod
+    def ListStoreGenerations(
+        self,
+        request: _operator_service_pb2.ListStoreGenerationsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operator_service_pb2.ListStoreGenerationsResponse, _abc.Awaitable[_operator_service_pb2.ListStoreGenerationsResponse]]:
+        """Lists the generations of the store, by number. NO_REBUILD_HERE as above."""
+
+    @_abc_1.abstractmethod
+    def DropStoreGeneration(
+        self,
+        request: _operator_service_pb2.DropStoreGenerationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operator_service_pb2.DropStoreGenerationResponse, _abc.Awaitable[_operator_service_pb2.DropStoreGenerationResponse]]:
+        """Removes a generation that does not serve, for good: one that is kept, or one that is half built. It lists those that
+        are left. GENERATION_NOT_FIT (FAILED_PRECONDITION) where it serves or there is none of that number;
+        REBUILD_UNDER_WAY (FAILED_PRECONDITION) where a job works on it; NO_REBUILD_HERE as above.
         """
 
     @_abc_1.abstractmethod

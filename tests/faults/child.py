@@ -27,6 +27,7 @@ from ledger.errors import Busy, Diverged, LedgerError
 from ledger.position import pack_position
 from tests.faults.known import known
 from tests.folders import PARTITIONS, writer_of
+from tests.rebuilds import rebuilding_of
 from tests.rows import row_of
 from tests.upkeep import Heard
 
@@ -63,7 +64,9 @@ class Life:
     write_buffer_bytes: int = 256 << 10
     """Small, so that a second sees many files."""
     does: str = "everything"
-    """Or `history` alone, without any other sync; or `rows` alone."""
+    """Or `history` alone, without any other sync; or `rows` alone; or everything and `rebuild`, or
+    everything and `give up a rebuild`.
+    """
     backs_up_to: str = ""
     """Folder that the ledger is backed up to, once, while it does everything."""
     file_bytes_max: int = 0
@@ -134,6 +137,8 @@ def works(ledger: Folder, life: Life) -> Iterator[Coroutine[None, None, None]]:
     yield writer_of(ledger).run()
     if life.backs_up_to:
         yield back_up(ledger, life)
+    if life.does.endswith("rebuild"):
+        yield rebuild(ledger, life)
 
 
 async def back_up(ledger: Folder, life: Life) -> None:
@@ -141,6 +146,17 @@ async def back_up(ledger: Folder, life: Life) -> None:
     await asyncio.sleep(5 * FAST_S)
     await ledger.backups.back_up(Path(life.backs_up_to), Heard())
     say("B")
+
+
+async def rebuild(ledger: Folder, life: Life) -> None:
+    """Rebuild, when some of everything is there; or begin to, and give it up."""
+    await asyncio.sleep(5 * FAST_S)
+    if life.does == "rebuild":
+        await rebuilding_of(ledger).rebuild(Heard())
+        return
+    building = await ledger.generations.begin()
+    await asyncio.sleep(FAST_S)
+    await ledger.generations.drop(building.generation)
 
 
 async def send(ledger: Folder, life: Life, sender: int) -> None:

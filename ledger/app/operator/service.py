@@ -15,6 +15,7 @@ import grpc
 
 from ledger.app.operator import requests
 from ledger.app.operator.jobs import Jobs, Progress
+from ledger.app.operator.rebuilds import REBUILD, Rebuilds
 from ledger.app.operator.upkeep import BACKUP, COMPARE, Kept, backup_work, compare_work
 from ledger.errors import LedgerError, NotPossibleNow
 from ledger.quarantine.desk import Desk
@@ -44,7 +45,8 @@ STATES: Final = {
 
 _UNARY: Final = (
     *("ListQuarantined", "GetQuarantined", "ReplayQuarantined", "DropQuarantined"),
-    *("StartQuarantineReplay", "StartCompare", "StartBackup"),
+    *("StartQuarantineReplay", "StartCompare", "StartBackup", "StartRebuild"),
+    *("ListStoreGenerations", "DropStoreGeneration"),
     *("ListJobs", "GetJob", "CancelJob"),
 )
 
@@ -56,6 +58,7 @@ class OperatorService:
         """`desk` is the quarantine's; `now_ns` gives nanoseconds since 1970."""
         self._desk = desk
         self._kept = kept
+        self._rebuilds = Rebuilds(kept, desk)
         self._jobs = Jobs(now_ns=now_ns, new_id=lambda: secrets.token_hex(8))
 
     @property
@@ -156,6 +159,23 @@ class OperatorService:
         """Start to back up the folder."""
         work = backup_work(self._kept, request.folder)
         return pb.StartBackupResponse(job=self._jobs.start(BACKUP, work))
+
+    async def StartRebuild(self, _: pb.StartRebuildRequest, __: object) -> pb.StartRebuildResponse:
+        """Start to make the store again."""
+        return pb.StartRebuildResponse(job=self._jobs.start(REBUILD, self._rebuilds.work()))
+
+    async def ListStoreGenerations(
+        self, _: pb.ListStoreGenerationsRequest, __: object
+    ) -> pb.ListStoreGenerationsResponse:
+        """Answer with all generations."""
+        return pb.ListStoreGenerationsResponse(generations=self._rebuilds.all())
+
+    async def DropStoreGeneration(
+        self, request: pb.DropStoreGenerationRequest, _: object
+    ) -> pb.DropStoreGenerationResponse:
+        """Remove one that does not serve."""
+        left = await self._rebuilds.drop(request.store_generation)
+        return pb.DropStoreGenerationResponse(generations=left)
 
     async def ListJobs(self, _: pb.ListJobsRequest, __: object) -> pb.ListJobsResponse:
         """Answer with all jobs."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
+from collections.abc import Awaitable, Callable, Collection
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -11,6 +11,7 @@ from ledger.app.operator.jobs import Progress, Work
 from ledger.compare.comparing import Comparison, compare_with_log
 from ledger.compare.drill import Kind
 from ledger.errors import NotPossibleNow, Refused
+from ledger.generations import Generations
 from ledger.quarantine.desk import Desk
 from ledger.quarantine.records import wire_position
 from ledger.scan_log import ScanLog
@@ -45,25 +46,33 @@ class Kept(NamedTuple):
     """Those of the store."""
     backups: Backups | None = None
     """None where the engines have tools of their own."""
+    generations: Generations | None = None
+    """Of the store; None where it cannot be rebuilt."""
 
 
 def compare_work(kept: Kept, desk: Desk) -> Work:
     """Give the work of comparing; `desk` is the quarantine's."""
 
-    async def refused() -> Collection[int]:
-        items = (await desk.items()).all()
-        reason = QuarantineReason.QUARANTINE_REASON_STORE_REFUSED
-        return [item.position for item in items if item.reason == reason]
-
     async def compare(progress: Progress) -> None:
         found = await compare_with_log(
-            kept.scans, kept.store, kept.rows, refused=refused, told=progress
+            kept.scans, kept.store, kept.rows, refused=refused_of(desk), told=progress
         )
         progress.result.comparison.CopyFrom(comparison_message(found))
         same = "the same" if found.is_same else "they differ"
         progress.message(f"{found.rows:,} rows for {found.scope.positions:,} records: {same}")
 
     return compare
+
+
+def refused_of(desk: Desk) -> Callable[[], Awaitable[Collection[int]]]:
+    """Give what tells the positions of records that the store did not take, by quarantine."""
+
+    async def refused() -> Collection[int]:
+        items = (await desk.items()).all()
+        reason = QuarantineReason.QUARANTINE_REASON_STORE_REFUSED
+        return [item.position for item in items if item.reason == reason]
+
+    return refused
 
 
 def backup_work(kept: Kept, folder: str) -> Work:

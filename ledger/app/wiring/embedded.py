@@ -69,7 +69,8 @@ async def _open(settings: Settings, _: Health) -> AsyncIterator[Work]:
             )
             keeper = keeper_of(settings, log, folder.quarantine, store)
             writer = Writer(log, store, keeper, monotonic=time.monotonic, now_ns=time.time_ns)
-            operator = operator_of(folder.quarantine, Kept(log, store, store, folder.backups))
+            kept = Kept(log, store, store, folder.backups, folder.generations)
+            operator = operator_of(folder.quarantine, kept)
             yield Work(
                 jobs={
                     "writer": writer.run(),
