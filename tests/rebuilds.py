@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from ledger.app.operator.upkeep import refused_of
@@ -15,6 +16,21 @@ if TYPE_CHECKING:
     from ledger.backends.rocksdb_folder import Folder
     from ledger.rebuilding import Rebuilt
     from ledger.trail_store import KeptRow
+
+
+class Cancelling(Heard):
+    """Who is told, and cancels the work when so much is done."""
+
+    def __init__(self, place: int) -> None:
+        super().__init__()
+        self._place = place
+
+    def done(self, count: int, message: str = "") -> None:
+        """Hear how much is done."""
+        super().done(count, message)
+        task = asyncio.current_task()
+        if count >= self._place and task:
+            task.cancel()
 
 
 def rebuilding_of(ledger: Folder) -> Rebuilding:

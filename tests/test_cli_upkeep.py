@@ -1,4 +1,4 @@
-"""`compare`, `backup` and `restore` as an operator types them, against a ledger that runs."""
+"""`compare`, `backup`, `restore` and `rebuild` as they are typed, against a ledger that runs."""
 
 from __future__ import annotations
 
@@ -139,3 +139,34 @@ def test_an_empty_path_is_refused(tmp_path: Path) -> None:
 
     assert refused.value.code == REFUSED
     assert "`folder`" in str(refused.value)
+
+
+def test_a_store_that_lost_a_row_is_rebuilt(tmp_path: Path) -> None:
+    """It differs, it is rebuilt while it serves, it is the same; the old one is listed until it is
+    dropped, and after a start the new one serves.
+    """
+    with ledger_up(tmp_path) as ledger:
+        send(ledger, tmp_path)
+        ledger.end()
+        asyncio.run(lose_a_row(tmp_path / "data"))
+        ledger.start()
+        before = compare(ledger)
+        made = typed("rebuild", "--server", ledger.address)
+        listed = typed("rebuild", "list", "--server", ledger.address)
+        dropped = typed("rebuild", "drop", "1", "--server", ledger.address, "--json")
+        again = typed("rebuild", "drop", "2", "--server", ledger.address)
+        ledger.end()
+        ledger.start()
+        entries = entries_of(ledger, "ITEM1", at_least=SCANS)
+        after = compare(ledger)
+
+    assert before.code == DIVERGED, before
+    assert made.code == DONE, made
+    assert "Generation 2 of the store serves" in made.answer
+    assert "`parcel-ledger rebuild drop 1` removes it" in made.answer
+    assert listed.answer == "generation 1: served before, and is kept\ngeneration 2: serves\n"
+    assert [one["store_generation"] for one in json.loads(dropped.answer)["generations"]] == [2]
+    assert again.code == FAILED
+    assert "serves: it is not dropped" in again.remark
+    assert len(entries) == SCANS
+    assert after.code == DONE, after

@@ -1,4 +1,4 @@
-"""Comparisons and backups as jobs of the operator's service, over gRPC."""
+"""Comparisons, backups and rebuildings as jobs of the operator's service, over gRPC."""
 
 from __future__ import annotations
 
@@ -15,9 +15,11 @@ from ledger.app.operator.service import OPERATOR_SERVICE, OperatorService
 from ledger.app.operator.upkeep import Kept
 from ledger.app.rpc import RpcServer
 from ledger.quarantine.desk import Desk
+from ledger.trail_store import Row
 from ledger.v1 import operator_service_pb2 as pb
 from ledger.v1.comparison_pb2 import ComparedFault
 from ledger.v1.operator_service_pb2_grpc import OperatorServiceStub
+from ledger.v1.rebuild_pb2 import StoreGenerationState
 from tests.asking import failing
 from tests.folders import PARTITIONS, opened
 from tests.quarantined import KINDS, put
@@ -32,15 +34,18 @@ if TYPE_CHECKING:
     from ledger.v1.operator_service_pb2_grpc import OperatorServiceAsyncStub
 
 RECORDS = 3_000
+FAILED_PRECONDITION = grpc.StatusCode.FAILED_PRECONDITION
 
 
 @asynccontextmanager
 async def operated(
-    ledger: Folder, *, backups: bool = True
+    ledger: Folder, *, embedded: bool = True
 ) -> AsyncIterator[OperatorServiceAsyncStub]:
     """Serve the operator of a folder on a port of its own."""
     desk = Desk(ledger.log, ledger.quarantine, ledger.store, now_ns=time.time_ns)
-    kept = Kept(ledger.log, ledger.store, ledger.store, ledger.backups if backups else None)
+    kept = Kept(ledger.log, ledger.store, ledger.store)
+    if embedded:
+        kept = kept._replace(backups=ledger.backups, generations=ledger.generations)
     service = OperatorService(desk, kept, now_ns=time.time_ns)
     server = RpcServer(service.handlers, service_names=[OPERATOR_SERVICE])
     port = await server.start("127.0.0.1:0")
@@ -149,8 +154,96 @@ async def test_what_cannot_be_backed_up_is_refused_at_once(
     tmp_path: Path, folder: str, backups: bool, wanted: tuple[grpc.StatusCode, str]
 ) -> None:
     """Kafka and Cassandra have tools of their own; no path, or one that is too long, is none."""
-    async with opened(tmp_path) as ledger, operated(ledger, backups=backups) as stub:
+    async with opened(tmp_path) as ledger, operated(ledger, embedded=backups) as stub:
         with failing() as failures:
             await stub.StartBackup(pb.StartBackupRequest(folder=folder))
 
     assert (failures[0].code, failures[0].reason) == wanted
+
+
+async def test_a_rebuilding_is_told(tmp_path: Path) -> None:
+    """Which generation serves and how much was brought to it; the generations are listed, and the
+    one before can be dropped, once.
+    """
+    async with filled(tmp_path) as ledger, operated(ledger) as stub:
+        rows = await rows_in(ledger)
+        job = (await stub.StartRebuild(pb.StartRebuildRequest())).job
+        told = await ended(stub, job)
+        listed = await stub.ListStoreGenerations(pb.ListStoreGenerationsRequest())
+        request = pb.DropStoreGenerationRequest(store_generation=1)
+        left = await stub.DropStoreGeneration(request)
+        with failing() as failures:
+            await stub.DropStoreGeneration(request)
+        serving = pb.DropStoreGenerationRequest(store_generation=2)
+        with failing() as serves:
+            await stub.DropStoreGeneration(serving)
+        assert await rows_in(ledger) == rows
+
+    last = told[-1]
+    assert (last.kind, last.state) == ("rebuild", pb.JobState.JOB_STATE_DONE), last.error
+    assert last.rebuild.store_generation == 2
+    assert last.rebuild.previous_store_generation == 1
+    assert last.rebuild.records > RECORDS
+    assert last.rebuild.compared_rows == len(rows)
+    assert [(one.store_generation, one.state) for one in listed.generations] == [
+        (1, StoreGenerationState.STORE_GENERATION_STATE_KEPT),
+        (2, StoreGenerationState.STORE_GENERATION_STATE_SERVING),
+    ]
+    assert [one.store_generation for one in left.generations] == [2]
+    for each in (*failures, *serves):
+        assert (each.code, each.reason) == (FAILED_PRECONDITION, "GENERATION_NOT_FIT")
+
+
+async def test_a_rebuilding_can_be_cancelled_and_goes_on(tmp_path: Path) -> None:
+    """It ends at once and leaves the old one serving; the half built one is listed, and another
+    job ends it. Two at once are one too many.
+    """
+    async with filled(tmp_path) as ledger, operated(ledger) as stub:
+        first = (await stub.StartRebuild(pb.StartRebuildRequest())).job
+        second = (await stub.StartRebuild(pb.StartRebuildRequest())).job
+        too_many = (await ended(stub, second))[-1]
+        await stub.CancelJob(pb.CancelJobRequest(job_id=first.job_id))
+        listed = await stub.ListStoreGenerations(pb.ListStoreGenerationsRequest())
+        generation = ledger.store.generation
+        third = (await stub.StartRebuild(pb.StartRebuildRequest())).job
+        done = (await ended(stub, third))[-1]
+
+    assert too_many.state == pb.JobState.JOB_STATE_FAILED
+    assert "being rebuilt" in too_many.error
+    assert generation == 1
+    assert [one.state for one in listed.generations] == [
+        StoreGenerationState.STORE_GENERATION_STATE_SERVING,
+        StoreGenerationState.STORE_GENERATION_STATE_BUILDING,
+    ]
+    assert done.rebuild.store_generation == 2
+
+
+async def test_a_rebuilding_that_differs_fails_and_says_where(tmp_path: Path) -> None:
+    """The old one goes on, and the job's comparison names the position."""
+    async with filled(tmp_path) as ledger, operated(ledger) as stub:
+        building = await ledger.generations.begin()
+        stray = (await rows_in(ledger))[7]._replace(tracking_key=b"STRAY")
+        await building.put([Row(*stray, record_time_us=1)])
+        job = (await stub.StartRebuild(pb.StartRebuildRequest())).job
+        last = (await ended(stub, job))[-1]
+        assert ledger.store.generation == 1
+
+    assert last.state == pb.JobState.JOB_STATE_FAILED
+    assert "rebuild drop 2" in last.error
+    assert [one.tracking_key for one in last.comparison.positions] == ["STRAY"]
+
+
+async def test_without_generations_nothing_is_rebuilt(tmp_path: Path) -> None:
+    """On Kafka and Cassandra each of the three methods says so."""
+    async with opened(tmp_path) as ledger, operated(ledger, embedded=False) as stub:
+        for call in (
+            stub.StartRebuild(pb.StartRebuildRequest()),
+            stub.ListStoreGenerations(pb.ListStoreGenerationsRequest()),
+            stub.DropStoreGeneration(pb.DropStoreGenerationRequest(store_generation=1)),
+        ):
+            with failing() as failures:
+                await call
+            assert (failures[0].code, failures[0].reason) == (
+                FAILED_PRECONDITION,
+                "NO_REBUILD_HERE",
+            )

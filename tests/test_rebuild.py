@@ -24,7 +24,14 @@ from tests.faults.known import append, known
 from tests.faulty_store import FaultyStore
 from tests.folders import PARTITIONS, opened
 from tests.quarantined import KINDS, put
-from tests.rebuilds import carried, rebuilding_of, rebuilt, rows_of_generation, rows_served
+from tests.rebuilds import (
+    Cancelling,
+    carried,
+    rebuilding_of,
+    rebuilt,
+    rows_of_generation,
+    rows_served,
+)
 from tests.trails import timestamp
 from tests.upkeep import Heard, compared, settle, tamper
 from tests.writing import caught_up, fill, ledger, rows_of_the_log, running
@@ -325,21 +332,6 @@ class TestNotServing:
             with pytest.raises(NotPossibleNow):
                 await ledger.generations.serve(generation)
         assert ledger.generations.standing() == Standing(2, 0, [1])
-
-
-class Cancelling(Heard):
-    """Who is told, and cancels the work when so much is done."""
-
-    def __init__(self, place: int) -> None:
-        super().__init__()
-        self._place = place
-
-    def done(self, count: int, message: str = "") -> None:
-        """Hear how much is done."""
-        super().done(count, message)
-        task = asyncio.current_task()
-        if count >= self._place and task:
-            task.cancel()
 
 
 async def rebuilding_and_waiting(ledger: Folder) -> int:

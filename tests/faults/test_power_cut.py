@@ -9,8 +9,11 @@ from pathlib import Path
 import pytest
 
 from ledger.errors import Diverged
+from ledger.generations import Standing
 from tests.faults.child import FAILED, Life
 from tests.faults.lives import KILLED, Told, judge, live
+from tests.folders import opened
+from tests.rebuilds import rebuilt
 from tests.scale import scaled
 
 SHIM = Path(__file__).with_name("powercut.c")
@@ -119,6 +122,39 @@ async def test_what_is_told_without_an_append_outlives_a_power_cut(
     assert told.status == KILLED, told.errors
     cut_power(folder, notes)
 
+    await judge(folder, told)
+
+
+@pytest.mark.parametrize(
+    ("step", "after", "wanted"),
+    [
+        ("generation: after the write", 0, [Standing(1, 0, []), Standing(1, 2, [])]),
+        ("rebuild marks: after the write", 3, [Standing(1, 2, [])]),
+        ("generation: after the write", 1, [Standing(1, 2, []), Standing(2, 0, [1])]),
+        ("generation: after the sync", 0, [Standing(2, 0, [1])]),
+    ],
+)
+async def test_a_power_cut_in_a_rebuilding(
+    tmp_path: Path, shim: Path, step: str, after: int, wanted: list[Standing]
+) -> None:
+    """What was not synced of a generation goes with its rows: one that serves has all of them, and
+    one that was told to serve does.
+    """
+    folder, notes = tmp_path / "ledger", tmp_path / "notes"
+    notes.mkdir()
+    told = await live(
+        Life(str(folder), does="rebuild", die_at=step, die_after=after),
+        environment={"LD_PRELOAD": str(shim), "POWERCUT_NOTES": str(notes)},
+    )
+    assert told.status == KILLED, told.errors
+    cut_power(folder, notes)
+
+    await judge(folder, told)
+    async with opened(tmp_path) as ledger:
+        assert ledger.generations.standing() in wanted
+        again = await rebuilt(ledger)
+        assert again.comparison.is_same
+        assert ledger.store.generation == again.generation
     await judge(folder, told)
 
 
