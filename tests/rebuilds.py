@@ -61,3 +61,12 @@ async def rows_of_generation(ledger: Folder, generation: int) -> list[KeptRow]:
 async def rows_served(ledger: Folder) -> list[KeptRow]:
     """All rows of the one that serves, sorted."""
     return sorted(await rows_in(ledger))
+
+
+async def brought(ledger: Folder) -> int:
+    """Bring everything to a new generation, and leave it before it serves; give its number."""
+    building = await ledger.generations.begin()
+    work = rebuilding_of(ledger)
+    spans = await work._spans(building)
+    await work._bring_all(building, spans, Heard())
+    return building.generation

@@ -9,14 +9,11 @@ from typing import TYPE_CHECKING
 import grpc
 import pytest
 
-from ledger import rebuilding
 from ledger.backends.rocksdb_options import trail_family
-from ledger.compare.drill import Kind
-from ledger.errors import Diverged, NotPossibleNow
+from ledger.backends.rocksdb_restore import restore_folder
+from ledger.errors import Diverged
 from ledger.generations import Standing
-from ledger.marks import TRAIL_READER
 from ledger.progress import append_entry
-from ledger.trail_store import MarkKind
 from ledger.v1.trail_service_pb2 import ListScanEventsRequest
 from ledger.v1.trail_service_pb2_grpc import TrailServiceStub
 from tests.asking import served
@@ -25,7 +22,7 @@ from tests.faulty_store import FaultyStore
 from tests.folders import PARTITIONS, opened
 from tests.quarantined import KINDS, put
 from tests.rebuilds import (
-    Cancelling,
+    brought,
     carried,
     rebuilding_of,
     rebuilt,
@@ -170,6 +167,34 @@ class TestWhole:
             assert folder.generations.standing() == Standing(3, 0, [2])
             assert await rows_served(folder) == rows
 
+    @pytest.mark.parametrize("half", [True, False])
+    async def test_a_backup_has_all_generations(
+        self, ledger: Folder, tmp_path: Path, half: bool
+    ) -> None:
+        """Restored from a backup the same one serves, and a rebuilding goes on there."""
+        await fill(ledger, range(40))
+        await rebuilt(ledger)
+        if half:
+            await brought(ledger)
+        await ledger.backups.back_up(tmp_path / "backup", Heard())
+        await restore_folder(tmp_path / "backup", tmp_path / "new" / "ledger", Heard())
+
+        async with opened(tmp_path / "new") as restored:
+            assert restored.generations.standing() == Standing(2, 3 if half else 0, [1])
+            assert await rows_served(restored) == await rows_served(ledger)
+            again = await rebuilt(restored)
+            assert (again.generation, again.records) == (3, 0 if half else 40)
+            assert (await compared(restored)).is_same
+
+    async def test_a_generation_that_is_gone_is_said(self, tmp_path: Path) -> None:
+        """A folder without the rows that should serve is refused, and not served empty."""
+        async with opened(tmp_path) as folder:
+            await rebuilt(folder)
+            folder.store._engine.drop_family(trail_family(2))
+        with pytest.raises(Diverged, match="Generation 2 of the store is gone"):
+            async with opened(tmp_path):
+                pass
+
 
 class TestReaders:
     async def test_a_read_that_runs_is_read_to_its_end(self, ledger: Folder) -> None:
@@ -178,7 +203,7 @@ class TestReaders:
         await carried(ledger)
         key = known(0, partitions=PARTITIONS).key
         wanted = await ledger.store.read(key, max_rows=10_000, max_bytes=10**9)
-        building = await rebuilding_and_waiting(ledger)
+        building = await brought(ledger)
 
         reading = asyncio.create_task(ledger.store.read(key, max_rows=10_000, max_bytes=10**9))
         await asyncio.sleep(0)
@@ -227,117 +252,3 @@ class TestReaders:
             assert [await page(as_of_time=past)] == before[1:]
             assert [await page(first), await page(first_past, as_of_time=past)] == whole
             assert all(map(len, (*before, *whole)))
-
-
-class TestNotServing:
-    async def test_one_that_differs_does_not_serve(self, ledger: Folder) -> None:
-        """A row of the new one is gone before it is compared: the old one goes on, the difference
-        is named, and after a drop it can be built again.
-        """
-        await fill(ledger, range(40))
-        await carried(ledger)
-        rows = await rows_served(ledger)
-        building = await rebuilding_and_waiting(ledger)
-        family = ledger.store._engine.family(trail_family(building))
-        family.delete(rows[5].tracking_key + b"\0" + rows[5].order)
-
-        built = await rebuilding_of(ledger).rebuild(Heard())
-
-        [one] = built.comparison.differences
-        assert (one.kind, one.tracking_key) == (Kind.MISSING, rows[5].tracking_key)
-        assert ledger.generations.standing() == Standing(1, building, [])
-        await ledger.generations.drop(building)
-        assert (await rebuilding_of(ledger).rebuild(Heard())).generation == building + 1
-        assert await rows_served(ledger) == rows
-
-    async def test_it_waits_until_all_is_settled(self, ledger: Folder) -> None:
-        """What is not settled cannot be compared for good, so the new one does not serve yet."""
-        await fill(ledger, range(40))
-        async with running(ledger.log, ledger.quarantine, ledger.store):
-            await caught_up(ledger)
-        work = asyncio.create_task(rebuilding_of(ledger).rebuild(Heard()))
-        await asyncio.sleep(0.5)
-        waited = ledger.store.generation == 1 and not work.done()
-        await settle(ledger)
-
-        assert (await work).generation == ledger.store.generation == 2
-        assert waited
-
-    async def test_cancelled_anywhere_it_goes_on(
-        self, ledger: Folder, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        """After each cancellation the old one serves; what was brought is not brought again, and
-        what came meanwhile is in both.
-        """
-        monkeypatch.setattr(rebuilding, "READ_RECORDS", 20)
-        await fill(ledger, range(400))
-        await carried(ledger)
-        totals = []
-        for number, place in enumerate((1, 50, 150, 90, 300, 700)):
-            told = Cancelling(place)
-            work = asyncio.create_task(rebuilding_of(ledger).rebuild(told))
-            await asyncio.wait([work])
-            assert work.cancelled()
-            assert ledger.generations.standing() == Standing(1, 2, [])
-            totals.append(told.totals[0])
-            await fill(ledger, range(400 + 10 * number, 410 + 10 * number))
-            await carried(ledger)
-
-        built = await rebuilding_of(ledger).rebuild(Heard())
-
-        assert totals[0] == 400
-        assert totals[:4] == sorted(totals[:4], reverse=True)
-        assert built.records < 100
-        assert built.generation == ledger.store.generation == 2
-        assert {tuple(row) for row in await rows_served(ledger)} == await rows_of_the_log(ledger)
-
-    async def test_a_log_that_is_not_the_one_it_was_begun_from_is_refused(
-        self, ledger: Folder
-    ) -> None:
-        """A mark of another history ends the rebuilding: it would mix the two."""
-        await fill(ledger, range(40))
-        await carried(ledger)
-        building = await ledger.generations.begin()
-        cells = await ledger.store.marks(TRAIL_READER)
-        mark = next(cell for cell in cells if cell.kind is MarkKind.READABLE)
-        await building.put_marks([mark._replace(next_index=mark.next_index + 500)])
-
-        with pytest.raises(Diverged):
-            await rebuilding_of(ledger).rebuild(Heard())
-        assert ledger.store.generation == 1
-
-    async def test_one_at_a_time(self, ledger: Folder) -> None:
-        """A second one, and a drop, are refused while one works; then they are not."""
-        await fill(ledger, range(40))
-        both = rebuilding_of(ledger)
-        work = asyncio.create_task(both.rebuild(Heard()))
-        await asyncio.sleep(0.05)
-
-        with pytest.raises(NotPossibleNow, match="being rebuilt"):
-            await both.rebuild(Heard())
-        with pytest.raises(NotPossibleNow, match="being rebuilt"):
-            await both.drop(2)
-        work.cancel()
-        await asyncio.wait([work])
-        await both.drop(2)
-        assert ledger.generations.standing() == Standing(1, 0, [])
-
-    async def test_what_is_not_fit_is_not_dropped_or_served(self, ledger: Folder) -> None:
-        """The one that serves, one that is not there, and one that is not being built."""
-        await rebuilt(ledger)
-        for generation in (0, 2, 3):
-            with pytest.raises(NotPossibleNow):
-                await ledger.generations.drop(generation)
-        for generation in (0, 1, 2, 3):
-            with pytest.raises(NotPossibleNow):
-                await ledger.generations.serve(generation)
-        assert ledger.generations.standing() == Standing(2, 0, [1])
-
-
-async def rebuilding_and_waiting(ledger: Folder) -> int:
-    """Bring everything to a new generation, and leave it before it serves; give its number."""
-    building = await ledger.generations.begin()
-    work = rebuilding_of(ledger)
-    spans = await work._spans(building)
-    await work._bring_all(building, spans, Heard())
-    return building.generation

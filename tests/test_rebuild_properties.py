@@ -51,11 +51,11 @@ ACTS = st.lists(
 
 @pytest.mark.slow
 @pytest.mark.timeout(scaled(240, soak=3_600))
-@settings(max_examples=scaled(30, soak=2_000), deadline=None)
+@settings(max_examples=scaled(40, soak=2_000), deadline=None)
 @given(acts=ACTS)
 def test_any_order_of_acts_keeps_the_trails(acts: list[tuple[str, int]]) -> None:
-    """After each act the rows are those of all records below a mark; in the end a writer and a last rebuilding
-    give the log, and the generation before has the same rows.
+    """After each act the rows are those of all records below a mark; in the end a writer and a last
+    rebuilding give the log, and the generation before has the same rows.
     """
     asyncio.run(_act(acts))
 

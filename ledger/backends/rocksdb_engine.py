@@ -88,10 +88,6 @@ class Engine:
         """Give a column family to write to."""
         return self._handles[name]
 
-    def has_family(self, name: str) -> bool:
-        """Whether there is such a column family."""
-        return name in self._families
-
     def add_family(self, name: str) -> None:
         """Make a column family. When it returns it is on disk."""
         self.check()

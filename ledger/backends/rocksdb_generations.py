@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from ledger.backends.rocksdb_building import FolderBuilding
 from ledger.backends.rocksdb_options import META, trail_family
 from ledger.backends.rocksdb_reading import reading
-from ledger.errors import NotPossibleNow
+from ledger.errors import Diverged, NotPossibleNow
 from ledger.generations import Standing
 
 if TYPE_CHECKING:
@@ -58,6 +58,8 @@ class FolderGenerations:
         with reading("The generations of the store"):
             value: bytes | None = engine.family(META).get(_KEY)
         self._show(_Row(*_ROW.unpack(value)) if value else _Row(1, 0, 1))
+        if gone := {self._row.serving, self._row.building} - {0, *generations}:
+            raise _gone(sorted(gone))
         self._drop_leftovers()
         if self._row.building:
             logger.warning(
@@ -104,9 +106,11 @@ class FolderGenerations:
             raise _unknown(f"The store has no generation {generation}.")
         if generation == self._row.building:
             await self._write(self._row._replace(building=0))
-            await self._engine.sync()
-            # If we crash here nothing names its family any more: it is removed at the next start.
-            self._engine.on_step("generation: after the sync")
+        # A family is gone at once, so what says that nobody needs it has to be on disk before.
+        await self._engine.sync()
+        # If we crash here one that was being built is named no more, and is removed at the next
+        # start; one that was kept still is.
+        self._engine.on_step("generation: after the sync")
         self._remove(generation)
 
     async def _write(self, row: _Row) -> None:
@@ -134,6 +138,16 @@ class FolderGenerations:
     def _remove(self, number: int) -> None:
         self._there.discard(number)
         self._engine.drop_family(trail_family(number))
+
+
+def _gone(generations: Sequence[int]) -> Diverged:
+    numbers = " and ".join(map(str, generations))
+    return Diverged(
+        f"Generation {numbers} of the store is gone from the folder. Restore the whole folder from "
+        f"a backup.",
+        reason="GENERATION_GONE",
+        metadata={"generations": numbers},
+    )
 
 
 def _unknown(why: str) -> NotPossibleNow:
