@@ -108,21 +108,24 @@ class TestTheSame:
         same each time, and what is younger is left alone.
         """
         await written(ledger, range(2_000))
-        more = itertools.count(2_000)
+        came = 0
 
         async def go_on() -> None:
-            while True:
-                await append(ledger.log, known(next(more), partitions=PARTITIONS))
+            nonlocal came
+            for number in itertools.count(2_000):
+                await append(ledger.log, known(number, partitions=PARTITIONS))
+                came += 1
 
         async with running(ledger.log, ledger.quarantine, ledger.store):
             load = asyncio.create_task(go_on())
-            found = [await compared(ledger) for _ in range(5)]
+            found = [await compared(ledger)]
+            while len(found) < 5 or came < 10 or not found[-1].younger:
+                found.append(await compared(ledger))
             load.cancel()
             await asyncio.wait([load])
 
         assert all(one.is_same for one in found)
         assert found[-1].younger > 0
-        assert next(more) > 2_010
 
 
 class TestDifferent:

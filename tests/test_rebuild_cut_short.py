@@ -74,21 +74,21 @@ class TestNotServing:
         monkeypatch.setattr(rebuilding, "READ_RECORDS", 20)
         await fill(ledger, range(400))
         await carried(ledger)
-        totals = []
+        left = []
         for number, place in enumerate((1, 50, 150, 90, 300, 700)):
             told = Cancelling(place)
             work = asyncio.create_task(rebuilding_of(ledger).rebuild(told))
             await asyncio.wait([work])
             assert work.cancelled()
             assert ledger.generations.standing() == Standing(1, 2, [])
-            totals.append(told.totals[0])
+            left.append(told.totals[0] - 2 * (400 + 10 * number))
             await fill(ledger, range(400 + 10 * number, 410 + 10 * number))
             await carried(ledger)
 
         built = await rebuilding_of(ledger).rebuild(Heard())
 
-        assert totals[0] == 400
-        assert totals[:4] == sorted(totals[:4], reverse=True)
+        assert left[0] == 400
+        assert left[:4] == sorted(left[:4], reverse=True)
         assert built.records < 100
         assert built.generation == ledger.store.generation == 2
         assert {tuple(row) for row in await rows_served(ledger)} == await rows_of_the_log(ledger)

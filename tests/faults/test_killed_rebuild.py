@@ -3,8 +3,11 @@
 from pathlib import Path
 
 import pytest
+from rocksdict import Rdict
 
-from ledger.backends.rocksdb_folder import open_folder
+from ledger.backends.rocksdb_folder import Folder, open_folder
+from ledger.backends.rocksdb_format import DATABASE
+from ledger.backends.rocksdb_options import TRAIL_PREFIX, database_options, trail_family
 from ledger.errors import LedgerError
 from ledger.generations import Standing
 from tests.faults.child import Life
@@ -41,6 +44,18 @@ def unexpected(error: LedgerError) -> None:
     raise error
 
 
+def families(ledger: Folder) -> set[str]:
+    """The column families of rows that are on disk."""
+    names: list[str] = Rdict.list_cf(str(ledger.path / DATABASE), database_options())
+    return {name for name in names if name.startswith(TRAIL_PREFIX)}
+
+
+def numbers(standing: Standing) -> set[str]:
+    """Those that are named: nothing that a killed process left is there."""
+    named = {standing.serving, standing.building, *standing.kept} - {0}
+    return set(map(trail_family, named))
+
+
 @pytest.mark.parametrize("step", STEPS, ids=lambda step: f"{step[0]} {step[1]}")
 async def test_a_kill_leaves_one_that_serves(tmp_path: Path, step: tuple[str, int]) -> None:
     """Killed at each step, the old generation or the new one serves, whole; every acknowledged
@@ -55,6 +70,7 @@ async def test_a_kill_leaves_one_that_serves(tmp_path: Path, step: tuple[str, in
 
         async with open_folder(folder, partitions=PARTITIONS, on_fatal=unexpected) as ledger:
             assert ledger.generations.standing() == STEPS[step]
+            assert families(ledger) == numbers(STEPS[step])
         await judge(folder, told)
         async with open_folder(folder, partitions=PARTITIONS, on_fatal=unexpected) as ledger:
             again = await rebuilt(ledger)
@@ -83,6 +99,7 @@ async def test_a_kill_in_a_drop(tmp_path: Path, after: bool) -> None:
 
     async with open_folder(folder, partitions=PARTITIONS, on_fatal=unexpected) as ledger:
         assert ledger.generations.standing() == (OLD if after else HALF)
+        assert families(ledger) == numbers(OLD if after else HALF)
     await judge(folder, told)
     async with open_folder(folder, partitions=PARTITIONS, on_fatal=unexpected) as ledger:
         # No number is used twice.

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
-from cyclopts import App, Parameter
+from cyclopts import App, Parameter, validators
 
 from ledger.app.commands.operating import ended_job, operator_at, print_json, show_job
 from ledger.app.commands.options import AsJson, Config, Server
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
         DropStoreGenerationResponse,
         ListStoreGenerationsResponse,
     )
+
+GENERATION_MAX: Final = (1 << 32) - 1
+"""Largest number that the wire takes."""
 
 rebuild = App(
     name="rebuild",
@@ -66,7 +69,13 @@ def list_(*, as_json: AsJson = False, server: Server = None, config: Config = No
 
 @rebuild.command
 def drop(
-    generation: Annotated[int, Parameter(help="Its number, as `rebuild list` shows it.")],
+    generation: Annotated[
+        int,
+        Parameter(
+            validator=validators.Number(gte=1, lte=GENERATION_MAX),
+            help="Its number, as `rebuild list` shows it.",
+        ),
+    ],
     /,
     *,
     as_json: AsJson = False,
