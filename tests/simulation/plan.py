@@ -121,8 +121,8 @@ class Plan:
         for device in world.devices:
             if isinstance(device, SpooledDevice):
                 device.disk.plan.clear()
-        for requests in (world.log.requests, world.store.requests):
-            requests.away_until_s = 0.0
+        for engine in (world.log, world.store, *world.beside.values()):
+            engine.requests.away_until_s = 0.0
         for node in list(world.store.down):
             world.store.revive(node)
         for process in world.loop.processes:
@@ -160,6 +160,8 @@ class Plan:
             self._world.loop.later(self._world.loop.outside, 0.003, self._crash_again)
             return False
         log.crash(numbers)
+        for other in self._world.beside.values():
+            other.crash(range(len(other.partitions)))
         return True
 
     def _crash_again(self) -> None:
@@ -168,8 +170,10 @@ class Plan:
 
     def _away(self, engine: str) -> bool:
         world = self._world
-        requests = (world.log if engine == "log" else world.store).requests
-        requests.away_until_s = world.loop.time() + self._some_s()
+        until_s = world.loop.time() + self._some_s()
+        engines = [world.log, *world.beside.values()] if engine == "log" else [world.store]
+        for each in engines:
+            each.requests.away_until_s = until_s
         return True
 
     def _kill_node(self) -> bool:

@@ -21,11 +21,14 @@ FOUND_AT = {
     "refused counted as stored": (1, 2, 3),
     "window ignored": (2, 3, 4),
     "last write wins": (1, 2, 3),
-    "wrong partition accepted": (23, 31, 52),
+    "wrong partition accepted": (36, 43, 74),
     "page token not pinned": (4, 6, 17),
     "settled at once": (1, 2, 3),
     "a node's death overlooked": (2, 5, 6),
     "spool drops its oldest": (15, 16, 17),
+    "quarantine when the store is down": (1, 2, 4),
+    "a receipt for an unwritten batch": (1, 2, 3),
+    "refused before it is kept": (2, 4, 5),
     "copies shown": (1, 2, 3),
 }
 """Seeds that found a bug when this was written. A change of the code makes other schedules of them;
