@@ -11,11 +11,11 @@ from unittest.mock import patch
 
 import ledger.writer
 from ingest.receipts import Receipts
-from ingest.refusals import Kept
+from ingest.refusals import Kept, Refusals
 from ingest.results import result_of
 from ingest.scanner_session import Session
 from ingest.spool import Spool
-from ledger.codec import Fault
+from ledger.codec import Fault, RecordMaker
 from ledger.errors import Busy, Uncertain
 from ledger.event import split_order
 from ledger.insist import insist
@@ -216,10 +216,29 @@ def _receipts_for_all() -> Any:
 
 
 def _does_not_wait_for_refusals() -> Any:
-    async def at_once(self: Kept) -> Any:
-        return []
+    keep = Refusals.keep
 
-    return patch.object(Kept, "not_kept", at_once)
+    def at_once(self: Refusals, *what: Any, **more: Any) -> Kept:
+        keep(self, *what, **more)
+        return Kept(None, None)
+
+    return patch.object(Refusals, "keep", at_once)
+
+
+def _without_stubs() -> Any:
+    async def nothing(*_: Any) -> None: ...
+
+    return patch.object(Keeper, "_append_stub", nothing)
+
+
+def _numbers_of_others() -> Any:
+    make: Any = RecordMaker.all
+
+    def shifts(self: RecordMaker, *parts: Any) -> Any:
+        *before, sequences, suffixes = parts
+        return make(self, *before, [each and each + 1 for each in sequences], suffixes)
+
+    return patch.object(RecordMaker, "all", shifts)
 
 
 def _acknowledges_written(durability: Any) -> Callable[[], Any]:
@@ -247,6 +266,8 @@ BUGS: Final[dict[str, Callable[[], Any]]] = {
     "quarantine when the store is down": _quarantines_for_the_store,
     "a receipt for an unwritten batch": _receipts_for_all,
     "refused before it is kept": _does_not_wait_for_refusals,
+    "quarantine without a stub": _without_stubs,
+    "a record with another's number": _numbers_of_others,
 }
 
 

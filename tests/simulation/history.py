@@ -13,8 +13,8 @@ from ledger.event import PACK_ORDER, split_order
 from ledger.numbers import partition_of
 from ledger.position import pack_position
 from ledger.trail_store import MarkKind
-from ledger.v1.log_record_pb2 import LogRecord
 from ledger.v1.progress_pb2 import Mark, ProgressEntry
+from tests.simulation.trails import record_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -56,6 +56,8 @@ class History:
         """Records that no trail may show: partition and index."""
         self.on_refused: Callable[[Scan], object] = bool
         """Asked when a device was told that a scan is refused."""
+        self.on_placed: Callable[[Scan, bytes, int], object] = lambda *_: None
+        """Asked when a device was told what became of what its spool has, and where."""
         self._frozen: list[list[bytes]] | None = None
         store.on_marks = self.marked
         store.on_rows = self.kept
@@ -176,7 +178,7 @@ class History:
     def _places_of(self, partition: int, end: int) -> list[tuple[bytes, bytes]]:
         places, values = self._places[partition], self._values(partition)
         for index in range(len(places), min(end, len(values))):
-            record = LogRecord.FromString(values[index])
+            record = record_of(values[index])
             position = pack_position(1, partition, index)
             order = PACK_ORDER(record.scan_time_ns, record.event_id, position)
             places.append((record.tracking_key, order))
@@ -201,7 +203,7 @@ class History:
         found: dict[tuple[Identity, bytes], None] = {}
         for partition in self._log.partitions:
             for value in partition.values[: partition.durable]:
-                record = LogRecord.FromString(value)
+                record = record_of(value)
                 identity = record.source_id, record.event_id
                 if record.event not in self.sent.get(identity, ()):
                     self.breaks("only what was sent is in the log", repr(record.event))

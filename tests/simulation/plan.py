@@ -121,8 +121,9 @@ class Plan:
         for device in world.devices:
             if isinstance(device, SpooledDevice):
                 device.disk.plan.clear()
-        for engine in (world.log, world.store, *world.beside.values()):
-            engine.requests.away_until_s = 0.0
+        logs = (world.log, *world.beside.values())
+        for requests in (world.store.requests, *(log.requests for log in logs)):
+            requests.away_until_s = 0.0
         for node in list(world.store.down):
             world.store.revive(node)
         for process in world.loop.processes:

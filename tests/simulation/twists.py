@@ -12,6 +12,7 @@ from ledger.codec import RecordMaker
 from ledger.errors import Diverged
 from ledger.numbers import KEY_FORM, filing_key, partition_of
 from tests.simulation.devices import BASE_NS, NUMBERS
+from tests.simulation.faults import FATES
 
 if TYPE_CHECKING:
     from random import Random
@@ -28,6 +29,12 @@ TWISTS: Final = (
 
 SHARE: Final = 0.2
 """Part of the seeds that end with a twist: they take a third longer."""
+
+UNFIT_FAULTS: Final = [(what, fate) for what in ("log.append", "store.put") for fate in FATES[what]]
+"""What goes wrong while a record goes into quarantine and its stub into its trail."""
+
+STORE_AWAY_SHARE: Final = 0.3
+"""Part of those times in which the store is away too."""
 
 STOP_MOST_S: Final = 16.0
 """Within so long every writer has stopped: it looks at its marks every 10 s."""
@@ -73,6 +80,10 @@ class Twist:
         world = self._world
         index = len(world.log.partitions[number].values)
         world.history.unfit[number, index] = None
+        what, fate = world.random.choice(UNFIT_FAULTS)
+        world.faults.arm(what, fate)
+        if world.random.random() < STORE_AWAY_SHARE:
+            world.store.requests.away_until_s = world.loop.time() + 1.0
         self._append(number, foreign=True)
         end_s = world.loop.time() + STOP_MOST_S
         while not world.is_settled():

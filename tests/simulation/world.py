@@ -95,7 +95,7 @@ class World:
             loop, Random(random.random()), self.faults, nodes=random.randint(1, 3)
         )
         self.history = History(loop, self.log, self.store)
-        self.beside_history = BesideHistory(self.history, self.log, self.beside)
+        self.beside_history = BesideHistory(self.history, self.log, self.beside, self.store)
         self.network.on_window = lambda what: self.history.breaks("windows are respected", what)
         self.items = random.sample(NUMBERS, 10)
         self.devices = [self._device(f"gate-{n}") for n in range(3)]
@@ -158,6 +158,7 @@ class World:
         while not self._is_done():  # noqa: ASYNC110 - nothing tells.
             await asyncio.sleep(0.1)
         self.history.check_log()
+        self.beside_history.check_refusals()
         self.beside_history.check_quarantine()
         channel = self.network.channel(self.loop.outside, "query")
         await self.auditor.final(channel)
