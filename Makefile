@@ -13,6 +13,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 PACKAGES := ledger ingest query loadtest tests tools
 PART ?= tests
 SOAK_kills := tests/distributed/test_kills.py
+SOAK_seeds := tests/simulation/test_seeds.py::test_no_schedule_breaks_a_promise
 SOAK_inputs := tests/test_ingest_mutations.py tests/test_admission_lanes.py
 
 .PHONY: help
@@ -34,7 +35,7 @@ test-fast: ready compiler ## The tests that are not marked slow: less than a min
 	@$(BIN)/python -m pytest -m "not slow"
 
 .PHONY: soak
-soak: ready wheels compiler engines ## The same tests with far larger numbers; PART=kills, inputs, or a file of tests.
+soak: ready wheels compiler engines ## The same tests with far larger numbers; PART=kills, seeds, inputs, or a file of tests.
 	@$(BIN)/python -m pytest --soak --timeout=7200 $(or $(SOAK_$(PART)),$(PART))
 
 .PHONY: coverage

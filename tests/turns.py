@@ -31,12 +31,17 @@ def turns(name: str, count: int) -> Iterator[int]:
     if not is_soak():
         yield from range(count)
         return
-    folder = Path(os.environ.get(FOLDER_VARIABLE, ".soak"))
-    folder.mkdir(exist_ok=True)
-    file = folder / f"{name}.txt"
+    file = note_of(name, ".txt")
     until_s = time.monotonic() + SECONDS
     for turn in range(int(file.read_text()) if file.exists() else 0, count):
         if time.monotonic() > until_s:
             pytest.fail(f"{name}: {turn} of {count} turns are done without a fault; go on the same")
         yield turn
         file.write_text(str(turn + 1))
+
+
+def note_of(name: str, suffix: str) -> Path:
+    """Name the file in which it stands how far a soak is."""
+    folder = Path(os.environ.get(FOLDER_VARIABLE, ".soak"))
+    folder.mkdir(exist_ok=True)
+    return folder / f"{name}{suffix}"

@@ -3,12 +3,13 @@
 # ruff: noqa: T201 - it prints for a person.
 
 import argparse
+import math
 import sys
-from functools import partial
 from pathlib import Path
 
 from tests.simulation.bugs import BUGS
-from tests.simulation.runner import run_one, run_resumed, run_sharded
+from tests.simulation.long_run import run_resumed
+from tests.simulation.runner import run_one, run_sharded
 
 
 def main() -> int:
@@ -19,12 +20,16 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=1_000, help="how many seeds")
     parser.add_argument("--bug", choices=sorted(BUGS), default="", help="with this bug planted")
     parser.add_argument("--note", type=Path, help="a file from which a long run goes on")
+    parser.add_argument("--seconds", type=float, default=math.inf, help="how long it runs at most")
     asked = parser.parse_args()
     if asked.seed is None:
         seeds = range(asked.first, asked.first + asked.count)
-        run = partial(run_resumed, note=asked.note) if asked.note else run_sharded
-        summary = run(seeds, bug=asked.bug)
-        print("\n".join(summary.lines(asked.bug)))
+        if asked.note:
+            done = run_resumed(seeds, asked.note, asked.bug, seconds=asked.seconds)
+            summary, last = done.summary, [done.line()]
+        else:
+            summary, last = run_sharded(seeds, asked.bug), []
+        print("\n".join([*summary.lines(asked.bug), *last]))
         return 1 if summary.found else 0
     result = run_one(asked.seed, asked.bug)
     for fault, count in sorted(result.fell.items()):

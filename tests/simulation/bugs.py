@@ -1,8 +1,6 @@
 """Bugs to plant: each is a mistake that somebody could make, and that the simulation must find.
 
-A bug replaces one function of the real code, or one habit of an engine. Places are left for those
-of parts that are being built: a quarantine that takes records while the store is down, and a
-receipt for a batch that was not written.
+A bug replaces one function of the real code, or one habit of an engine.
 """
 
 from __future__ import annotations
@@ -12,12 +10,19 @@ from typing import TYPE_CHECKING, Any, Final
 from unittest.mock import patch
 
 import ledger.writer
+from ingest.receipts import Receipts
+from ingest.refusals import Kept, Refusals
 from ingest.results import result_of
 from ingest.scanner_session import Session
 from ingest.spool import Spool
+from ledger.codec import Fault, RecordMaker
+from ledger.errors import Busy, Uncertain
+from ledger.event import split_order
 from ledger.insist import insist
 from ledger.marks import TRAIL_READER, marks_of
 from ledger.position import INDEX_MAX
+from ledger.quarantine.keeper import Keeper
+from ledger.quarantine.records import Unfit
 from ledger.settling import Settling
 from ledger.trail_store import MarkKind
 from ledger.v1.ingest_service_pb2 import (
@@ -26,6 +31,7 @@ from ledger.v1.ingest_service_pb2 import (
     BatchResult,
     IndexRange,
 )
+from ledger.v1.quarantine_pb2 import QUARANTINE_REASON_STORE_REFUSED
 from ledger.writer import Writer
 from query.listing import Question
 from query.tokens import Bookmark, read_page_token
@@ -184,6 +190,57 @@ def _shows_copies() -> Iterator[None]:
         yield
 
 
+def _quarantines_for_the_store() -> Any:
+    put = Keeper.put
+
+    async def gives_up(self: Keeper, rows: Any) -> None:
+        try:
+            await self._store.put(rows)
+        except (Busy, Uncertain) as error:
+            fault = Fault(QUARANTINE_REASON_STORE_REFUSED, str(error))
+            unfit = [Unfit(split_order(row.order).position, row.record, fault) for row in rows]
+            await put(self, await self.keep(unfit))
+
+    return patch.object(Keeper, "put", gives_up)
+
+
+def _receipts_for_all() -> Any:
+    note = Receipts.note
+
+    def notes_all(self: Receipts, batch: Any, result: BatchResult) -> None:
+        del result
+        everything = BatchResult(durable=[IndexRange(last=batch.scans - 1)])
+        note(self, batch, everything)
+
+    return patch.object(Receipts, "note", notes_all)
+
+
+def _does_not_wait_for_refusals() -> Any:
+    keep = Refusals.keep
+
+    def at_once(self: Refusals, *what: Any, **more: Any) -> Kept:
+        keep(self, *what, **more)
+        return Kept(None, None)
+
+    return patch.object(Refusals, "keep", at_once)
+
+
+def _without_stubs() -> Any:
+    async def nothing(*_: Any) -> None: ...
+
+    return patch.object(Keeper, "_append_stub", nothing)
+
+
+def _numbers_of_others() -> Any:
+    make: Any = RecordMaker.all
+
+    def shifts(self: RecordMaker, *parts: Any) -> Any:
+        *before, sequences, suffixes = parts
+        return make(self, *before, [each and each + 1 for each in sequences], suffixes)
+
+    return patch.object(RecordMaker, "all", shifts)
+
+
 def _acknowledges_written(durability: Any) -> Callable[[], Any]:
     return lambda: patch.object(LogCluster, "acknowledges_written", frozenset({durability}))
 
@@ -206,6 +263,11 @@ BUGS: Final[dict[str, Callable[[], Any]]] = {
     "a node's death overlooked": _overlooks_deaths,
     "spool drops its oldest": _drops_its_oldest,
     "copies shown": _shows_copies,
+    "quarantine when the store is down": _quarantines_for_the_store,
+    "a receipt for an unwritten batch": _receipts_for_all,
+    "refused before it is kept": _does_not_wait_for_refusals,
+    "quarantine without a stub": _without_stubs,
+    "a record with another's number": _numbers_of_others,
 }
 
 

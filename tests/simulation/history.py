@@ -13,11 +13,11 @@ from ledger.event import PACK_ORDER, split_order
 from ledger.numbers import partition_of
 from ledger.position import pack_position
 from ledger.trail_store import MarkKind
-from ledger.v1.log_record_pb2 import LogRecord
 from ledger.v1.progress_pb2 import Mark, ProgressEntry
+from tests.simulation.trails import record_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from ledger.trail_store import MarkCell, ProgressCell, Row
     from ledger.v1.position_pb2 import Position
@@ -52,6 +52,12 @@ class History:
         """By partition and index: key and order of the row that the record is."""
         self._readable = [0 for _ in log.partitions]
         self._settled = [0 for _ in log.partitions]
+        self.unfit: dict[tuple[int, int], None] = {}
+        """Records that no trail may show: partition and index."""
+        self.on_refused: Callable[[Scan], object] = bool
+        """Asked when a device was told that a scan is refused."""
+        self.on_placed: Callable[[Scan, bytes, int], object] = lambda *_: None
+        """Asked when a device was told what became of what its spool has, and where."""
         self._frozen: list[list[bytes]] | None = None
         store.on_marks = self.marked
         store.on_rows = self.kept
@@ -78,7 +84,9 @@ class History:
             self.breaks("a refused event is not stored", f"{scan.event!r} was taken")
         elif not scan.is_bad and scan.fate != "durable":
             self.breaks("a good scan is taken", f"{scan.event!r} was refused")
-        elif not scan.is_bad:
+        elif scan.is_bad:
+            self.on_refused(scan)
+        else:
             self.acknowledged[(scan.source, scan.event_id), scan.event] = None
 
     def spooled(self, scan: Scan) -> None:
@@ -138,7 +146,8 @@ class History:
             key, order = places[index]
             trail = store.trails.get(key)
             there = trail is not None and order in trail.rows
-            if not there and (key, order) not in store.missing:
+            is_fit = (partition, index) not in self.unfit
+            if not there and is_fit and (key, order) not in store.missing:
                 self.breaks(
                     "a mark says no more than rows show",
                     f"readable {end} of partition {partition}, but no row of index {index}",
@@ -154,6 +163,8 @@ class History:
         young_s = self._loop.time() - store.settle_after_s + 1e-6
         for index in range(self._settled[partition], end):
             key, order = places[index]
+            if (partition, index) in self.unfit:
+                continue
             kept = store.trails[key].rows.get(order) if key in store.trails else None
             if kept is None or kept.since_s > young_s:
                 what = "no row" if kept is None else "a row that is too young"
@@ -167,7 +178,7 @@ class History:
     def _places_of(self, partition: int, end: int) -> list[tuple[bytes, bytes]]:
         places, values = self._places[partition], self._values(partition)
         for index in range(len(places), min(end, len(values))):
-            record = LogRecord.FromString(values[index])
+            record = record_of(values[index])
             position = pack_position(1, partition, index)
             order = PACK_ORDER(record.scan_time_ns, record.event_id, position)
             places.append((record.tracking_key, order))
@@ -192,7 +203,7 @@ class History:
         found: dict[tuple[Identity, bytes], None] = {}
         for partition in self._log.partitions:
             for value in partition.values[: partition.durable]:
-                record = LogRecord.FromString(value)
+                record = record_of(value)
                 identity = record.source_id, record.event_id
                 if record.event not in self.sent.get(identity, ()):
                     self.breaks("only what was sent is in the log", repr(record.event))

@@ -282,8 +282,10 @@ class SimLoop(asyncio.AbstractEventLoop):
         while heap and heap[0][0] <= now:
             handle = heappop(heap)[2]
             if handle.callback is not None:
-                handle.process.ready.append(handle)
-                self._list(handle.process)
+                process = handle.process
+                process.ready.append(handle)
+                if not process.is_listed:
+                    self._list(process)
 
     def _list(self, process: Process) -> None:
         if not process.is_listed and process.is_alive and not process.is_paused:

@@ -121,7 +121,8 @@ class Plan:
         for device in world.devices:
             if isinstance(device, SpooledDevice):
                 device.disk.plan.clear()
-        for requests in (world.log.requests, world.store.requests):
+        logs = (world.log, *world.beside.values())
+        for requests in (world.store.requests, *(log.requests for log in logs)):
             requests.away_until_s = 0.0
         for node in list(world.store.down):
             world.store.revive(node)
@@ -160,6 +161,8 @@ class Plan:
             self._world.loop.later(self._world.loop.outside, 0.003, self._crash_again)
             return False
         log.crash(numbers)
+        for other in self._world.beside.values():
+            other.crash(range(len(other.partitions)))
         return True
 
     def _crash_again(self) -> None:
@@ -168,8 +171,10 @@ class Plan:
 
     def _away(self, engine: str) -> bool:
         world = self._world
-        requests = (world.log if engine == "log" else world.store).requests
-        requests.away_until_s = world.loop.time() + self._some_s()
+        until_s = world.loop.time() + self._some_s()
+        engines = [world.log, *world.beside.values()] if engine == "log" else [world.store]
+        for each in engines:
+            each.requests.away_until_s = until_s
         return True
 
     def _kill_node(self) -> bool:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ingest.limits import IngestLimits
 from ingest.service import IngestService
 from ingest.stream import Stream
+from ledger.position import QUARANTINE_LOG, RECEIPTS_LOG, REFUSALS_LOG
 from ledger.progress import keep_history
 from ledger.quarantine.keeper import Keeper
 from ledger.writer import Writer
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from tests.simulation.devices import Device
     from tests.simulation.loop import Process
     from tests.simulation.world import World
+
+UNFIT_MOST = 50
+"""Of the last records of a writer so many may go into quarantine."""
 
 LIMITS = IngestLimits(
     window_scans=24,
@@ -84,6 +88,8 @@ class Programs:
         role = self._world.by_process[process]
         role.service = service = IngestService(
             SimLog(self._world.log),
+            refusals=SimLog(self._world.beside[REFUSALS_LOG]),
+            receipts=SimLog(self._world.beside[RECEIPTS_LOG]),
             now_ns=self.clock(process),
             monotonic=self._world.loop.time,
             limits=LIMITS,
@@ -99,9 +105,13 @@ class Programs:
         writer = Writer(
             log,
             store,
-            # A writer that meets what it cannot keep stops at once: what stood in quarantine could
-            # hide a record that no server made.
-            Keeper(log, SimLog(self._world.quarantine), store, now_ns=now_ns, most=0),
+            Keeper(
+                log,
+                SimLog(self._world.beside[QUARANTINE_LOG]),
+                store,
+                now_ns=now_ns,
+                most=UNFIT_MOST,
+            ),
             monotonic=self._world.loop.time,
             now_ns=now_ns,
             steps_at_once=self._world.random.choice([1, 4]),

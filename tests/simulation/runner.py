@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import json
 from collections import Counter
 from multiprocessing import get_context
 from typing import TYPE_CHECKING, NamedTuple
@@ -14,7 +13,7 @@ from tests.simulation.world import Result, simulate
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
-    from pathlib import Path
+    from multiprocessing.pool import Pool
 
 SCANS_LEAST = 200
 FAULTS_LEAST = 10
@@ -23,11 +22,17 @@ FAULTS_LEAST = 10
 COLLECT_EVERY = 25
 """Seeds after which memory is cleaned up: in between it would make seeds slower."""
 
-PART_SEEDS = 2_000
-"""Seeds after which is noted how far a long run is."""
-
 SHARDS = 2
 """Processes that share the seeds."""
+
+PORTIONS = 8
+"""Pieces of the seeds: the last one that is played is short."""
+
+PORTIONS_MOST = 200
+"""Portions after which a process is replaced by a new one."""
+
+FOUND_ENOUGH = 20
+"""Broken promises after which a portion ends early."""
 
 
 class Found(NamedTuple):
@@ -89,7 +94,7 @@ def run_one(seed: int, bug: str = "") -> Result:
     return result
 
 
-def run_many(seeds: Iterable[int], bug: str = "", *, stop_at: int = 20) -> Summary:
+def run_many(seeds: Iterable[int], bug: str = "", stop_at: int = FOUND_ENOUGH) -> Summary:
     """Run seeds one after the other, until so many have broken a promise."""
     found: list[Found] = []
     fell = Counter[str]()
@@ -117,23 +122,29 @@ def run_many(seeds: Iterable[int], bug: str = "", *, stop_at: int = 20) -> Summa
 
 def run_sharded(seeds: range, bug: str = "") -> Summary:
     """Run seeds in several processes at once."""
-    shards = [(seeds[number::SHARDS], bug) for number in range(SHARDS)]
-    with get_context("spawn").Pool(SHARDS) as pool:
-        return together(pool.starmap(run_many, shards))
+    with workers() as pool:
+        return run_part(pool, seeds, bug, stop_at=FOUND_ENOUGH)
 
 
-def run_resumed(seeds: range, note: Path, bug: str = "") -> Summary:
-    """Run seeds in parts, and note after each what came of it: a run that was ended goes on."""
-    parts: list[Summary] = []
-    if note.exists():
-        seeds_done, found, fell, scans, answers = json.loads(note.read_text())
-        done = [Found(*each) for each in found]
-        parts = [Summary(seeds_done, done, Counter(fell), scans, answers)]
-        seeds = seeds[seeds_done:]
-    for begin in range(0, len(seeds), PART_SEEDS):
-        parts = [together([*parts, run_sharded(seeds[begin : begin + PART_SEEDS], bug)])]
-        note.write_text(json.dumps(parts[0]))
-    return together(parts)
+def workers() -> Pool:
+    """Start the processes that share seeds."""
+    context = get_context("spawn")
+    return context.Pool(SHARDS, initializer=_begin, maxtasksperchild=PORTIONS_MOST)
+
+
+def run_part(pool: Pool, seeds: range, bug: str = "", *, stop_at: int = 0) -> Summary:
+    """Run seeds in these processes; who is done with a portion takes the next one."""
+    portions = [
+        (seeds[number::PORTIONS], bug, stop_at or len(seeds))
+        for number in range(min(PORTIONS, len(seeds)))
+    ]
+    return together(pool.starmap(run_many, portions, chunksize=1))
+
+
+def _begin() -> None:
+    """What is there from the start is not looked at each time that memory is cleaned up."""
+    gc.collect()
+    gc.freeze()
 
 
 def together(parts: Sequence[Summary]) -> Summary:

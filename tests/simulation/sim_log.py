@@ -12,10 +12,11 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from ledger.errors import Closed, Diverged, Refused, TooLarge
+from ledger.position import SCANS_LOG
 from ledger.scan_log import (
     APPEND_BYTES_MAX,
     APPEND_RECORDS_MAX,
-    RECORD_BYTES_MAX,
+    RECORD_BYTES_MAX_OF,
     Bounds,
     LogIdentity,
 )
@@ -60,18 +61,21 @@ class LogCluster:
         random: Random,
         faults: Faults,
         *,
+        name: str = SCANS_LOG,
         partitions: int,
         durability: Durability.ValueType = Durability.DURABILITY_SYNCED,
         latency_s: float = 0.004,
         settle_s: float = 0.02,
     ) -> None:
         """`settle_s` is the time from written to durable at most, in seconds."""
-        self.identity = LogIdentity("scans", 1, partitions, durability)
+        self.identity = LogIdentity(name, 1, partitions, durability, RECORD_BYTES_MAX_OF[name])
         self.partitions = [Partition() for _ in range(partitions)]
         self.requests = Requests(timers, random, faults, latency_s=latency_s)
         self.timers = timers
         self.random = random
         self.settle_s = settle_s
+        self.on_written: Callable[[Sequence[bytes]], object] = bool
+        """Told of what is written, before it is durable."""
         self.followers: dict[SimFollower, None] = {}
         self.groups: dict[str, Group] = {}
 
@@ -92,6 +96,7 @@ class LogCluster:
         partition = self.partitions[number]
         first = len(partition.values)
         partition.values += values
+        self.on_written(values)
         partition.ends.append(len(partition.values))
         if self.identity.durability in self.acknowledges_written and answer is not None:
             self.timers.later(where, self.requests.some_s(), succeed, answer, first)
@@ -194,7 +199,7 @@ class SimLog:
 
     async def append(self, partition: int, keys: Sequence[bytes], values: Sequence[bytes]) -> int:
         self.check_open()
-        _check(keys, values)
+        _check(keys, values, self.identity.record_bytes_max)
         cluster = self._cluster
         where = cluster.timers.here()
         values = list(values)
@@ -240,9 +245,9 @@ class SimLog:
         return await answer
 
 
-def _check(keys: Sequence[bytes], values: Sequence[bytes]) -> None:
+def _check(keys: Sequence[bytes], values: Sequence[bytes], record_bytes_max: int) -> None:
     if len(keys) != len(values) or not 0 < len(values) <= APPEND_RECORDS_MAX:
         raise Refused("This is no append.", reason="APPEND_MALFORMED")
     largest = max(map(len, values))
-    if largest > RECORD_BYTES_MAX or sum(map(len, keys)) + sum(map(len, values)) > APPEND_BYTES_MAX:
+    if largest > record_bytes_max or sum(map(len, keys)) + sum(map(len, values)) > APPEND_BYTES_MAX:
         raise TooLarge("An append is too large.", reason="APPEND_TOO_LARGE")

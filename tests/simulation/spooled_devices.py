@@ -111,6 +111,7 @@ class SpooledDevice(Device):
         if scan := self._at.get((spool.spool_id, place)):
             scan.fate = fate
             self._history.told(scan)
+            self._history.on_placed(scan, spool.spool_id, place)
 
     async def _work(self, call: Callable[..., Any], *args: Any) -> Any:  # noqa: ANN401
         """Do what blocks, after a time; the program may die in the middle of it."""

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.scale import scaled
-from tests.simulation.runner import SCANS_LEAST, again, run_many, run_one, run_resumed, run_sharded
+from tests.scale import is_soak, scaled
+from tests.simulation.long_run import run_resumed
+from tests.simulation.runner import SCANS_LEAST, again, run_many, run_one, run_sharded
+from tests.turns import SECONDS, note_of
 
 ROOT = Path(__file__).resolve().parents[2]
 SEEDS = scaled(2_000, soak=100_000)
-SEED_SECONDS_MOST = 0.3  # On a machine that does more: it takes a tenth of it.
 
 
 def test_some_seeds_keep_every_promise() -> None:
@@ -26,16 +27,18 @@ def test_some_seeds_keep_every_promise() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(60 + SEEDS * SEED_SECONDS_MOST)
-def test_no_schedule_breaks_a_promise(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.timeout(scaled(660, soak=4_000))
+def test_no_schedule_breaks_a_promise(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """Thousands of seeds break nothing, and no kind of fault was left out."""
-    summary = run_sharded(range(1, SEEDS + 1))
+    note = note_of("seeds", ".json") if is_soak() else tmp_path / "seeds.json"
+    done = run_resumed(range(1, SEEDS + 1), note, seconds=SECONDS)
+    summary = done.summary
 
     with capsys.disabled():
-        sys.stdout.write("\n" + "\n".join(summary.lines()) + "\n")
+        sys.stdout.write("\n" + "\n".join([*summary.lines(), done.line()]) + "\n")
     assert not summary.found
     assert not summary.never_fell()
-    assert summary.seeds == SEEDS
+    assert summary.seeds == SEEDS, "without a fault so far; go on the same"
 
 
 @pytest.mark.slow
@@ -47,8 +50,31 @@ def test_a_long_run_goes_on_where_it_was_ended(tmp_path: Path) -> None:
     run_resumed(range(1, 7), note)
     resumed = run_resumed(range(1, 13), note)
 
-    assert resumed == whole
-    assert run_resumed(range(1, 13), note) == whole
+    assert resumed.summary == whole
+    assert run_resumed(range(1, 13), note) == resumed
+    assert resumed.line().startswith("| 12 seeds |")
+
+
+@pytest.mark.slow
+def test_a_long_run_stops_when_its_time_is_over(tmp_path: Path) -> None:
+    """A run without time plays nothing and loses nothing of what was noted."""
+    note = tmp_path / "note"
+    first = run_resumed(range(1, 5), note)
+
+    assert run_resumed(range(1, 13), note, seconds=0.0) == first
+
+
+@pytest.mark.slow
+def test_a_long_run_plays_again_what_was_broken(tmp_path: Path) -> None:
+    """A seed that found something stays in the note until the code no longer breaks there."""
+    note = tmp_path / "note"
+    bug = "mark before rows"
+
+    found = run_resumed(range(1, 5), note, bug).summary.found
+
+    assert found
+    assert run_resumed(range(1, 5), note, bug).summary.found == found
+    assert not run_resumed(range(1, 5), note).summary.found
 
 
 def test_a_seed_is_one_schedule() -> None:

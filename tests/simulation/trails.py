@@ -5,7 +5,8 @@ What a trail should be is said here from the definition, for any prefix of a par
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ledger.v1.log_record_pb2 import LogRecord
 
@@ -14,6 +15,16 @@ if TYPE_CHECKING:
 
     from ledger.v1.raw_pb2 import RawTrailEntry
     from tests.simulation.sim_log import LogCluster
+
+
+RECORDS_READ_MOST: Final = 2_000
+"""Records that need not be read again: some seeds have so many, each looked at ten times."""
+
+
+@lru_cache(RECORDS_READ_MOST)
+def record_of(value: bytes) -> LogRecord:
+    """Read a record, to look at: it is shared."""
+    return LogRecord.FromString(value)
 
 
 class Shown(NamedTuple):
@@ -48,7 +59,7 @@ def records_by_key(log: LogCluster, partition: int) -> dict[bytes, list[Record]]
     found: dict[bytes, list[Record]] = {}
     values = log.partitions[partition].values
     for index, value in enumerate(values[: log.partitions[partition].durable]):
-        r = LogRecord.FromString(value)
+        r = record_of(value)
         record = Record(index, r.scan_time_ns, r.event_id, r.source_id, r.event)
         found.setdefault(r.tracking_key, []).append(record)
     return found

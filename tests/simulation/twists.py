@@ -1,5 +1,6 @@
-"""What no log may do, at the end of some seeds: it is cut, grows another history, or holds a
-record that belongs elsewhere. Then every writer must stop by itself, and no trail may change.
+"""What no log may do, at the end of some seeds: it is cut, or grows another history. Then every
+writer must stop by itself, and no trail may change. A record that belongs elsewhere is no such
+thing: it goes into quarantine, and everything goes on.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from ledger.codec import RecordMaker
 from ledger.errors import Diverged
 from ledger.numbers import KEY_FORM, filing_key, partition_of
 from tests.simulation.devices import BASE_NS, NUMBERS
+from tests.simulation.faults import FATES
 
 if TYPE_CHECKING:
     from random import Random
@@ -27,6 +29,12 @@ TWISTS: Final = (
 
 SHARE: Final = 0.2
 """Part of the seeds that end with a twist: they take a third longer."""
+
+UNFIT_FAULTS: Final = [(what, fate) for what in ("log.append", "store.put") for fate in FATES[what]]
+"""What goes wrong while a record goes into quarantine and its stub into its trail."""
+
+STORE_AWAY_SHARE: Final = 0.3
+"""Part of those times in which the store is away too."""
 
 STOP_MOST_S: Final = 16.0
 """Within so long every writer has stopped: it looks at its marks every 10 s."""
@@ -52,18 +60,38 @@ class Twist:
         cut_at = end - world.random.randint(1, min(end, 5))
         world.faults.fell[self._kind] += 1
         if self._kind.endswith("foreign record"):
-            self._append(number, foreign=True)
+            await self._quarantines(number)
+            return
         world.history.freeze()
         away = self._kind.endswith("away")
         if away:
             for role in self._writers():
                 world.kill(role, silent=False)
-        if not self._kind.endswith("foreign record"):
-            world.log.cut(number, cut_at)
-            if away or self._kind.endswith("again"):
-                while len(values) < end:
-                    self._append(number, foreign=False)
+        world.log.cut(number, cut_at)
+        if away or self._kind.endswith("again"):
+            while len(values) < end:
+                self._append(number, foreign=False)
         await self._wait()
+
+    async def _quarantines(self, number: int) -> None:
+        """A record of another program is in the wrong partition: it goes into quarantine, whole,
+        and everything else goes on.
+        """
+        world = self._world
+        index = len(world.log.partitions[number].values)
+        world.history.unfit[number, index] = None
+        what, fate = world.random.choice(UNFIT_FAULTS)
+        world.faults.arm(what, fate)
+        if world.random.random() < STORE_AWAY_SHARE:
+            world.store.requests.away_until_s = world.loop.time() + 1.0
+        self._append(number, foreign=True)
+        end_s = world.loop.time() + STOP_MOST_S
+        while not world.is_settled():
+            if world.loop.time() > end_s:
+                world.history.breaks("a bad record never blocks a good one", "nothing settles")
+                return
+            await asyncio.sleep(0.2)
+        world.beside_history.check_quarantine((number, index))
 
     def failed(self, role: Role, error: BaseException) -> bool:
         """Whether a program was right to end with an error."""

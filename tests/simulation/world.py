@@ -13,9 +13,11 @@ from random import Random
 from typing import TYPE_CHECKING, NamedTuple
 
 from ledger.marks import TRAIL_READER
+from ledger.position import QUARANTINE_LOG, RECEIPTS_LOG, REFUSALS_LOG
 from ledger.trail_store import MarkKind
 from ledger.v1.ingest_service_pb2 import Durability
 from tests.simulation.auditors import Auditor
+from tests.simulation.beside import BesideHistory
 from tests.simulation.devices import NUMBERS, Device
 from tests.simulation.faults import Faults
 from tests.simulation.history import History
@@ -78,17 +80,22 @@ class World:
                 [Durability.DURABILITY_SYNCED, Durability.DURABILITY_REPLICATED]
             ),
         )
-        self.quarantine = LogCluster(
-            loop,
-            Random(seed),
-            self.faults,
-            partitions=PARTITIONS,
-            durability=self.log.identity.durability,
-        )
+        self.beside = {
+            name: LogCluster(
+                loop,
+                Random(random.random()),
+                self.faults,
+                name=name,
+                partitions=2,
+                durability=self.log.identity.durability,
+            )
+            for name in (REFUSALS_LOG, RECEIPTS_LOG, QUARANTINE_LOG)
+        }
         self.store = StoreCluster(
             loop, Random(random.random()), self.faults, nodes=random.randint(1, 3)
         )
         self.history = History(loop, self.log, self.store)
+        self.beside_history = BesideHistory(self.history, self.log, self.beside, self.store)
         self.network.on_window = lambda what: self.history.breaks("windows are respected", what)
         self.items = random.sample(NUMBERS, 10)
         self.devices = [self._device(f"gate-{n}") for n in range(3)]
@@ -151,6 +158,8 @@ class World:
         while not self._is_done():  # noqa: ASYNC110 - nothing tells.
             await asyncio.sleep(0.1)
         self.history.check_log()
+        self.beside_history.check_refusals()
+        self.beside_history.check_quarantine()
         channel = self.network.channel(self.loop.outside, "query")
         await self.auditor.final(channel)
         if self.twist is not None:
@@ -158,9 +167,11 @@ class World:
         self.loop.stop()
 
     def _is_done(self) -> bool:
-        """Whether every device has its results, and everything in the log is settled."""
-        if not all(device.is_done for device in self.devices):
-            return False
+        """Whether every device has its results, and all of them are settled."""
+        return all(device.is_done for device in self.devices) and self.is_settled()
+
+    def is_settled(self) -> bool:
+        """Whether everything in the log is settled."""
         settled = {
             cell.partition: cell.next_index
             for cell in self.store.marks_of(TRAIL_READER)
