@@ -196,11 +196,14 @@ class IngestService:
         if request.validate_only:
             result = self._intake.validate(request.batch)
             return RecordScanBatchResponse(result=result, durability=durability)
+        taken = self._intake.take(request.batch, len(message))
         self._enter()
         try:
-            taken = self._intake.take(request.batch, len(message))
             del request, message  # What waits for its result is in memory once.
             result = await self._intake.result(taken)
+        except asyncio.CancelledError:  # The caller is gone; what became of it is written down.
+            self._intake.abandon(taken)
+            raise
         finally:
             self._leave()
         if taken.nothing_happened is not None:

@@ -182,6 +182,11 @@ def read_record(value: bytes) -> LogRecord:
     return record
 
 
+def is_replay(value: bytes) -> bool:
+    """Whether a record, which can be read, was replayed out of quarantine."""
+    return CheckedLogRecord.FromString(value).HasField("replayed_position")
+
+
 class Fault(NamedTuple):
     """Why a record cannot be kept in a trail, by its own fault."""
 

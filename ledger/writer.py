@@ -12,6 +12,7 @@ import logging
 from typing import TYPE_CHECKING, NamedTuple
 
 from ledger import metrics
+from ledger.codec import is_replay
 from ledger.insist import insist
 from ledger.marks import TRAIL_READER, check_mark, encode_mark, marks_of
 from ledger.position import pack_position
@@ -206,7 +207,7 @@ class Writer:
             self._readable[cell.partition].set(cell.next_index)
         self._room.release()
         metrics.WRITER_ROWS.inc(len(rows))
-        if rows:
+        if rows and not is_replay(rows[-1].record):  # A replayed one is as old as its first place.
             lag_s = self._now_ns() / 1e9 - rows[-1].record_time_us / 1e6
             metrics.WRITER_LAG_SECONDS.set(max(0.0, lag_s))
 

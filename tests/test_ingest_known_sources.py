@@ -113,6 +113,24 @@ class TestHints:
         assert spans(state.durable) == [(1, 1), (3, 3), (5, 5)]
         assert spans(state.refused) == [(2, 2), (4, 4), (6, 6)]
 
+    async def test_a_call_that_was_cut_off_is_known_too(
+        self, log: FaultyLog, receipts: FaultyLog
+    ) -> None:
+        """The batch of the unary twin has its receipt though nobody waits for the answer."""
+        async with serving(log, limits=QUICK) as served:
+            log.gate.clear()
+            calling = asyncio.create_task(
+                record_batch(served.channel, a_batch([an_encoded_event(1)]))
+            )
+            await log.wait_for_appends(1)
+            calling.cancel()
+            await asyncio.wait([calling])
+            await asyncio.sleep(0.1)
+            log.gate.set()
+            [receipt] = await written(receipts, 1)
+
+        assert spans(receipt.durable) == [(1, 1)]
+
     async def test_nothing_is_said_of_what_was_to_be_sent_again(self, log: FaultyLog) -> None:
         """A hint is never more than what results said."""
         log.fails_written = lambda _: UNCERTAIN

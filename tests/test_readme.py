@@ -13,6 +13,7 @@ from ledger.app.cli import app
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 BLOCK = re.compile(r"^ *```(console|bash|sh)\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\[([^\]]+)\]\(([^)#\s]+)\)")
 ENDS = re.compile(r"[|&;<>]")  # What follows is the shell's business.
 
 
@@ -59,6 +60,47 @@ def test_every_target_in_the_documents_exists() -> None:
     for document, words in commands("make"):
         for word in words:
             assert "=" in word or word in targets, f"{document}: make {shlex.join(words)}"
+
+
+def broken_tests(text: str, folder: Path) -> list[str]:
+    """Links to tests of a document in a folder that lead nowhere: no such file, or, where the words
+    are the name of a test, no such test in it.
+    """
+    broken = []
+    for words, target in LINK.findall(text):
+        path = (folder / target).resolve()
+        if "tests" not in Path(target).parts:
+            continue
+        is_name = re.fullmatch(r"test_\w+", words)
+        if not path.exists():
+            broken.append(target)
+        elif is_name and not re.search(rf"def {words}\(", path.read_text(encoding="utf-8")):
+            broken.append(f"{target}: {words}")
+    return broken
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_every_test_in_a_document_exists(path: Path) -> None:
+    """What is promised, and what is said to have been injected, has its test under that name."""
+    assert not broken_tests(path.read_text(encoding="utf-8"), path.parent)
+
+
+@pytest.mark.parametrize(("name", "column"), [("README.md", 1), ("docs/faults.md", 1)])
+def test_every_promise_and_every_fault_names_a_test(name: str, column: int) -> None:
+    """No row of the tables of promises and of faults is without one."""
+    text = (ROOT / name).read_text(encoding="utf-8")
+    [table] = re.findall(
+        r"^\| (?:promise|fault) \| (?:the test|tests).*\n\|-.*\n((?:\|.*\n)+)", text, re.MULTILINE
+    )
+    for row in table.splitlines():
+        assert "tests/" in row.split(" | ")[column], row
+
+
+def test_a_test_that_is_gone_is_found() -> None:
+    """The check can fail: on a file, and on a name."""
+    text = "[a](tests/test_no.py) [test_no_such](tests/test_readme.py) [b](tests/test_readme.py)"
+
+    assert broken_tests(text, ROOT) == ["tests/test_no.py", "tests/test_readme.py: test_no_such"]
 
 
 def test_the_readme_names_the_two_commands() -> None:

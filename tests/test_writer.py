@@ -11,6 +11,9 @@ from ledger.backends.rocksdb_folder import Folder
 from ledger.codec import read_record
 from ledger.errors import Diverged, LedgerError
 from ledger.marks import TRAIL_READER
+from ledger.metrics import REGISTRY, WRITER_LAG_SECONDS
+from ledger.position import pack_position
+from ledger.quarantine.records import replay_of
 from ledger.trail_store import MarkKind
 from ledger.v1.progress_pb2 import Mark
 from tests.faults.known import all_rows, contents
@@ -70,6 +73,23 @@ class TestRowsAndMarks:
             await caught_up(ledger, MarkKind.SETTLED)
 
         assert time.monotonic() - began >= 0.3
+
+    async def test_a_replayed_record_is_no_lag(self, ledger: Folder) -> None:
+        """It is as old as where it lay first, and the writer is not behind for that."""
+        async with running(ledger.log, ledger.quarantine, ledger.store):
+            await fill(ledger, range(1))
+            await caught_up(ledger)
+            WRITER_LAG_SECONDS.set(0.5)
+            [((partition, index), value)] = (await contents(ledger.log)).items()
+            replayed = replay_of(value, pack_position(1, partition, index))
+            await ledger.log.append(partition, [b"key"], [replayed])
+            await caught_up(ledger)
+            after_replay = REGISTRY.get_sample_value("ledger_writer_lag_seconds")
+            await fill(ledger, range(1, 2))
+            await caught_up(ledger)
+
+        assert after_replay == 0.5
+        assert REGISTRY.get_sample_value("ledger_writer_lag_seconds") != 0.5
 
 
 class TestRestart:
