@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 import grpc
 import pytest
 
-from ledger.app.operator.service import OPERATOR_SERVICE, OperatorService
+from ledger.app.operator.service import OPERATOR_SERVICE
 from ledger.app.rpc import RpcServer
 from ledger.app.settings import Settings
-from ledger.app.wiring.operating import is_beside, operator_at
+from ledger.app.wiring.operating import SideLogs, is_beside, operator_at, operator_of
 from ledger.errors import Refused
-from ledger.quarantine.desk import Desk
 from ledger.quarantine.records import wire_position
 from ledger.v1 import operator_service_pb2 as pb
 from ledger.v1.operator_service_pb2_grpc import OperatorServiceStub
@@ -31,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
+    from ledger.app.operator.service import OperatorService
     from ledger.backends.rocksdb_folder import Folder
     from ledger.v1.operator_service_pb2_grpc import OperatorServiceAsyncStub
 
@@ -44,14 +43,19 @@ class Open(NamedTuple):
     """Of what is in quarantine: garbage, a bad event, and six records gone astray."""
 
 
+def service_of(ledger: Folder) -> OperatorService:
+    """The service, as `up` makes it."""
+    beside = SideLogs(ledger.receipts, ledger.refusals, ledger.quarantine)
+    return operator_of(ledger.log, beside, ledger.store)
+
+
 @asynccontextmanager
 async def operated(folder: Path) -> AsyncIterator[Open]:
     """Serve on a port of its own."""
     async with opened(folder) as ledger:
         bad = [garbage(0), bad_event(1), *(astray(number) for number in range(2, 8))]
         positions = [wire_position(await put(ledger.log, one)) for one in bad]
-        desk = Desk(ledger.log, ledger.quarantine, ledger.store, now_ns=time.time_ns)
-        service = OperatorService(desk, now_ns=time.time_ns)
+        service = service_of(ledger)
         server = RpcServer(service.handlers, service_names=[OPERATOR_SERVICE])
         port = await server.start("127.0.0.1:0")
         running = [asyncio.create_task(w.run()) for w in (service, writer_of(ledger))]
@@ -235,10 +239,7 @@ class TestWhereItIsServed:
     async def test_the_server_itself_refuses_it_too(self, tmp_path: Path) -> None:
         """Also where no setting was asked."""
         async with operated(tmp_path) as door:
-            desk = Desk(
-                door.ledger.log, door.ledger.quarantine, door.ledger.store, now_ns=time.time_ns
-            )
-            handlers = OperatorService(desk, now_ns=time.time_ns).handlers
+            handlers = service_of(door.ledger).handlers
             with pytest.raises(Refused, match="others can reach"):
                 async with operator_at("0.0.0.0:0", handlers):
                     pass

@@ -13,6 +13,7 @@ from importlib.metadata import version as version_of
 
 from cyclopts import App, CycloptsError, Group
 
+from ledger.app.commands.completeness import completeness
 from ledger.app.commands.demo import demo
 from ledger.app.commands.engines import engines
 from ledger.app.commands.gateway import app as gateway
@@ -56,6 +57,7 @@ for _command, _group in (
     (trail, "ask"),
     (watch, "ask"),
     (progress, "ask"),
+    (completeness, "ask"),
     (demo, "operate"),
     (hammer, "operate"),
     (settings, "operate"),

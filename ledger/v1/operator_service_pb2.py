@@ -22,62 +22,77 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from ledger.v1 import position_pb2 as ledger_dot_v1_dot_position__pb2
 from ledger.v1 import quarantine_pb2 as ledger_dot_v1_dot_quarantine__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n ledger/v1/operator_service.proto\x12\tledger.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18ledger/v1/position.proto\x1a\x1aledger/v1/quarantine.proto\"\xb0\x01\n\x16ListQuarantinedRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12)\n\x05state\x18\x03 \x01(\x0e\x32\x1a.ledger.v1.QuarantineState\x12+\n\x06reason\x18\x04 \x01(\x0e\x32\x1b.ledger.v1.QuarantineReason\x12\x17\n\x0ftracking_number\x18\x05 \x01(\t\"p\n\x17ListQuarantinedResponse\x12(\n\x05items\x18\x01 \x03(\x0b\x32\x19.ledger.v1.QuarantineItem\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x12\n\nopen_count\x18\x03 \x01(\x04\">\n\x15GetQuarantinedRequest\x12%\n\x08position\x18\x01 \x01(\x0b\x32\x13.ledger.v1.Position\"o\n\x16GetQuarantinedResponse\x12\'\n\x04item\x18\x01 \x01(\x0b\x32\x19.ledger.v1.QuarantineItem\x12,\n\x06record\x18\x02 \x01(\x0b\x32\x1c.ledger.v1.QuarantinedRecord\"Z\n\x18ReplayQuarantinedRequest\x12%\n\x08position\x18\x01 \x01(\x0b\x32\x13.ledger.v1.Position\x12\n\n\x02\x62y\x18\x02 \x01(\t\x12\x0b\n\x03why\x18\x03 \x01(\t\"D\n\x19ReplayQuarantinedResponse\x12\'\n\x04item\x18\x01 \x01(\x0b\x32\x19.ledger.v1.QuarantineItem\"X\n\x16\x44ropQuarantinedRequest\x12%\n\x08position\x18\x01 \x01(\x0b\x32\x13.ledger.v1.Position\x12\n\n\x02\x62y\x18\x02 \x01(\t\x12\x0b\n\x03why\x18\x03 \x01(\t\"B\n\x17\x44ropQuarantinedResponse\x12\'\n\x04item\x18\x01 \x01(\x0b\x32\x19.ledger.v1.QuarantineItem\"d\n\x1cStartQuarantineReplayRequest\x12+\n\x06reason\x18\x01 \x01(\x0e\x32\x1b.ledger.v1.QuarantineReason\x12\n\n\x02\x62y\x18\x02 \x01(\t\x12\x0b\n\x03why\x18\x03 \x01(\t\"<\n\x1dStartQuarantineReplayResponse\x12\x1b\n\x03job\x18\x01 \x01(\x0b\x32\x0e.ledger.v1.Job\"\x11\n\x0fListJobsRequest\"0\n\x10ListJobsResponse\x12\x1c\n\x04jobs\x18\x01 \x03(\x0b\x32\x0e.ledger.v1.Job\"\x1f\n\rGetJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\"-\n\x0eGetJobResponse\x12\x1b\n\x03job\x18\x01 \x01(\x0b\x32\x0e.ledger.v1.Job\"\"\n\x10\x43\x61ncelJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\"0\n\x11\x43\x61ncelJobResponse\x12\x1b\n\x03job\x18\x01 \x01(\x0b\x32\x0e.ledger.v1.Job\"!\n\x0fWatchJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\"/\n\x10WatchJobResponse\x12\x1b\n\x03job\x18\x01 \x01(\x0b\x32\x0e.ledger.v1.Job\"\x8f\x03\n\x0eQuarantineItem\x12%\n\x08position\x18\x01 \x01(\x0b\x32\x13.ledger.v1.Position\x12)\n\x05state\x18\x02 \x01(\x0e\x32\x1a.ledger.v1.QuarantineState\x12+\n\x06reason\x18\x03 \x01(\x0e\x32\x1b.ledger.v1.QuarantineReason\x12\x0f\n\x07message\x18\x04 \x01(\t\x12\x33\n\x0fquarantine_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0ctracking_key\x18\x06 \x01(\t\x12\x11\n\tsource_id\x18\x07 \x01(\t\x12\x13\n\x0bvalue_bytes\x18\x08 \x01(\x04\x12-\n\tnote_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07note_by\x18\n \x01(\t\x12\x10\n\x08note_why\x18\x0b \x01(\t\x12(\n\x0breplayed_to\x18\x0c \x01(\x0b\x32\x13.ledger.v1.Position\"\x93\x02\n\x03Job\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\"\n\x05state\x18\x03 \x01(\x0e\x32\x13.ledger.v1.JobState\x12\x0c\n\x04\x64one\x18\x04 \x01(\x04\x12\r\n\x05total\x18\x05 \x01(\x04\x12\x0f\n\x07message\x18\x06 \x01(\t\x12\r\n\x05\x65rror\x18\x07 \x01(\t\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nstart_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp*\x8b\x01\n\x0fQuarantineState\x12 \n\x1cQUARANTINE_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15QUARANTINE_STATE_OPEN\x10\x01\x12\x1d\n\x19QUARANTINE_STATE_REPLAYED\x10\x02\x12\x1c\n\x18QUARANTINE_STATE_DROPPED\x10\x03*\x95\x01\n\x08JobState\x12\x19\n\x15JOB_STATE_UNSPECIFIED\x10\x00\x12\x14\n\x10JOB_STATE_QUEUED\x10\x01\x12\x15\n\x11JOB_STATE_RUNNING\x10\x02\x12\x12\n\x0eJOB_STATE_DONE\x10\x03\x12\x14\n\x10JOB_STATE_FAILED\x10\x04\x12\x17\n\x13JOB_STATE_CANCELLED\x10\x05\x32\xfb\x05\n\x0fOperatorService\x12X\n\x0fListQuarantined\x12!.ledger.v1.ListQuarantinedRequest\x1a\".ledger.v1.ListQuarantinedResponse\x12U\n\x0eGetQuarantined\x12 .ledger.v1.GetQuarantinedRequest\x1a!.ledger.v1.GetQuarantinedResponse\x12^\n\x11ReplayQuarantined\x12#.ledger.v1.ReplayQuarantinedRequest\x1a$.ledger.v1.ReplayQuarantinedResponse\x12X\n\x0f\x44ropQuarantined\x12!.ledger.v1.DropQuarantinedRequest\x1a\".ledger.v1.DropQuarantinedResponse\x12j\n\x15StartQuarantineReplay\x12\'.ledger.v1.StartQuarantineReplayRequest\x1a(.ledger.v1.StartQuarantineReplayResponse\x12\x43\n\x08ListJobs\x12\x1a.ledger.v1.ListJobsRequest\x1a\x1b.ledger.v1.ListJobsResponse\x12=\n\x06GetJob\x12\x18.ledger.v1.GetJobRequest\x1a\x19.ledger.v1.GetJobResponse\x12\x46\n\tCancelJob\x12\x1b.ledger.v1.CancelJobRequest\x1a\x1c.ledger.v1.CancelJobResponse\x12\x45\n\x08WatchJob\x12\x1a.ledger.v1.WatchJobRequest\x1a\x1b.ledger.v1.WatchJobResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n ledger/v1/operator_service.proto\x12\tledger.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18ledger/v1/position.proto\x1a\x1aledger/v1/quarantine.proto\"\xb0\x01\n\x16ListQuarantinedRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12)\n\x05state\x18\x03 \x01(\x0e\x32\x1a.ledger.v1.QuarantineState\x12+\n\x06reason\x18\x04 \x01(\x0e\x32\x1b.ledger.v1.QuarantineReason\x12\x17\n\x0ftracking_number\x18\x05 \x01(\t\"p\n\x17ListQuarantinedResponse\x12(\n\x05items\x18\x01 \x03(\x0b\x32\x19.ledger.v1.QuarantineItem\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x12\n\nopen_count\x18\x03 \x01(\x04\">\n\x15GetQuarantinedRequest\x12%\n\x08position\x18\x01 \x01(\x0b\x32\x13.ledger.v1.Position\"o\n\x16GetQuarantinedResponse\x12\'\n\x04item\x18\x01 \x01(\x0b\x32\x19.ledger.v1.QuarantineItem\x12,\n\x06record\x18\x02 \x01(\x0b\x32\x1c.ledger.v1.QuarantinedRecord\"Z\n\x18ReplayQuarantinedRequest\x12%\n\x08position\x18\x01 \x01(\x0b\x32\x13.ledger.v1.Position\x12\n\n\x02\x62y\x18\x02 \x01(\t\x12\x0b\n\x03why\x18\x03 \x01(\t\"D\n\x19ReplayQuarantinedResponse\x12\'\n\x04item\x18\x01 \x01(\x0b\x32\x19.ledger.v1.QuarantineItem\"X\n\x16\x44ropQuarantinedRequest\x12%\n\x08position\x18\x01 \x01(\x0b\x32\x13.ledger.v1.Position\x12\n\n\x02\x62y\x18\x02 \x01(\t\x12\x0b\n\x03why\x18\x03 \x01(\t\"B\n\x17\x44ropQuarantinedResponse\x12\'\n\x04item\x18\x01 \x01(\x0b\x32\x19.ledger.v1.QuarantineItem\"d\n\x1cStartQuarantineReplayRequest\x12+\n\x06reason\x18\x01 \x01(\x0e\x32\x1b.ledger.v1.QuarantineReason\x12\n\n\x02\x62y\x18\x02 \x01(\t\x12\x0b\n\x03why\x18\x03 \x01(\t\"<\n\x1dStartQuarantineReplayResponse\x12\x1b\n\x03job\x18\x01 \x01(\x0b\x32\x0e.ledger.v1.Job\"\xd5\x01\n\x1fListCompletenessFindingsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x11\n\tsource_id\x18\x03 \x01(\t\x12\x10\n\x08\x66\x61\x63ility\x18\x04 \x01(\t\x12\x0b\n\x03\x64\x61y\x18\x05 \x01(\t\x12/\n\x0csilent_after\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12(\n\x05grace\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xe1\x02\n ListCompletenessFindingsResponse\x12\x30\n\x08\x66indings\x18\x01 \x03(\x0b\x32\x1e.ledger.v1.CompletenessFinding\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x10\n\x08\x63omplete\x18\x03 \x01(\x08\x12(\n\x04sums\x18\x04 \x03(\x0b\x32\x1a.ledger.v1.CompletenessSum\x12\x13\n\x0bspool_count\x18\x05 \x01(\x04\x12\x14\n\x0cminted_count\x18\x06 \x01(\x04\x12-\n\tfind_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tlook_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0cunread_count\x18\t \x01(\x04\x12\x17\n\x0funtracked_count\x18\n \x01(\x04\"d\n\x0f\x43ompletenessSum\x12+\n\x05state\x18\x01 \x01(\x0e\x32\x1c.ledger.v1.CompletenessState\x12\r\n\x05\x63ount\x18\x02 \x01(\x04\x12\x15\n\rmissing_count\x18\x03 \x01(\x04\"\xf6\x01\n\x13\x43ompletenessFinding\x12\x11\n\tsource_id\x18\x01 \x01(\t\x12\x10\n\x08spool_id\x18\x02 \x01(\x0c\x12\x16\n\x0e\x66irst_sequence\x18\x03 \x01(\x04\x12\x15\n\rlast_sequence\x18\x04 \x01(\x04\x12+\n\x05state\x18\x05 \x01(\x0e\x32\x1c.ledger.v1.CompletenessState\x12\x0f\n\x07missing\x18\x06 \x01(\x08\x12\x10\n\x08\x66\x61\x63ility\x18\x07 \x01(\t\x12\x0b\n\x03\x64\x61y\x18\x08 \x01(\t\x12.\n\nsince_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x1e\n\x1cStartCompletenessLookRequest\"<\n\x1dStartCompletenessLookResponse\x12\x1b\n\x03job\x18\x01 \x01(\x0b\x32\x0e.ledger.v1.Job\"\x11\n\x0fListJobsRequest\"0\n\x10ListJobsResponse\x12\x1c\n\x04jobs\x18\x01 \x03(\x0b\x32\x0e.ledger.v1.Job\"\x1f\n\rGetJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\"-\n\x0eGetJobResponse\x12\x1b\n\x03job\x18\x01 \x01(\x0b\x32\x0e.ledger.v1.Job\"\"\n\x10\x43\x61ncelJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\"0\n\x11\x43\x61ncelJobResponse\x12\x1b\n\x03job\x18\x01 \x01(\x0b\x32\x0e.ledger.v1.Job\"!\n\x0fWatchJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\"/\n\x10WatchJobResponse\x12\x1b\n\x03job\x18\x01 \x01(\x0b\x32\x0e.ledger.v1.Job\"\x8f\x03\n\x0eQuarantineItem\x12%\n\x08position\x18\x01 \x01(\x0b\x32\x13.ledger.v1.Position\x12)\n\x05state\x18\x02 \x01(\x0e\x32\x1a.ledger.v1.QuarantineState\x12+\n\x06reason\x18\x03 \x01(\x0e\x32\x1b.ledger.v1.QuarantineReason\x12\x0f\n\x07message\x18\x04 \x01(\t\x12\x33\n\x0fquarantine_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0ctracking_key\x18\x06 \x01(\t\x12\x11\n\tsource_id\x18\x07 \x01(\t\x12\x13\n\x0bvalue_bytes\x18\x08 \x01(\x04\x12-\n\tnote_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07note_by\x18\n \x01(\t\x12\x10\n\x08note_why\x18\x0b \x01(\t\x12(\n\x0breplayed_to\x18\x0c \x01(\x0b\x32\x13.ledger.v1.Position\"\x93\x02\n\x03Job\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\"\n\x05state\x18\x03 \x01(\x0e\x32\x13.ledger.v1.JobState\x12\x0c\n\x04\x64one\x18\x04 \x01(\x04\x12\r\n\x05total\x18\x05 \x01(\x04\x12\x0f\n\x07message\x18\x06 \x01(\t\x12\r\n\x05\x65rror\x18\x07 \x01(\t\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nstart_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp*\x8b\x01\n\x0fQuarantineState\x12 \n\x1cQUARANTINE_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15QUARANTINE_STATE_OPEN\x10\x01\x12\x1d\n\x19QUARANTINE_STATE_REPLAYED\x10\x02\x12\x1c\n\x18QUARANTINE_STATE_DROPPED\x10\x03*\xad\x02\n\x11\x43ompletenessState\x12\"\n\x1e\x43OMPLETENESS_STATE_UNSPECIFIED\x10\x00\x12\"\n\x1e\x43OMPLETENESS_STATE_UNCONFIRMED\x10\x01\x12$\n COMPLETENESS_STATE_NEVER_ARRIVED\x10\x02\x12\'\n#COMPLETENESS_STATE_NOT_YET_READABLE\x10\x03\x12\x1e\n\x1a\x43OMPLETENESS_STATE_REFUSED\x10\x04\x12\"\n\x1e\x43OMPLETENESS_STATE_QUARANTINED\x10\x05\x12\x1e\n\x1a\x43OMPLETENESS_STATE_DROPPED\x10\x06\x12\x1d\n\x19\x43OMPLETENESS_STATE_SILENT\x10\x07*\x95\x01\n\x08JobState\x12\x19\n\x15JOB_STATE_UNSPECIFIED\x10\x00\x12\x14\n\x10JOB_STATE_QUEUED\x10\x01\x12\x15\n\x11JOB_STATE_RUNNING\x10\x02\x12\x12\n\x0eJOB_STATE_DONE\x10\x03\x12\x14\n\x10JOB_STATE_FAILED\x10\x04\x12\x17\n\x13JOB_STATE_CANCELLED\x10\x05\x32\xdc\x07\n\x0fOperatorService\x12X\n\x0fListQuarantined\x12!.ledger.v1.ListQuarantinedRequest\x1a\".ledger.v1.ListQuarantinedResponse\x12U\n\x0eGetQuarantined\x12 .ledger.v1.GetQuarantinedRequest\x1a!.ledger.v1.GetQuarantinedResponse\x12^\n\x11ReplayQuarantined\x12#.ledger.v1.ReplayQuarantinedRequest\x1a$.ledger.v1.ReplayQuarantinedResponse\x12X\n\x0f\x44ropQuarantined\x12!.ledger.v1.DropQuarantinedRequest\x1a\".ledger.v1.DropQuarantinedResponse\x12j\n\x15StartQuarantineReplay\x12\'.ledger.v1.StartQuarantineReplayRequest\x1a(.ledger.v1.StartQuarantineReplayResponse\x12s\n\x18ListCompletenessFindings\x12*.ledger.v1.ListCompletenessFindingsRequest\x1a+.ledger.v1.ListCompletenessFindingsResponse\x12j\n\x15StartCompletenessLook\x12\'.ledger.v1.StartCompletenessLookRequest\x1a(.ledger.v1.StartCompletenessLookResponse\x12\x43\n\x08ListJobs\x12\x1a.ledger.v1.ListJobsRequest\x1a\x1b.ledger.v1.ListJobsResponse\x12=\n\x06GetJob\x12\x18.ledger.v1.GetJobRequest\x1a\x19.ledger.v1.GetJobResponse\x12\x46\n\tCancelJob\x12\x1b.ledger.v1.CancelJobRequest\x1a\x1c.ledger.v1.CancelJobResponse\x12\x45\n\x08WatchJob\x12\x1a.ledger.v1.WatchJobRequest\x1a\x1b.ledger.v1.WatchJobResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'ledger.v1.operator_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_QUARANTINESTATE']._serialized_start=2088
-  _globals['_QUARANTINESTATE']._serialized_end=2227
-  _globals['_JOBSTATE']._serialized_start=2230
-  _globals['_JOBSTATE']._serialized_end=2379
-  _globals['_LISTQUARANTINEDREQUEST']._serialized_start=135
-  _globals['_LISTQUARANTINEDREQUEST']._serialized_end=311
-  _globals['_LISTQUARANTINEDRESPONSE']._serialized_start=313
-  _globals['_LISTQUARANTINEDRESPONSE']._serialized_end=425
-  _globals['_GETQUARANTINEDREQUEST']._serialized_start=427
-  _globals['_GETQUARANTINEDREQUEST']._serialized_end=489
-  _globals['_GETQUARANTINEDRESPONSE']._serialized_start=491
-  _globals['_GETQUARANTINEDRESPONSE']._serialized_end=602
-  _globals['_REPLAYQUARANTINEDREQUEST']._serialized_start=604
-  _globals['_REPLAYQUARANTINEDREQUEST']._serialized_end=694
-  _globals['_REPLAYQUARANTINEDRESPONSE']._serialized_start=696
-  _globals['_REPLAYQUARANTINEDRESPONSE']._serialized_end=764
-  _globals['_DROPQUARANTINEDREQUEST']._serialized_start=766
-  _globals['_DROPQUARANTINEDREQUEST']._serialized_end=854
-  _globals['_DROPQUARANTINEDRESPONSE']._serialized_start=856
-  _globals['_DROPQUARANTINEDRESPONSE']._serialized_end=922
-  _globals['_STARTQUARANTINEREPLAYREQUEST']._serialized_start=924
-  _globals['_STARTQUARANTINEREPLAYREQUEST']._serialized_end=1024
-  _globals['_STARTQUARANTINEREPLAYRESPONSE']._serialized_start=1026
-  _globals['_STARTQUARANTINEREPLAYRESPONSE']._serialized_end=1086
-  _globals['_LISTJOBSREQUEST']._serialized_start=1088
-  _globals['_LISTJOBSREQUEST']._serialized_end=1105
-  _globals['_LISTJOBSRESPONSE']._serialized_start=1107
-  _globals['_LISTJOBSRESPONSE']._serialized_end=1155
-  _globals['_GETJOBREQUEST']._serialized_start=1157
-  _globals['_GETJOBREQUEST']._serialized_end=1188
-  _globals['_GETJOBRESPONSE']._serialized_start=1190
-  _globals['_GETJOBRESPONSE']._serialized_end=1235
-  _globals['_CANCELJOBREQUEST']._serialized_start=1237
-  _globals['_CANCELJOBREQUEST']._serialized_end=1271
-  _globals['_CANCELJOBRESPONSE']._serialized_start=1273
-  _globals['_CANCELJOBRESPONSE']._serialized_end=1321
-  _globals['_WATCHJOBREQUEST']._serialized_start=1323
-  _globals['_WATCHJOBREQUEST']._serialized_end=1356
-  _globals['_WATCHJOBRESPONSE']._serialized_start=1358
-  _globals['_WATCHJOBRESPONSE']._serialized_end=1405
-  _globals['_QUARANTINEITEM']._serialized_start=1408
-  _globals['_QUARANTINEITEM']._serialized_end=1807
-  _globals['_JOB']._serialized_start=1810
-  _globals['_JOB']._serialized_end=2085
-  _globals['_OPERATORSERVICE']._serialized_start=2382
-  _globals['_OPERATORSERVICE']._serialized_end=3145
+  _globals['_QUARANTINESTATE']._serialized_start=3137
+  _globals['_QUARANTINESTATE']._serialized_end=3276
+  _globals['_COMPLETENESSSTATE']._serialized_start=3279
+  _globals['_COMPLETENESSSTATE']._serialized_end=3580
+  _globals['_JOBSTATE']._serialized_start=3583
+  _globals['_JOBSTATE']._serialized_end=3732
+  _globals['_LISTQUARANTINEDREQUEST']._serialized_start=167
+  _globals['_LISTQUARANTINEDREQUEST']._serialized_end=343
+  _globals['_LISTQUARANTINEDRESPONSE']._serialized_start=345
+  _globals['_LISTQUARANTINEDRESPONSE']._serialized_end=457
+  _globals['_GETQUARANTINEDREQUEST']._serialized_start=459
+  _globals['_GETQUARANTINEDREQUEST']._serialized_end=521
+  _globals['_GETQUARANTINEDRESPONSE']._serialized_start=523
+  _globals['_GETQUARANTINEDRESPONSE']._serialized_end=634
+  _globals['_REPLAYQUARANTINEDREQUEST']._serialized_start=636
+  _globals['_REPLAYQUARANTINEDREQUEST']._serialized_end=726
+  _globals['_REPLAYQUARANTINEDRESPONSE']._serialized_start=728
+  _globals['_REPLAYQUARANTINEDRESPONSE']._serialized_end=796
+  _globals['_DROPQUARANTINEDREQUEST']._serialized_start=798
+  _globals['_DROPQUARANTINEDREQUEST']._serialized_end=886
+  _globals['_DROPQUARANTINEDRESPONSE']._serialized_start=888
+  _globals['_DROPQUARANTINEDRESPONSE']._serialized_end=954
+  _globals['_STARTQUARANTINEREPLAYREQUEST']._serialized_start=956
+  _globals['_STARTQUARANTINEREPLAYREQUEST']._serialized_end=1056
+  _globals['_STARTQUARANTINEREPLAYRESPONSE']._serialized_start=1058
+  _globals['_STARTQUARANTINEREPLAYRESPONSE']._serialized_end=1118
+  _globals['_LISTCOMPLETENESSFINDINGSREQUEST']._serialized_start=1121
+  _globals['_LISTCOMPLETENESSFINDINGSREQUEST']._serialized_end=1334
+  _globals['_LISTCOMPLETENESSFINDINGSRESPONSE']._serialized_start=1337
+  _globals['_LISTCOMPLETENESSFINDINGSRESPONSE']._serialized_end=1690
+  _globals['_COMPLETENESSSUM']._serialized_start=1692
+  _globals['_COMPLETENESSSUM']._serialized_end=1792
+  _globals['_COMPLETENESSFINDING']._serialized_start=1795
+  _globals['_COMPLETENESSFINDING']._serialized_end=2041
+  _globals['_STARTCOMPLETENESSLOOKREQUEST']._serialized_start=2043
+  _globals['_STARTCOMPLETENESSLOOKREQUEST']._serialized_end=2073
+  _globals['_STARTCOMPLETENESSLOOKRESPONSE']._serialized_start=2075
+  _globals['_STARTCOMPLETENESSLOOKRESPONSE']._serialized_end=2135
+  _globals['_LISTJOBSREQUEST']._serialized_start=2137
+  _globals['_LISTJOBSREQUEST']._serialized_end=2154
+  _globals['_LISTJOBSRESPONSE']._serialized_start=2156
+  _globals['_LISTJOBSRESPONSE']._serialized_end=2204
+  _globals['_GETJOBREQUEST']._serialized_start=2206
+  _globals['_GETJOBREQUEST']._serialized_end=2237
+  _globals['_GETJOBRESPONSE']._serialized_start=2239
+  _globals['_GETJOBRESPONSE']._serialized_end=2284
+  _globals['_CANCELJOBREQUEST']._serialized_start=2286
+  _globals['_CANCELJOBREQUEST']._serialized_end=2320
+  _globals['_CANCELJOBRESPONSE']._serialized_start=2322
+  _globals['_CANCELJOBRESPONSE']._serialized_end=2370
+  _globals['_WATCHJOBREQUEST']._serialized_start=2372
+  _globals['_WATCHJOBREQUEST']._serialized_end=2405
+  _globals['_WATCHJOBRESPONSE']._serialized_start=2407
+  _globals['_WATCHJOBRESPONSE']._serialized_end=2454
+  _globals['_QUARANTINEITEM']._serialized_start=2457
+  _globals['_QUARANTINEITEM']._serialized_end=2856
+  _globals['_JOB']._serialized_start=2859
+  _globals['_JOB']._serialized_end=3134
+  _globals['_OPERATORSERVICE']._serialized_start=3735
+  _globals['_OPERATORSERVICE']._serialized_end=4723
 # @@protoc_insertion_point(module_scope)

@@ -81,8 +81,12 @@ def print_json(message: Any) -> None:  # noqa: ANN401 - any message.
     print(json.dumps(document))  # noqa: T201 - the answer.
 
 
-def follow_job(stub: OperatorServiceStub, job_id: str, *, as_json: bool) -> int:
-    """Show a job until it has ended; return the exit code that says how."""
+def follow_job(
+    stub: OperatorServiceStub, job_id: str, *, as_json: bool = False, quiet: bool = False
+) -> int:
+    """Show a job until it has ended, and, unless it is quiet, what came of it; return the exit code
+    that says how.
+    """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
     from ledger.app.commands.screen import answers, remarks
@@ -103,6 +107,6 @@ def follow_job(stub: OperatorServiceStub, job_id: str, *, as_json: bool) -> int:
             )
     if as_json:
         print_json(last)
-    else:
+    elif not quiet:
         answers().print(job_line(last), soft_wrap=True)
     return DONE if last.state == JobState.JOB_STATE_DONE else FAILED

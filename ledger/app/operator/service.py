@@ -14,7 +14,9 @@ from typing import Any, Final
 import grpc
 
 from ledger.app.operator import requests
+from ledger.app.operator.completeness import findings_page
 from ledger.app.operator.jobs import Jobs, Progress
+from ledger.completeness.audit import Audit
 from ledger.errors import LedgerError, NotPossibleNow
 from ledger.quarantine.desk import Desk
 from ledger.quarantine.items import Item, State
@@ -31,6 +33,9 @@ OPERATOR_SERVICE: Final = "ledger.v1.OperatorService"
 QUARANTINE_REPLAY: Final = "quarantine-replay"
 """Kind of the job that replays many records."""
 
+COMPLETENESS_LOOK: Final = "completeness-look"
+"""Kind of the job that looks through all records for scans without a receipt."""
+
 COUNT_EVERY_S: Final = 10.0
 """How often open items are counted for the metrics."""
 
@@ -44,15 +49,22 @@ STATES: Final = {
 _UNARY: Final = (
     *("ListQuarantined", "GetQuarantined", "ReplayQuarantined", "DropQuarantined"),
     *("StartQuarantineReplay", "ListJobs", "GetJob", "CancelJob"),
+    *("ListCompletenessFindings", "StartCompletenessLook"),
 )
 
 
 class OperatorService:
     """`ledger.v1.OperatorService`. Add `handlers` to a server, and keep `run` running."""
 
-    def __init__(self, desk: Desk, *, now_ns: Callable[[], int]) -> None:
-        """`desk` is the quarantine's; `now_ns` gives nanoseconds since 1970."""
+    def __init__(
+        self, desk: Desk, audit: Audit, *, audits: bool = True, now_ns: Callable[[], int]
+    ) -> None:
+        """`desk` is the quarantine's; `audits` is whether this process counts what is missing also
+        where nobody asks; `now_ns` gives nanoseconds since 1970.
+        """
         self._desk = desk
+        self._audit = audit
+        self._audits = audits
         self._jobs = Jobs(now_ns=now_ns, new_id=lambda: secrets.token_hex(8))
 
     @property
@@ -74,9 +86,11 @@ class OperatorService:
         return (grpc.method_handlers_generic_handler(OPERATOR_SERVICE, methods),)
 
     async def run(self) -> None:
-        """Run jobs, and count what is open, until cancelled."""
+        """Run jobs, and count what is open and what is missing, until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._jobs.run())
+            if self._audits:
+                tasks.create_task(self._audit.run())
             tasks.create_task(self._count_open())
 
     async def ListQuarantined(
@@ -141,6 +155,26 @@ class OperatorService:
             await replay_all(self._desk, request.reason, progress, by=by, why=why)
 
         return pb.StartQuarantineReplayResponse(job=self._jobs.start(QUARANTINE_REPLAY, replay))
+
+    async def ListCompletenessFindings(
+        self, request: pb.ListCompletenessFindingsRequest, _: object
+    ) -> pb.ListCompletenessFindingsResponse:
+        """Answer with one page of what is not in a trail."""
+        return await findings_page(self._audit, request)
+
+    async def StartCompletenessLook(
+        self, _: pb.StartCompletenessLookRequest, __: object
+    ) -> pb.StartCompletenessLookResponse:
+        """Start to look through all records."""
+
+        async def look(progress: Progress) -> None:
+            def told(done: int, total: int) -> None:
+                progress.total(total)
+                progress.done(done, f"{done:,} records looked through")
+
+            await self._audit.look_through(told)
+
+        return pb.StartCompletenessLookResponse(job=self._jobs.start(COMPLETENESS_LOOK, look))
 
     async def ListJobs(self, _: pb.ListJobsRequest, __: object) -> pb.ListJobsResponse:
         """Answer with all jobs."""

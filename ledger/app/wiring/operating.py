@@ -9,13 +9,14 @@ import logging
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Final, NamedTuple
 
 import grpc
 
 from ledger.app.operator.service import OPERATOR_SERVICE, OperatorService
 from ledger.app.rpc import RpcServer
 from ledger.app.settings import Settings, is_loopback, split_address
+from ledger.completeness.audit import Audit
 from ledger.errors import Refused
 from ledger.quarantine.desk import Desk
 from ledger.quarantine.keeper import Keeper
@@ -33,10 +34,31 @@ def keeper_of(settings: Settings, scans: ScanLog, quarantine: ScanLog, store: Tr
     return Keeper(scans, quarantine, store, now_ns=time.time_ns, most=settings.quarantine_most)
 
 
-def operator_of(scans: ScanLog, quarantine: ScanLog, store: TrailStore) -> OperatorService:
-    """Make the operator's service of a process that knows both logs and the store."""
-    desk = Desk(scans, quarantine, store, now_ns=time.time_ns)
-    return OperatorService(desk, now_ns=time.time_ns)
+class SideLogs(NamedTuple):
+    """The logs beside `scans`."""
+
+    receipts: ScanLog
+    refusals: ScanLog
+    quarantine: ScanLog
+
+
+def operator_of(
+    scans: ScanLog, beside: SideLogs, store: TrailStore, *, audits: bool = True
+) -> OperatorService:
+    """Make the operator's service of a process that knows all logs and the store; `audits` is
+    whether it counts what is missing also where nobody asks.
+    """
+    desk = Desk(scans, beside.quarantine, store, now_ns=time.time_ns)
+    audit = Audit(
+        scans,
+        beside.receipts,
+        beside.refusals,
+        desk,
+        store,
+        now_ns=time.time_ns,
+        monotonic=time.monotonic,
+    )
+    return OperatorService(desk, audit, audits=audits, now_ns=time.time_ns)
 
 
 def is_beside(settings: Settings) -> bool:
