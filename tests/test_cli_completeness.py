@@ -162,7 +162,7 @@ def test_what_is_young_is_on_its_way(ledger: LedgerProcess) -> None:
 
     assert said.code == DONE
     assert said.answer.startswith("Complete: ")
-    assert "(27 on their way)" in said.answer
+    assert "27 never arrived (27 of them too young to be missing); 2 refused." in said.answer
 
 
 def test_by_source_facility_and_day(ledger: LedgerProcess) -> None:

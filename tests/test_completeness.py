@@ -60,7 +60,7 @@ def lived(steps: list[tuple]) -> World:  # type: ignore[type-arg] # Of many shap
     return world
 
 
-@settings(max_examples=scaled(300, soak=20_000), deadline=None)
+@settings(max_examples=scaled(400, soak=20_000), deadline=None)
 @given(STEPS)
 def test_with_the_records_it_names_exactly_what_never_arrived(steps: list[tuple]) -> None:  # type: ignore[type-arg]
     """Of all that a source was heard to have minted: what is neither recorded nor refused, with
@@ -80,7 +80,7 @@ def test_with_the_records_it_names_exactly_what_never_arrived(steps: list[tuple]
     }
 
 
-@settings(max_examples=scaled(300, soak=20_000), deadline=None)
+@settings(max_examples=scaled(400, soak=20_000), deadline=None)
 @given(STEPS)
 def test_a_receipt_that_is_missing_makes_nothing_lost(steps: list[tuple]) -> None:  # type: ignore[type-arg]
     """Without the records nothing is said to have never arrived. What did not is unconfirmed, and

@@ -21,6 +21,13 @@ _STATE_STYLES: Final = {
     pb.COMPLETENESS_STATE_SILENT: "yellow",
 }
 
+_SETTLED: Final = {
+    pb.COMPLETENESS_STATE_REFUSED,
+    pb.COMPLETENESS_STATE_DROPPED,
+    pb.COMPLETENESS_STATE_SILENT,
+}
+"""What is never missing, however old."""
+
 
 def summary_line(page: pb.ListCompletenessFindingsResponse) -> Text:
     """Say whether all is there, and the sums."""
@@ -30,8 +37,9 @@ def summary_line(page: pb.ListCompletenessFindingsResponse) -> Text:
     line.append(f": {page.minted_count:,} scans minted, in {page.spool_count:,} {spools}")
     for one in page.sums:
         line.append(f"; {one.count:,} {state_words(one.state)}")
-        if one.missing_count not in {0, one.count}:
-            line.append(f" ({one.count - one.missing_count:,} on their way)")
+        young = one.count - one.missing_count
+        if young and one.state not in _SETTLED:
+            line.append(f" ({young:,} of them too young to be missing)")
     if page.unread_count:
         line.append(f"; {page.unread_count:,} more records are in no trail yet, and of any source")
     if page.untracked_count:
