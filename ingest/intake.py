@@ -92,8 +92,8 @@ class Intake:
         pace: Pace,
         refusals: Refusals | None,
         receipts: Receipts | None,
-        minted: Minted | None,
         *,
+        minted: Minted | None,
         now_ns: Callable[[], int],
         monotonic: Callable[[], float],
     ) -> None:

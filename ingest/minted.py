@@ -1,4 +1,4 @@
-"""How far the sources of a gateway have minted, as they say it themselves: the gateway passes it on.
+"""How far the sources of a gateway have minted, as they say themselves: it is passed on.
 
 So the ledger knows of scans that still lie at the facility. What sources were told is not passed
 on: that was SPOOLED, and is no word of the ledger.

@@ -88,7 +88,7 @@ class IngestService:
             Pace(self._limits),
             self._refusals,
             self._receipts,
-            minted,
+            minted=minted,
             now_ns=now_ns,
             monotonic=monotonic,
         )

@@ -17,6 +17,9 @@ from ledger.v1 import operator_service_pb2 as pb
 SILENT_LEAST_S: Final = 1.0
 """Least seconds of silence that are asked for."""
 
+COUNT_MAX: Final = (1 << 64) - 1
+"""What a count says at most: a source may say that it has minted any number."""
+
 _EPOCH_DAY: Final = date(1970, 1, 1).toordinal()
 
 
@@ -42,7 +45,7 @@ async def findings_page(
         complete=not (missing or report.beyond or report.not_looked_at),
         sums=_sums(asked, missing),
         spool_count=report.sources,
-        minted_count=report.minted,
+        minted_count=min(report.minted, COUNT_MAX),
         unread_count=report.not_looked_at,
         untracked_count=report.beyond,
     )
@@ -100,8 +103,8 @@ def _sums(findings: Sequence[Finding], missing: AbstractSet[Finding]) -> list[pb
     return [
         pb.CompletenessSum(
             state=pb.CompletenessState.ValueType(where),
-            count=count,
-            missing_count=missing_counts[where],
+            count=min(count, COUNT_MAX),
+            missing_count=min(missing_counts[where], COUNT_MAX),
         )
         for where, count in sorted(counts.items())
     ]
