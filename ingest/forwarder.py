@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import grpc
 
     from ingest.spool import Spool
-    from ingest.spool_lanes import Outbound
+    from ingest.spool_lanes import Outbound, Source
     from ledger.v1.ingest_service_pb2 import SourceProgress
 
 logger = logging.getLogger(__name__)
@@ -44,7 +44,7 @@ class Forwarder:
         *,
         read: Callable[[bytes, int], Outbound],
         progress: Callable[[], Sequence[SourceProgress]] = lambda: (),
-        minted_through: Callable[[], int] = lambda: 0,
+        minted_through: Callable[[Source], int] = lambda _: 0,
         client: str,
         version: str,
         settings: ScannerSettings | None = None,

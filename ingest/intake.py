@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from ingest.batcher import Batcher
     from ingest.chunks import Outcome
+    from ingest.minted import Minted
     from ingest.pace import Pace
     from ingest.receipts import Receipts
     from ingest.recent import Hint, Source
@@ -92,6 +93,7 @@ class Intake:
         refusals: Refusals | None,
         receipts: Receipts | None,
         *,
+        minted: Minted | None,
         now_ns: Callable[[], int],
         monotonic: Callable[[], float],
     ) -> None:
@@ -101,6 +103,7 @@ class Intake:
         self.pace = pace
         self._refusals = refusals
         self._receipts = receipts
+        self._minted = minted
         self.is_draining = False
         """Set when the server is about to end: then every batch is to be sent again."""
 
@@ -132,6 +135,9 @@ class Intake:
             outcomes = self.batcher.submit(admitted.groups, size)
         if admitted.refusals and self._refusals is not None:
             kept = self._refusals.keep(batch, admitted.refusals, now_ns=now_ns, principal=PRINCIPAL)
+        if batch.first_sequence and self._minted is not None:
+            last = batch.first_sequence + count - 1
+            self._minted.hear((batch.source_id, batch.spool_id), max(batch.minted_through, last))
         if batch.first_sequence and self._receipts is not None:
             numbered = Numbered(
                 batch.source_id,
@@ -148,6 +154,9 @@ class Intake:
         """Take what sources say of themselves."""
         if self._receipts is not None:
             self._receipts.hear(sources, principal=PRINCIPAL)
+        if self._minted is not None:
+            for one in sources:
+                self._minted.hear((one.source_id, one.spool_id), one.minted_through)
 
     def hint(self, source: Source) -> Hint | None:
         """Tell what is known of a source, where anything is."""

@@ -12,8 +12,8 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 from zlib import crc32
 
-from ingest.ranges import Ranges
 from ledger.codec import event_field
+from ledger.ranges import Ranges
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

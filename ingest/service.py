@@ -33,9 +33,10 @@ from ledger.v1.ingest_service_pb2 import (
 from ledger.v1.raw_pb2 import RawRecordScanBatchRequest
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 
     from ingest.batcher import AppendLog
+    from ingest.minted import Minted
     from ingest.recent import Source
     from ingest.stream import Context
     from ledger.scan_log import ScanLog
@@ -59,6 +60,7 @@ class IngestService:
         *,
         refusals: ScanLog | None = None,
         receipts: ScanLog | None = None,
+        minted: Minted | None = None,
         lag_records: Callable[[], int | None] = _unknown,
         now_ns: Callable[[], int],
         monotonic: Callable[[], float],
@@ -68,8 +70,8 @@ class IngestService:
         """`now_ns` gives the ledger's clock in ns since 1970, `monotonic` seconds for waits.
 
         `refusals` keeps refused scans; without it they are refused all the same. `receipts` keeps
-        what numbered sources were told. `lag_records` tells how many records no trail shows yet,
-        where that is known.
+        what numbered sources were told; a gateway has `minted` instead.
+        `lag_records` tells how many records no trail shows yet, where that is known.
         """
         self._limits = limits or IngestLimits()
         self._batcher = Batcher(log, self._limits, monotonic=monotonic)
@@ -86,6 +88,7 @@ class IngestService:
             Pace(self._limits),
             self._refusals,
             self._receipts,
+            minted=minted,
             now_ns=now_ns,
             monotonic=monotonic,
         )
@@ -121,6 +124,11 @@ class IngestService:
     def sources(self) -> int:
         """Sources that all streams speak for now."""
         return self._intake.sources
+
+    @property
+    def speaking(self) -> Iterable[Source]:
+        """Numbered sources for which a stream speaks now."""
+        return self._speakers
 
     async def run(self) -> None:
         """Carry scans to the log until cancelled, or raise what ends a log."""

@@ -51,7 +51,7 @@ class SpoolOutgoing:
         settings: ScannerSettings,
         counts: ScannerCounts,
         progress: Callable[[], Sequence[SourceProgress]],
-        minted_through: Callable[[], int],
+        minted_through: Callable[[Source], int],
         now_ns: Callable[[], int],
         monotonic: Callable[[], float],
     ) -> None:
@@ -127,7 +127,7 @@ class SpoolOutgoing:
         raw.source_id = owner.source_id
         raw.spool_id = owner.spool_id
         raw.first_sequence = batch.first_sequence
-        raw.minted_through = self._minted_through()
+        raw.minted_through = self._minted_through(owner.source)
         sent_ns = min(max(now_ns + owner.skew_ns, TIME_NS_MIN), TIME_NS_END - 1)
         raw.send_time.FromNanoseconds(sent_ns)
 

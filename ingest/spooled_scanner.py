@@ -81,7 +81,7 @@ class SpooledScanner:
             self._spool,
             read=self._read,
             progress=self._progress,
-            minted_through=lambda: self._spool.next_place - 1,
+            minted_through=lambda _: self._spool.next_place - 1,
             client=self._client,
             version=self._version,
             settings=self._settings,

@@ -183,6 +183,33 @@ QUARANTINE_SHARE = Gauge(
     "Which part of the last 10,000 records that this writer read could not be kept.",
     registry=REGISTRY,
 )
+COMPLETENESS_SCANS = Gauge(
+    "ledger_completeness_scans",
+    "Scans that are not in a trail, by where they are; those that are on their way for less than a "
+    "minute are left out.",
+    ["state"],
+    registry=REGISTRY,
+)
+COMPLETENESS_OLDEST_SECONDS = Gauge(
+    "ledger_completeness_oldest_seconds",
+    "Seconds since the oldest scan was heard of that is missing; 0 where none is.",
+    registry=REGISTRY,
+)
+COMPLETENESS_SILENT = Gauge(
+    "ledger_completeness_silent_sources",
+    "Sources of which nothing was heard for an hour.",
+    registry=REGISTRY,
+)
+COMPLETENESS_BEYOND = Gauge(
+    "ledger_completeness_untracked_sources",
+    "Sources that nobody audits, because there are too many.",
+    registry=REGISTRY,
+)
+COMPLETENESS_RECORDS = Counter(
+    "ledger_completeness_looked_through_records",
+    "Records of the log that were looked through for scans without a receipt.",
+    registry=REGISTRY,
+)
 PROGRESS_ENTRIES = Counter(
     "ledger_progress_entries",
     "Entries of the progress history decided by this process.",

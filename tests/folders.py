@@ -5,6 +5,9 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from ledger.app.operator.service import OperatorService
+from ledger.app.operator.upkeep import Kept
+from ledger.app.wiring.operating import SideLogs, operator_of
 from ledger.backends.rocksdb_folder import Folder, open_folder
 from ledger.errors import LedgerError
 from ledger.quarantine.keeper import Keeper
@@ -40,3 +43,13 @@ def writer_of(ledger: Folder, *, most: int = 100) -> Writer:
     """The writer of a folder, with real clocks; `most` is its share limit."""
     keeper = Keeper(ledger.log, ledger.quarantine, ledger.store, now_ns=time.time_ns, most=most)
     return Writer(ledger.log, ledger.store, keeper, monotonic=time.monotonic, now_ns=time.time_ns)
+
+
+def operator_service(ledger: Folder, *, embedded: bool = True) -> OperatorService:
+    """The operator's service of a folder, as `up` makes it; or as a writer elsewhere does, whose
+    engines have backups of their own.
+    """
+    kept = Kept(ledger.log, ledger.store, ledger.store)
+    if embedded:
+        kept = kept._replace(backups=ledger.backups, generations=ledger.generations)
+    return operator_of(kept, SideLogs(ledger.receipts, ledger.refusals, ledger.quarantine))

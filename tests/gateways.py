@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import grpc
 
 from ingest.forwarder import Forwarder
+from ingest.minted import Minted
 from ingest.scanner import CHANNEL_OPTIONS
 from ingest.scanner_settings import ScannerSettings
 from ingest.spool_log import SpoolLog, read_spooled
@@ -54,13 +55,21 @@ async def gateway(
     settings: ScannerSettings = FAST,
 ) -> AsyncIterator[Gateway]:
     """Run one until the end of the block; it is cut off then, but for its spool."""
+    minted = Minted()
     async with (
         open_spool(folder / "gateway", limits=limits) as spool,
-        serving(SpoolLog(spool)) as served,
+        serving(SpoolLog(spool), minted=minted) as served,
         grpc.aio.insecure_channel(ledger, options=CHANNEL_OPTIONS) as channel,
     ):
         forwarder = Forwarder(
-            channel, spool, read=read_spooled, client="test", version="1", settings=settings
+            channel,
+            spool,
+            read=read_spooled,
+            progress=lambda: minted.progress(served.service.speaking),
+            minted_through=minted.through,
+            client="test",
+            version="1",
+            settings=settings,
         )
         running = asyncio.create_task(forwarder.run())
         try:

@@ -14,6 +14,7 @@ from grpc_status import rpc_status
 
 from ingest.batcher import AppendLog
 from ingest.limits import IngestLimits
+from ingest.minted import Minted
 from ingest.service import SERVICE_NAMES, IngestService
 from ledger.app.rpc import RpcServer
 from ledger.backends.rocksdb_folder import open_folder
@@ -50,6 +51,7 @@ async def serving(
     port: int = 0,
     limits: IngestLimits | None = None,
     lag_records: Callable[[], int | None] = lambda: None,
+    minted: Minted | None = None,
 ) -> AsyncIterator[Served]:
     """Serve a log until the end of the block; whatever runs then is cut off."""
     beside = log.beside if isinstance(log, FaultyLog) else {}
@@ -57,6 +59,7 @@ async def serving(
         log,
         refusals=beside.get(REFUSALS_LOG),
         receipts=beside.get(RECEIPTS_LOG),
+        minted=minted,
         lag_records=lag_records,
         now_ns=time.time_ns,
         monotonic=time.monotonic,

@@ -26,6 +26,7 @@ COMMANDS = (
     "trail",
     "watch",
     "progress",
+    "completeness",
     "demo",
     "engines",
     "quarantine",

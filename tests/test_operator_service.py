@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 import grpc
 import pytest
 
-from ledger.app.operator.service import OPERATOR_SERVICE, OperatorService
-from ledger.app.operator.upkeep import Kept
+from ledger.app.operator.service import OPERATOR_SERVICE
 from ledger.app.rpc import RpcServer
 from ledger.app.settings import Settings
 from ledger.app.wiring.operating import is_beside, operator_at
 from ledger.errors import Refused
-from ledger.quarantine.desk import Desk
 from ledger.quarantine.records import wire_position
 from ledger.v1 import operator_service_pb2 as pb
 from ledger.v1.operator_service_pb2_grpc import OperatorServiceStub
@@ -24,7 +21,7 @@ from ledger.v1.position_pb2 import Position
 from ledger.v1.quarantine_pb2 import QuarantineReason
 from tests.asking import failing
 from tests.faults.known import known
-from tests.folders import PARTITIONS, opened, writer_of
+from tests.folders import PARTITIONS, opened, operator_service, writer_of
 from tests.quarantined import astray, bad_event, garbage, put
 from tests.writing import caught_up
 
@@ -51,9 +48,7 @@ async def operated(folder: Path) -> AsyncIterator[Open]:
     async with opened(folder) as ledger:
         bad = [garbage(0), bad_event(1), *(astray(number) for number in range(2, 8))]
         positions = [wire_position(await put(ledger.log, one)) for one in bad]
-        desk = Desk(ledger.log, ledger.quarantine, ledger.store, now_ns=time.time_ns)
-        kept = Kept(ledger.log, ledger.store, ledger.store, ledger.backups)
-        service = OperatorService(desk, kept, now_ns=time.time_ns)
+        service = operator_service(ledger)
         server = RpcServer(service.handlers, service_names=[OPERATOR_SERVICE])
         port = await server.start("127.0.0.1:0")
         running = [asyncio.create_task(w.run()) for w in (service, writer_of(ledger))]
@@ -237,11 +232,7 @@ class TestWhereItIsServed:
     async def test_the_server_itself_refuses_it_too(self, tmp_path: Path) -> None:
         """Also where no setting was asked."""
         async with operated(tmp_path) as door:
-            desk = Desk(
-                door.ledger.log, door.ledger.quarantine, door.ledger.store, now_ns=time.time_ns
-            )
-            kept = Kept(door.ledger.log, door.ledger.store, door.ledger.store)
-            handlers = OperatorService(desk, kept, now_ns=time.time_ns).handlers
+            handlers = operator_service(door.ledger).handlers
             with pytest.raises(Refused, match="others can reach"):
                 async with operator_at("0.0.0.0:0", handlers):
                     pass

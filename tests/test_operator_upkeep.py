@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import time
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
 import grpc
 import pytest
 
-from ledger.app.operator.service import OPERATOR_SERVICE, OperatorService
-from ledger.app.operator.upkeep import Kept
+from ledger.app.operator.service import OPERATOR_SERVICE
 from ledger.app.rpc import RpcServer
-from ledger.quarantine.desk import Desk
 from ledger.trail_store import Row
 from ledger.v1 import operator_service_pb2 as pb
 from ledger.v1.comparison_pb2 import ComparedFault
 from ledger.v1.operator_service_pb2_grpc import OperatorServiceStub
 from ledger.v1.rebuild_pb2 import StoreGenerationState
 from tests.asking import failing
-from tests.folders import PARTITIONS, opened
+from tests.folders import PARTITIONS, opened, operator_service
 from tests.quarantined import KINDS, put
 from tests.upkeep import rows_in, settle, tamper
 from tests.writing import caught_up, fill, running
@@ -42,11 +39,7 @@ async def operated(
     ledger: Folder, *, embedded: bool = True
 ) -> AsyncIterator[OperatorServiceAsyncStub]:
     """Serve the operator of a folder on a port of its own."""
-    desk = Desk(ledger.log, ledger.quarantine, ledger.store, now_ns=time.time_ns)
-    kept = Kept(ledger.log, ledger.store, ledger.store)
-    if embedded:
-        kept = kept._replace(backups=ledger.backups, generations=ledger.generations)
-    service = OperatorService(desk, kept, now_ns=time.time_ns)
+    service = operator_service(ledger, embedded=embedded)
     server = RpcServer(service.handlers, service_names=[OPERATOR_SERVICE])
     port = await server.start("127.0.0.1:0")
     task = asyncio.create_task(service.run())

@@ -156,6 +156,23 @@ ALERTS: Final[Sequence[Alert]] = (
         "too few replicas in sync, a full disk, rights that were taken away.",
     ),
     Alert(
+        "LedgerScansMissing",
+        'max by (state) (ledger_completeness_scans{state!~"refused|dropped"}) > 0',
+        "15m",
+        WARNING,
+        "{{ $value }} scans are missing ({{ $labels.state }})",
+        "`parcel-ledger completeness` says which, of which source, and since when. Nothing of it "
+        "is lost while its source still has it.",
+    ),
+    Alert(
+        "LedgerAuditBlind",
+        "max(ledger_completeness_untracked_sources) > 0",
+        "15m",
+        WARNING,
+        "{{ $value }} sources are beyond the limit of the audit of completeness",
+        "Nobody says what of theirs is missing. Look who sends with ever new spools.",
+    ),
+    Alert(
         "LedgerAcksSlow",
         "histogram_quantile(0.99, sum by (le) (rate(ledger_ingest_ack_seconds_bucket[10m]))) > 2.5",
         "10m",

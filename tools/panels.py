@@ -99,6 +99,16 @@ ROWS: Final = (
         ),
     ),
     Row(
+        "Completeness",
+        (
+            Panel("COMPLETENESS_SCANS", "Scans in no trail, by where they are", "short", MAX),
+            Panel("COMPLETENESS_OLDEST_SECONDS", "Age of the oldest that is missing", "s", MAX),
+            Panel("COMPLETENESS_SILENT", "Silent sources", "short", MAX),
+            Panel("COMPLETENESS_BEYOND", "Sources that nobody audits", "short", MAX),
+            Panel("COMPLETENESS_RECORDS", "Records looked through for lost receipts", "cps"),
+        ),
+    ),
+    Row(
         "Trails out",
         (
             Panel("QUERY_SECONDS", "From a request to its answer", "s"),

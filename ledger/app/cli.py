@@ -15,6 +15,7 @@ from cyclopts import App, CycloptsError, Group
 
 from ledger.app.commands.backup import backup, restore
 from ledger.app.commands.compare import compare
+from ledger.app.commands.completeness import completeness
 from ledger.app.commands.demo import demo
 from ledger.app.commands.engines import engines
 from ledger.app.commands.gateway import app as gateway
@@ -62,6 +63,7 @@ for _command, _group in (
     (compare, "operate"),
     (backup, "operate"),
     (restore, "operate"),
+    (completeness, "ask"),
     (demo, "operate"),
     (hammer, "operate"),
     (settings, "operate"),

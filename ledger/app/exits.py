@@ -14,6 +14,9 @@ FAILED: Final = 2
 DIVERGED: Final = 3
 """What is stored is not what was stored before. A person has to look before it goes on."""
 
+INCOMPLETE: Final = 4
+"""The answer is there, and something is missing: scans that never arrived, or are in no trail."""
+
 
 class CommandFailed(Exception):
     """Ends a command with one line for a person and an exit code."""

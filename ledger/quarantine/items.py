@@ -59,6 +59,9 @@ class Item:
     tracking_key: bytes
     source_id: str
     value_bytes: int
+    spool_id: bytes = b""
+    sequence: int = 0
+    """The event's, in its spool; 0 where that is not known."""
     state: State = State.OPEN
     note_time_ns: int = 0
     note: QuarantineNote | None = None
@@ -148,6 +151,8 @@ class Items:
                     tracking_key=found.tracking_key,
                     source_id=found.source_id,
                     value_bytes=found.value_bytes,
+                    spool_id=found.spool_id,
+                    sequence=found.sequence,
                 ),
             )
         elif record.HasField("note"):

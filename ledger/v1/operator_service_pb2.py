@@ -22,6 +22,7 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from ledger.v1 import backup_pb2 as ledger_dot_v1_dot_backup__pb2
 from ledger.v1 import comparison_pb2 as ledger_dot_v1_dot_comparison__pb2
@@ -30,77 +31,91 @@ from ledger.v1 import quarantine_pb2 as ledger_dot_v1_dot_quarantine__pb2
 from ledger.v1 import rebuild_pb2 as ledger_dot_v1_dot_rebuild__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n ledger/v1/operator_service.proto\x12\tledger.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16ledger/v1/backup.proto\x1a\x1aledger/v1/comparison.proto\x1a\x18ledger/v1/position.proto\x1a\x1aledger/v1/quarantine.proto\x1a\x17ledger/v1/rebuild.proto\"\xb0\x01\n\x16ListQuarantinedRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12)\n\x05state\x18\x03 \x01(\x0e\x32\x1a.ledger.v1.QuarantineState\x12+\n\x06reason\x18\x04 \x01(\x0e\x32\x1b.ledger.v1.QuarantineReason\x12\x17\n\x0ftracking_number\x18\x05 \x01(\t\"p\n\x17ListQuarantinedResponse\x12(\n\x05items\x18\x01 \x03(\x0b\x32\x19.ledger.v1.QuarantineItem\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x12\n\nopen_count\x18\x03 \x01(\x04\">\n\x15GetQuarantinedRequest\x12%\n\x08position\x18\x01 \x01(\x0b\x32\x13.ledger.v1.Position\"o\n\x16GetQuarantinedResponse\x12\'\n\x04item\x18\x01 \x01(\x0b\x32\x19.ledger.v1.QuarantineItem\x12,\n\x06record\x18\x02 \x01(\x0b\x32\x1c.ledger.v1.QuarantinedRecord\"Z\n\x18ReplayQuarantinedRequest\x12%\n\x08position\x18\x01 \x01(\x0b\x32\x13.ledger.v1.Position\x12\n\n\x02\x62y\x18\x02 \x01(\t\x12\x0b\n\x03why\x18\x03 \x01(\t\"D\n\x19ReplayQuarantinedResponse\x12\'\n\x04item\x18\x01 \x01(\x0b\x32\x19.ledger.v1.QuarantineItem\"X\n\x16\x44ropQuarantinedRequest\x12%\n\x08position\x18\x01 \x01(\x0b\x32\x13.ledger.v1.Position\x12\n\n\x02\x62y\x18\x02 \x01(\t\x12\x0b\n\x03why\x18\x03 \x01(\t\"B\n\x17\x44ropQuarantinedResponse\x12\'\n\x04item\x18\x01 \x01(\x0b\x32\x19.ledger.v1.QuarantineItem\"d\n\x1cStartQuarantineReplayRequest\x12+\n\x06reason\x18\x01 \x01(\x0e\x32\x1b.ledger.v1.QuarantineReason\x12\n\n\x02\x62y\x18\x02 \x01(\t\x12\x0b\n\x03why\x18\x03 \x01(\t\"<\n\x1dStartQuarantineReplayResponse\x12\x1b\n\x03job\x18\x01 \x01(\x0b\x32\x0e.ledger.v1.Job\"\x15\n\x13StartCompareRequest\"3\n\x14StartCompareResponse\x12\x1b\n\x03job\x18\x01 \x01(\x0b\x32\x0e.ledger.v1.Job\"$\n\x12StartBackupRequest\x12\x0e\n\x06\x66older\x18\x01 \x01(\t\"2\n\x13StartBackupResponse\x12\x1b\n\x03job\x18\x01 \x01(\x0b\x32\x0e.ledger.v1.Job\"\x15\n\x13StartRebuildRequest\"3\n\x14StartRebuildResponse\x12\x1b\n\x03job\x18\x01 \x01(\x0b\x32\x0e.ledger.v1.Job\"\x1d\n\x1bListStoreGenerationsRequest\"O\n\x1cListStoreGenerationsResponse\x12/\n\x0bgenerations\x18\x01 \x03(\x0b\x32\x1a.ledger.v1.StoreGeneration\"6\n\x1a\x44ropStoreGenerationRequest\x12\x18\n\x10store_generation\x18\x01 \x01(\r\"N\n\x1b\x44ropStoreGenerationResponse\x12/\n\x0bgenerations\x18\x01 \x03(\x0b\x32\x1a.ledger.v1.StoreGeneration\"\x11\n\x0fListJobsRequest\"0\n\x10ListJobsResponse\x12\x1c\n\x04jobs\x18\x01 \x03(\x0b\x32\x0e.ledger.v1.Job\"\x1f\n\rGetJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\"-\n\x0eGetJobResponse\x12\x1b\n\x03job\x18\x01 \x01(\x0b\x32\x0e.ledger.v1.Job\"\"\n\x10\x43\x61ncelJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\"0\n\x11\x43\x61ncelJobResponse\x12\x1b\n\x03job\x18\x01 \x01(\x0b\x32\x0e.ledger.v1.Job\"!\n\x0fWatchJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\"/\n\x10WatchJobResponse\x12\x1b\n\x03job\x18\x01 \x01(\x0b\x32\x0e.ledger.v1.Job\"\x8f\x03\n\x0eQuarantineItem\x12%\n\x08position\x18\x01 \x01(\x0b\x32\x13.ledger.v1.Position\x12)\n\x05state\x18\x02 \x01(\x0e\x32\x1a.ledger.v1.QuarantineState\x12+\n\x06reason\x18\x03 \x01(\x0e\x32\x1b.ledger.v1.QuarantineReason\x12\x0f\n\x07message\x18\x04 \x01(\t\x12\x33\n\x0fquarantine_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0ctracking_key\x18\x06 \x01(\t\x12\x11\n\tsource_id\x18\x07 \x01(\t\x12\x13\n\x0bvalue_bytes\x18\x08 \x01(\x04\x12-\n\tnote_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07note_by\x18\n \x01(\t\x12\x10\n\x08note_why\x18\x0b \x01(\t\x12(\n\x0breplayed_to\x18\x0c \x01(\x0b\x32\x13.ledger.v1.Position\"\x96\x03\n\x03Job\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\"\n\x05state\x18\x03 \x01(\x0e\x32\x13.ledger.v1.JobState\x12\x0c\n\x04\x64one\x18\x04 \x01(\x04\x12\r\n\x05total\x18\x05 \x01(\x04\x12\x0f\n\x07message\x18\x06 \x01(\t\x12\r\n\x05\x65rror\x18\x07 \x01(\t\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nstart_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\ncomparison\x18\x0b \x01(\x0b\x32\x15.ledger.v1.ComparisonH\x00\x12#\n\x06\x62\x61\x63kup\x18\x0c \x01(\x0b\x32\x11.ledger.v1.BackupH\x00\x12%\n\x07rebuild\x18\r \x01(\x0b\x32\x12.ledger.v1.RebuildH\x00\x42\x08\n\x06result*\x8b\x01\n\x0fQuarantineState\x12 \n\x1cQUARANTINE_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15QUARANTINE_STATE_OPEN\x10\x01\x12\x1d\n\x19QUARANTINE_STATE_REPLAYED\x10\x02\x12\x1c\n\x18QUARANTINE_STATE_DROPPED\x10\x03*\x95\x01\n\x08JobState\x12\x19\n\x15JOB_STATE_UNSPECIFIED\x10\x00\x12\x14\n\x10JOB_STATE_QUEUED\x10\x01\x12\x15\n\x11JOB_STATE_RUNNING\x10\x02\x12\x12\n\x0eJOB_STATE_DONE\x10\x03\x12\x14\n\x10JOB_STATE_FAILED\x10\x04\x12\x17\n\x13JOB_STATE_CANCELLED\x10\x05\x32\xba\t\n\x0fOperatorService\x12X\n\x0fListQuarantined\x12!.ledger.v1.ListQuarantinedRequest\x1a\".ledger.v1.ListQuarantinedResponse\x12U\n\x0eGetQuarantined\x12 .ledger.v1.GetQuarantinedRequest\x1a!.ledger.v1.GetQuarantinedResponse\x12^\n\x11ReplayQuarantined\x12#.ledger.v1.ReplayQuarantinedRequest\x1a$.ledger.v1.ReplayQuarantinedResponse\x12X\n\x0f\x44ropQuarantined\x12!.ledger.v1.DropQuarantinedRequest\x1a\".ledger.v1.DropQuarantinedResponse\x12j\n\x15StartQuarantineReplay\x12\'.ledger.v1.StartQuarantineReplayRequest\x1a(.ledger.v1.StartQuarantineReplayResponse\x12O\n\x0cStartCompare\x12\x1e.ledger.v1.StartCompareRequest\x1a\x1f.ledger.v1.StartCompareResponse\x12L\n\x0bStartBackup\x12\x1d.ledger.v1.StartBackupRequest\x1a\x1e.ledger.v1.StartBackupResponse\x12O\n\x0cStartRebuild\x12\x1e.ledger.v1.StartRebuildRequest\x1a\x1f.ledger.v1.StartRebuildResponse\x12g\n\x14ListStoreGenerations\x12&.ledger.v1.ListStoreGenerationsRequest\x1a\'.ledger.v1.ListStoreGenerationsResponse\x12\x64\n\x13\x44ropStoreGeneration\x12%.ledger.v1.DropStoreGenerationRequest\x1a&.ledger.v1.DropStoreGenerationResponse\x12\x43\n\x08ListJobs\x12\x1a.ledger.v1.ListJobsRequest\x1a\x1b.ledger.v1.ListJobsResponse\x12=\n\x06GetJob\x12\x18.ledger.v1.GetJobRequest\x1a\x19.ledger.v1.GetJobResponse\x12\x46\n\tCancelJob\x12\x1b.ledger.v1.CancelJobRequest\x1a\x1c.ledger.v1.CancelJobResponse\x12\x45\n\x08WatchJob\x12\x1a.ledger.v1.WatchJobRequest\x1a\x1b.ledger.v1.WatchJobResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n ledger/v1/operator_service.proto\x12\tledger.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16ledger/v1/backup.proto\x1a\x1aledger/v1/comparison.proto\x1a\x18ledger/v1/position.proto\x1a\x1aledger/v1/quarantine.proto\x1a\x17ledger/v1/rebuild.proto\"\xb0\x01\n\x16ListQuarantinedRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12)\n\x05state\x18\x03 \x01(\x0e\x32\x1a.ledger.v1.QuarantineState\x12+\n\x06reason\x18\x04 \x01(\x0e\x32\x1b.ledger.v1.QuarantineReason\x12\x17\n\x0ftracking_number\x18\x05 \x01(\t\"p\n\x17ListQuarantinedResponse\x12(\n\x05items\x18\x01 \x03(\x0b\x32\x19.ledger.v1.QuarantineItem\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x12\n\nopen_count\x18\x03 \x01(\x04\">\n\x15GetQuarantinedRequest\x12%\n\x08position\x18\x01 \x01(\x0b\x32\x13.ledger.v1.Position\"o\n\x16GetQuarantinedResponse\x12\'\n\x04item\x18\x01 \x01(\x0b\x32\x19.ledger.v1.QuarantineItem\x12,\n\x06record\x18\x02 \x01(\x0b\x32\x1c.ledger.v1.QuarantinedRecord\"Z\n\x18ReplayQuarantinedRequest\x12%\n\x08position\x18\x01 \x01(\x0b\x32\x13.ledger.v1.Position\x12\n\n\x02\x62y\x18\x02 \x01(\t\x12\x0b\n\x03why\x18\x03 \x01(\t\"D\n\x19ReplayQuarantinedResponse\x12\'\n\x04item\x18\x01 \x01(\x0b\x32\x19.ledger.v1.QuarantineItem\"X\n\x16\x44ropQuarantinedRequest\x12%\n\x08position\x18\x01 \x01(\x0b\x32\x13.ledger.v1.Position\x12\n\n\x02\x62y\x18\x02 \x01(\t\x12\x0b\n\x03why\x18\x03 \x01(\t\"B\n\x17\x44ropQuarantinedResponse\x12\'\n\x04item\x18\x01 \x01(\x0b\x32\x19.ledger.v1.QuarantineItem\"d\n\x1cStartQuarantineReplayRequest\x12+\n\x06reason\x18\x01 \x01(\x0e\x32\x1b.ledger.v1.QuarantineReason\x12\n\n\x02\x62y\x18\x02 \x01(\t\x12\x0b\n\x03why\x18\x03 \x01(\t\"<\n\x1dStartQuarantineReplayResponse\x12\x1b\n\x03job\x18\x01 \x01(\x0b\x32\x0e.ledger.v1.Job\"\x15\n\x13StartCompareRequest\"3\n\x14StartCompareResponse\x12\x1b\n\x03job\x18\x01 \x01(\x0b\x32\x0e.ledger.v1.Job\"\xd5\x01\n\x1fListCompletenessFindingsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x11\n\tsource_id\x18\x03 \x01(\t\x12\x10\n\x08\x66\x61\x63ility\x18\x04 \x01(\t\x12\x0b\n\x03\x64\x61y\x18\x05 \x01(\t\x12/\n\x0csilent_after\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12(\n\x05grace\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xe1\x02\n ListCompletenessFindingsResponse\x12\x30\n\x08\x66indings\x18\x01 \x03(\x0b\x32\x1e.ledger.v1.CompletenessFinding\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x10\n\x08\x63omplete\x18\x03 \x01(\x08\x12(\n\x04sums\x18\x04 \x03(\x0b\x32\x1a.ledger.v1.CompletenessSum\x12\x13\n\x0bspool_count\x18\x05 \x01(\x04\x12\x14\n\x0cminted_count\x18\x06 \x01(\x04\x12-\n\tfind_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tlook_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0cunread_count\x18\t \x01(\x04\x12\x17\n\x0funtracked_count\x18\n \x01(\x04\"d\n\x0f\x43ompletenessSum\x12+\n\x05state\x18\x01 \x01(\x0e\x32\x1c.ledger.v1.CompletenessState\x12\r\n\x05\x63ount\x18\x02 \x01(\x04\x12\x15\n\rmissing_count\x18\x03 \x01(\x04\"\xf6\x01\n\x13\x43ompletenessFinding\x12\x11\n\tsource_id\x18\x01 \x01(\t\x12\x10\n\x08spool_id\x18\x02 \x01(\x0c\x12\x16\n\x0e\x66irst_sequence\x18\x03 \x01(\x04\x12\x15\n\rlast_sequence\x18\x04 \x01(\x04\x12+\n\x05state\x18\x05 \x01(\x0e\x32\x1c.ledger.v1.CompletenessState\x12\x0f\n\x07missing\x18\x06 \x01(\x08\x12\x10\n\x08\x66\x61\x63ility\x18\x07 \x01(\t\x12\x0b\n\x03\x64\x61y\x18\x08 \x01(\t\x12.\n\nsince_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x1e\n\x1cStartCompletenessLookRequest\"<\n\x1dStartCompletenessLookResponse\x12\x1b\n\x03job\x18\x01 \x01(\x0b\x32\x0e.ledger.v1.Job\"$\n\x12StartBackupRequest\x12\x0e\n\x06\x66older\x18\x01 \x01(\t\"2\n\x13StartBackupResponse\x12\x1b\n\x03job\x18\x01 \x01(\x0b\x32\x0e.ledger.v1.Job\"\x15\n\x13StartRebuildRequest\"3\n\x14StartRebuildResponse\x12\x1b\n\x03job\x18\x01 \x01(\x0b\x32\x0e.ledger.v1.Job\"\x1d\n\x1bListStoreGenerationsRequest\"O\n\x1cListStoreGenerationsResponse\x12/\n\x0bgenerations\x18\x01 \x03(\x0b\x32\x1a.ledger.v1.StoreGeneration\"6\n\x1a\x44ropStoreGenerationRequest\x12\x18\n\x10store_generation\x18\x01 \x01(\r\"N\n\x1b\x44ropStoreGenerationResponse\x12/\n\x0bgenerations\x18\x01 \x03(\x0b\x32\x1a.ledger.v1.StoreGeneration\"\x11\n\x0fListJobsRequest\"0\n\x10ListJobsResponse\x12\x1c\n\x04jobs\x18\x01 \x03(\x0b\x32\x0e.ledger.v1.Job\"\x1f\n\rGetJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\"-\n\x0eGetJobResponse\x12\x1b\n\x03job\x18\x01 \x01(\x0b\x32\x0e.ledger.v1.Job\"\"\n\x10\x43\x61ncelJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\"0\n\x11\x43\x61ncelJobResponse\x12\x1b\n\x03job\x18\x01 \x01(\x0b\x32\x0e.ledger.v1.Job\"!\n\x0fWatchJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\"/\n\x10WatchJobResponse\x12\x1b\n\x03job\x18\x01 \x01(\x0b\x32\x0e.ledger.v1.Job\"\x8f\x03\n\x0eQuarantineItem\x12%\n\x08position\x18\x01 \x01(\x0b\x32\x13.ledger.v1.Position\x12)\n\x05state\x18\x02 \x01(\x0e\x32\x1a.ledger.v1.QuarantineState\x12+\n\x06reason\x18\x03 \x01(\x0e\x32\x1b.ledger.v1.QuarantineReason\x12\x0f\n\x07message\x18\x04 \x01(\t\x12\x33\n\x0fquarantine_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0ctracking_key\x18\x06 \x01(\t\x12\x11\n\tsource_id\x18\x07 \x01(\t\x12\x13\n\x0bvalue_bytes\x18\x08 \x01(\x04\x12-\n\tnote_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07note_by\x18\n \x01(\t\x12\x10\n\x08note_why\x18\x0b \x01(\t\x12(\n\x0breplayed_to\x18\x0c \x01(\x0b\x32\x13.ledger.v1.Position\"\x96\x03\n\x03Job\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\"\n\x05state\x18\x03 \x01(\x0e\x32\x13.ledger.v1.JobState\x12\x0c\n\x04\x64one\x18\x04 \x01(\x04\x12\r\n\x05total\x18\x05 \x01(\x04\x12\x0f\n\x07message\x18\x06 \x01(\t\x12\r\n\x05\x65rror\x18\x07 \x01(\t\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nstart_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\ncomparison\x18\x0b \x01(\x0b\x32\x15.ledger.v1.ComparisonH\x00\x12#\n\x06\x62\x61\x63kup\x18\x0c \x01(\x0b\x32\x11.ledger.v1.BackupH\x00\x12%\n\x07rebuild\x18\r \x01(\x0b\x32\x12.ledger.v1.RebuildH\x00\x42\x08\n\x06result*\x8b\x01\n\x0fQuarantineState\x12 \n\x1cQUARANTINE_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15QUARANTINE_STATE_OPEN\x10\x01\x12\x1d\n\x19QUARANTINE_STATE_REPLAYED\x10\x02\x12\x1c\n\x18QUARANTINE_STATE_DROPPED\x10\x03*\xad\x02\n\x11\x43ompletenessState\x12\"\n\x1e\x43OMPLETENESS_STATE_UNSPECIFIED\x10\x00\x12\"\n\x1e\x43OMPLETENESS_STATE_UNCONFIRMED\x10\x01\x12$\n COMPLETENESS_STATE_NEVER_ARRIVED\x10\x02\x12\'\n#COMPLETENESS_STATE_NOT_YET_READABLE\x10\x03\x12\x1e\n\x1a\x43OMPLETENESS_STATE_REFUSED\x10\x04\x12\"\n\x1e\x43OMPLETENESS_STATE_QUARANTINED\x10\x05\x12\x1e\n\x1a\x43OMPLETENESS_STATE_DROPPED\x10\x06\x12\x1d\n\x19\x43OMPLETENESS_STATE_SILENT\x10\x07*\x95\x01\n\x08JobState\x12\x19\n\x15JOB_STATE_UNSPECIFIED\x10\x00\x12\x14\n\x10JOB_STATE_QUEUED\x10\x01\x12\x15\n\x11JOB_STATE_RUNNING\x10\x02\x12\x12\n\x0eJOB_STATE_DONE\x10\x03\x12\x14\n\x10JOB_STATE_FAILED\x10\x04\x12\x17\n\x13JOB_STATE_CANCELLED\x10\x05\x32\x9b\x0b\n\x0fOperatorService\x12X\n\x0fListQuarantined\x12!.ledger.v1.ListQuarantinedRequest\x1a\".ledger.v1.ListQuarantinedResponse\x12U\n\x0eGetQuarantined\x12 .ledger.v1.GetQuarantinedRequest\x1a!.ledger.v1.GetQuarantinedResponse\x12^\n\x11ReplayQuarantined\x12#.ledger.v1.ReplayQuarantinedRequest\x1a$.ledger.v1.ReplayQuarantinedResponse\x12X\n\x0f\x44ropQuarantined\x12!.ledger.v1.DropQuarantinedRequest\x1a\".ledger.v1.DropQuarantinedResponse\x12j\n\x15StartQuarantineReplay\x12\'.ledger.v1.StartQuarantineReplayRequest\x1a(.ledger.v1.StartQuarantineReplayResponse\x12O\n\x0cStartCompare\x12\x1e.ledger.v1.StartCompareRequest\x1a\x1f.ledger.v1.StartCompareResponse\x12L\n\x0bStartBackup\x12\x1d.ledger.v1.StartBackupRequest\x1a\x1e.ledger.v1.StartBackupResponse\x12O\n\x0cStartRebuild\x12\x1e.ledger.v1.StartRebuildRequest\x1a\x1f.ledger.v1.StartRebuildResponse\x12g\n\x14ListStoreGenerations\x12&.ledger.v1.ListStoreGenerationsRequest\x1a\'.ledger.v1.ListStoreGenerationsResponse\x12\x64\n\x13\x44ropStoreGeneration\x12%.ledger.v1.DropStoreGenerationRequest\x1a&.ledger.v1.DropStoreGenerationResponse\x12s\n\x18ListCompletenessFindings\x12*.ledger.v1.ListCompletenessFindingsRequest\x1a+.ledger.v1.ListCompletenessFindingsResponse\x12j\n\x15StartCompletenessLook\x12\'.ledger.v1.StartCompletenessLookRequest\x1a(.ledger.v1.StartCompletenessLookResponse\x12\x43\n\x08ListJobs\x12\x1a.ledger.v1.ListJobsRequest\x1a\x1b.ledger.v1.ListJobsResponse\x12=\n\x06GetJob\x12\x18.ledger.v1.GetJobRequest\x1a\x19.ledger.v1.GetJobResponse\x12\x46\n\tCancelJob\x12\x1b.ledger.v1.CancelJobRequest\x1a\x1c.ledger.v1.CancelJobResponse\x12\x45\n\x08WatchJob\x12\x1a.ledger.v1.WatchJobRequest\x1a\x1b.ledger.v1.WatchJobResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'ledger.v1.operator_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_QUARANTINESTATE']._serialized_start=2786
-  _globals['_QUARANTINESTATE']._serialized_end=2925
-  _globals['_JOBSTATE']._serialized_start=2928
-  _globals['_JOBSTATE']._serialized_end=3077
-  _globals['_LISTQUARANTINEDREQUEST']._serialized_start=212
-  _globals['_LISTQUARANTINEDREQUEST']._serialized_end=388
-  _globals['_LISTQUARANTINEDRESPONSE']._serialized_start=390
-  _globals['_LISTQUARANTINEDRESPONSE']._serialized_end=502
-  _globals['_GETQUARANTINEDREQUEST']._serialized_start=504
-  _globals['_GETQUARANTINEDREQUEST']._serialized_end=566
-  _globals['_GETQUARANTINEDRESPONSE']._serialized_start=568
-  _globals['_GETQUARANTINEDRESPONSE']._serialized_end=679
-  _globals['_REPLAYQUARANTINEDREQUEST']._serialized_start=681
-  _globals['_REPLAYQUARANTINEDREQUEST']._serialized_end=771
-  _globals['_REPLAYQUARANTINEDRESPONSE']._serialized_start=773
-  _globals['_REPLAYQUARANTINEDRESPONSE']._serialized_end=841
-  _globals['_DROPQUARANTINEDREQUEST']._serialized_start=843
-  _globals['_DROPQUARANTINEDREQUEST']._serialized_end=931
-  _globals['_DROPQUARANTINEDRESPONSE']._serialized_start=933
-  _globals['_DROPQUARANTINEDRESPONSE']._serialized_end=999
-  _globals['_STARTQUARANTINEREPLAYREQUEST']._serialized_start=1001
-  _globals['_STARTQUARANTINEREPLAYREQUEST']._serialized_end=1101
-  _globals['_STARTQUARANTINEREPLAYRESPONSE']._serialized_start=1103
-  _globals['_STARTQUARANTINEREPLAYRESPONSE']._serialized_end=1163
-  _globals['_STARTCOMPAREREQUEST']._serialized_start=1165
-  _globals['_STARTCOMPAREREQUEST']._serialized_end=1186
-  _globals['_STARTCOMPARERESPONSE']._serialized_start=1188
-  _globals['_STARTCOMPARERESPONSE']._serialized_end=1239
-  _globals['_STARTBACKUPREQUEST']._serialized_start=1241
-  _globals['_STARTBACKUPREQUEST']._serialized_end=1277
-  _globals['_STARTBACKUPRESPONSE']._serialized_start=1279
-  _globals['_STARTBACKUPRESPONSE']._serialized_end=1329
-  _globals['_STARTREBUILDREQUEST']._serialized_start=1331
-  _globals['_STARTREBUILDREQUEST']._serialized_end=1352
-  _globals['_STARTREBUILDRESPONSE']._serialized_start=1354
-  _globals['_STARTREBUILDRESPONSE']._serialized_end=1405
-  _globals['_LISTSTOREGENERATIONSREQUEST']._serialized_start=1407
-  _globals['_LISTSTOREGENERATIONSREQUEST']._serialized_end=1436
-  _globals['_LISTSTOREGENERATIONSRESPONSE']._serialized_start=1438
-  _globals['_LISTSTOREGENERATIONSRESPONSE']._serialized_end=1517
-  _globals['_DROPSTOREGENERATIONREQUEST']._serialized_start=1519
-  _globals['_DROPSTOREGENERATIONREQUEST']._serialized_end=1573
-  _globals['_DROPSTOREGENERATIONRESPONSE']._serialized_start=1575
-  _globals['_DROPSTOREGENERATIONRESPONSE']._serialized_end=1653
-  _globals['_LISTJOBSREQUEST']._serialized_start=1655
-  _globals['_LISTJOBSREQUEST']._serialized_end=1672
-  _globals['_LISTJOBSRESPONSE']._serialized_start=1674
-  _globals['_LISTJOBSRESPONSE']._serialized_end=1722
-  _globals['_GETJOBREQUEST']._serialized_start=1724
-  _globals['_GETJOBREQUEST']._serialized_end=1755
-  _globals['_GETJOBRESPONSE']._serialized_start=1757
-  _globals['_GETJOBRESPONSE']._serialized_end=1802
-  _globals['_CANCELJOBREQUEST']._serialized_start=1804
-  _globals['_CANCELJOBREQUEST']._serialized_end=1838
-  _globals['_CANCELJOBRESPONSE']._serialized_start=1840
-  _globals['_CANCELJOBRESPONSE']._serialized_end=1888
-  _globals['_WATCHJOBREQUEST']._serialized_start=1890
-  _globals['_WATCHJOBREQUEST']._serialized_end=1923
-  _globals['_WATCHJOBRESPONSE']._serialized_start=1925
-  _globals['_WATCHJOBRESPONSE']._serialized_end=1972
-  _globals['_QUARANTINEITEM']._serialized_start=1975
-  _globals['_QUARANTINEITEM']._serialized_end=2374
-  _globals['_JOB']._serialized_start=2377
-  _globals['_JOB']._serialized_end=2783
-  _globals['_OPERATORSERVICE']._serialized_start=3080
-  _globals['_OPERATORSERVICE']._serialized_end=4290
+  _globals['_QUARANTINESTATE']._serialized_start=3835
+  _globals['_QUARANTINESTATE']._serialized_end=3974
+  _globals['_COMPLETENESSSTATE']._serialized_start=3977
+  _globals['_COMPLETENESSSTATE']._serialized_end=4278
+  _globals['_JOBSTATE']._serialized_start=4281
+  _globals['_JOBSTATE']._serialized_end=4430
+  _globals['_LISTQUARANTINEDREQUEST']._serialized_start=244
+  _globals['_LISTQUARANTINEDREQUEST']._serialized_end=420
+  _globals['_LISTQUARANTINEDRESPONSE']._serialized_start=422
+  _globals['_LISTQUARANTINEDRESPONSE']._serialized_end=534
+  _globals['_GETQUARANTINEDREQUEST']._serialized_start=536
+  _globals['_GETQUARANTINEDREQUEST']._serialized_end=598
+  _globals['_GETQUARANTINEDRESPONSE']._serialized_start=600
+  _globals['_GETQUARANTINEDRESPONSE']._serialized_end=711
+  _globals['_REPLAYQUARANTINEDREQUEST']._serialized_start=713
+  _globals['_REPLAYQUARANTINEDREQUEST']._serialized_end=803
+  _globals['_REPLAYQUARANTINEDRESPONSE']._serialized_start=805
+  _globals['_REPLAYQUARANTINEDRESPONSE']._serialized_end=873
+  _globals['_DROPQUARANTINEDREQUEST']._serialized_start=875
+  _globals['_DROPQUARANTINEDREQUEST']._serialized_end=963
+  _globals['_DROPQUARANTINEDRESPONSE']._serialized_start=965
+  _globals['_DROPQUARANTINEDRESPONSE']._serialized_end=1031
+  _globals['_STARTQUARANTINEREPLAYREQUEST']._serialized_start=1033
+  _globals['_STARTQUARANTINEREPLAYREQUEST']._serialized_end=1133
+  _globals['_STARTQUARANTINEREPLAYRESPONSE']._serialized_start=1135
+  _globals['_STARTQUARANTINEREPLAYRESPONSE']._serialized_end=1195
+  _globals['_STARTCOMPAREREQUEST']._serialized_start=1197
+  _globals['_STARTCOMPAREREQUEST']._serialized_end=1218
+  _globals['_STARTCOMPARERESPONSE']._serialized_start=1220
+  _globals['_STARTCOMPARERESPONSE']._serialized_end=1271
+  _globals['_LISTCOMPLETENESSFINDINGSREQUEST']._serialized_start=1274
+  _globals['_LISTCOMPLETENESSFINDINGSREQUEST']._serialized_end=1487
+  _globals['_LISTCOMPLETENESSFINDINGSRESPONSE']._serialized_start=1490
+  _globals['_LISTCOMPLETENESSFINDINGSRESPONSE']._serialized_end=1843
+  _globals['_COMPLETENESSSUM']._serialized_start=1845
+  _globals['_COMPLETENESSSUM']._serialized_end=1945
+  _globals['_COMPLETENESSFINDING']._serialized_start=1948
+  _globals['_COMPLETENESSFINDING']._serialized_end=2194
+  _globals['_STARTCOMPLETENESSLOOKREQUEST']._serialized_start=2196
+  _globals['_STARTCOMPLETENESSLOOKREQUEST']._serialized_end=2226
+  _globals['_STARTCOMPLETENESSLOOKRESPONSE']._serialized_start=2228
+  _globals['_STARTCOMPLETENESSLOOKRESPONSE']._serialized_end=2288
+  _globals['_STARTBACKUPREQUEST']._serialized_start=2290
+  _globals['_STARTBACKUPREQUEST']._serialized_end=2326
+  _globals['_STARTBACKUPRESPONSE']._serialized_start=2328
+  _globals['_STARTBACKUPRESPONSE']._serialized_end=2378
+  _globals['_STARTREBUILDREQUEST']._serialized_start=2380
+  _globals['_STARTREBUILDREQUEST']._serialized_end=2401
+  _globals['_STARTREBUILDRESPONSE']._serialized_start=2403
+  _globals['_STARTREBUILDRESPONSE']._serialized_end=2454
+  _globals['_LISTSTOREGENERATIONSREQUEST']._serialized_start=2456
+  _globals['_LISTSTOREGENERATIONSREQUEST']._serialized_end=2485
+  _globals['_LISTSTOREGENERATIONSRESPONSE']._serialized_start=2487
+  _globals['_LISTSTOREGENERATIONSRESPONSE']._serialized_end=2566
+  _globals['_DROPSTOREGENERATIONREQUEST']._serialized_start=2568
+  _globals['_DROPSTOREGENERATIONREQUEST']._serialized_end=2622
+  _globals['_DROPSTOREGENERATIONRESPONSE']._serialized_start=2624
+  _globals['_DROPSTOREGENERATIONRESPONSE']._serialized_end=2702
+  _globals['_LISTJOBSREQUEST']._serialized_start=2704
+  _globals['_LISTJOBSREQUEST']._serialized_end=2721
+  _globals['_LISTJOBSRESPONSE']._serialized_start=2723
+  _globals['_LISTJOBSRESPONSE']._serialized_end=2771
+  _globals['_GETJOBREQUEST']._serialized_start=2773
+  _globals['_GETJOBREQUEST']._serialized_end=2804
+  _globals['_GETJOBRESPONSE']._serialized_start=2806
+  _globals['_GETJOBRESPONSE']._serialized_end=2851
+  _globals['_CANCELJOBREQUEST']._serialized_start=2853
+  _globals['_CANCELJOBREQUEST']._serialized_end=2887
+  _globals['_CANCELJOBRESPONSE']._serialized_start=2889
+  _globals['_CANCELJOBRESPONSE']._serialized_end=2937
+  _globals['_WATCHJOBREQUEST']._serialized_start=2939
+  _globals['_WATCHJOBREQUEST']._serialized_end=2972
+  _globals['_WATCHJOBRESPONSE']._serialized_start=2974
+  _globals['_WATCHJOBRESPONSE']._serialized_end=3021
+  _globals['_QUARANTINEITEM']._serialized_start=3024
+  _globals['_QUARANTINEITEM']._serialized_end=3423
+  _globals['_JOB']._serialized_start=3426
+  _globals['_JOB']._serialized_end=3832
+  _globals['_OPERATORSERVICE']._serialized_start=4433
+  _globals['_OPERATORSERVICE']._serialized_end=5868
 # @@protoc_insertion_point(module_scope)

@@ -85,6 +85,16 @@ class OperatorServiceStub:
                 request_serializer=ledger_dot_v1_dot_operator__service__pb2.DropStoreGenerationRequest.SerializeToString,
                 response_deserializer=ledger_dot_v1_dot_operator__service__pb2.DropStoreGenerationResponse.FromString,
                 _registered_method=True)
+        self.ListCompletenessFindings = channel.unary_unary(
+                '/ledger.v1.OperatorService/ListCompletenessFindings',
+                request_serializer=ledger_dot_v1_dot_operator__service__pb2.ListCompletenessFindingsRequest.SerializeToString,
+                response_deserializer=ledger_dot_v1_dot_operator__service__pb2.ListCompletenessFindingsResponse.FromString,
+                _registered_method=True)
+        self.StartCompletenessLook = channel.unary_unary(
+                '/ledger.v1.OperatorService/StartCompletenessLook',
+                request_serializer=ledger_dot_v1_dot_operator__service__pb2.StartCompletenessLookRequest.SerializeToString,
+                response_deserializer=ledger_dot_v1_dot_operator__service__pb2.StartCompletenessLookResponse.FromString,
+                _registered_method=True)
         self.ListJobs = channel.unary_unary(
                 '/ledger.v1.OperatorService/ListJobs',
                 request_serializer=ledger_dot_v1_dot_operator__service__pb2.ListJobsRequest.SerializeToString,
@@ -195,6 +205,23 @@ class OperatorServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListCompletenessFindings(self, request, context):
+        """Lists what is not in a trail of the scans that numbered sources minted: ranges of sequences and where they are, in
+        the order of source, spool and sequence. Each sequence is in one range at most. All pages of an answer are cut from
+        what was found when the first was asked for, where they are asked for within five minutes.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StartCompletenessLook(self, request, context):
+        """Starts a job that looks through all records of the log `scans` that this process has not yet looked through, for
+        scans of which no receipt is there. The process does so by itself too, slowly, where something is missing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListJobs(self, request, context):
         """Lists the jobs of this process, the newest first: those that wait or run, and the last 100 that ended.
         """
@@ -275,6 +302,16 @@ def add_OperatorServiceServicer_to_server(servicer, server):
                     servicer.DropStoreGeneration,
                     request_deserializer=ledger_dot_v1_dot_operator__service__pb2.DropStoreGenerationRequest.FromString,
                     response_serializer=ledger_dot_v1_dot_operator__service__pb2.DropStoreGenerationResponse.SerializeToString,
+            ),
+            'ListCompletenessFindings': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListCompletenessFindings,
+                    request_deserializer=ledger_dot_v1_dot_operator__service__pb2.ListCompletenessFindingsRequest.FromString,
+                    response_serializer=ledger_dot_v1_dot_operator__service__pb2.ListCompletenessFindingsResponse.SerializeToString,
+            ),
+            'StartCompletenessLook': grpc.unary_unary_rpc_method_handler(
+                    servicer.StartCompletenessLook,
+                    request_deserializer=ledger_dot_v1_dot_operator__service__pb2.StartCompletenessLookRequest.FromString,
+                    response_serializer=ledger_dot_v1_dot_operator__service__pb2.StartCompletenessLookResponse.SerializeToString,
             ),
             'ListJobs': grpc.unary_unary_rpc_method_handler(
                     servicer.ListJobs,
@@ -568,6 +605,60 @@ class OperatorService:
             '/ledger.v1.OperatorService/DropStoreGeneration',
             ledger_dot_v1_dot_operator__service__pb2.DropStoreGenerationRequest.SerializeToString,
             ledger_dot_v1_dot_operator__service__pb2.DropStoreGenerationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListCompletenessFindings(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ledger.v1.OperatorService/ListCompletenessFindings',
+            ledger_dot_v1_dot_operator__service__pb2.ListCompletenessFindingsRequest.SerializeToString,
+            ledger_dot_v1_dot_operator__service__pb2.ListCompletenessFindingsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StartCompletenessLook(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ledger.v1.OperatorService/StartCompletenessLook',
+            ledger_dot_v1_dot_operator__service__pb2.StartCompletenessLookRequest.SerializeToString,
+            ledger_dot_v1_dot_operator__service__pb2.StartCompletenessLookResponse.FromString,
             options,
             channel_credentials,
             insecure,

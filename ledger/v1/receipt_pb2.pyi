@@ -91,6 +91,7 @@ class Receipt(_message.Message):
     DIGEST_FIELD_NUMBER: _builtins.int
     TIME_NS_FIELD_NUMBER: _builtins.int
     PRINCIPAL_FIELD_NUMBER: _builtins.int
+    FACILITY_FIELD_NUMBER: _builtins.int
     kind: Global___ReceiptKind.ValueType
     """Required. What it is about, and which of the fields below it has."""
     source_id: _builtins.str
@@ -112,6 +113,10 @@ class Receipt(_message.Message):
     """
     principal: _builtins.str
     """Required. Who was authenticated; `anonymous` without credentials. At most 128 bytes."""
+    facility: _builtins.str
+    """Optional. Of a BATCH: the facility of the last scan of `durable`, where that has one; of a MERGED that of the last
+    receipt that had one. At most 64 bytes.
+    """
     @_builtins.property
     def durable(self) -> _containers.RepeatedCompositeFieldContainer[_ingest_service_pb2.SequenceRange]:
         """Optional. These were durable in the log `scans` before this was written, in ascending order. At most 2,000."""
@@ -133,10 +138,11 @@ class Receipt(_message.Message):
         digest: _builtins.bytes = ...,
         time_ns: _builtins.int = ...,
         principal: _builtins.str = ...,
+        facility: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["acked_through", b"acked_through", "digest", b"digest", "durable", b"durable", "kind", b"kind", "minted_through", b"minted_through", "principal", b"principal", "refused", b"refused", "source_id", b"source_id", "spool_id", b"spool_id", "time_ns", b"time_ns"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acked_through", b"acked_through", "digest", b"digest", "durable", b"durable", "facility", b"facility", "kind", b"kind", "minted_through", b"minted_through", "principal", b"principal", "refused", b"refused", "source_id", b"source_id", "spool_id", b"spool_id", "time_ns", b"time_ns"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -6,12 +6,15 @@ import base64
 import binascii
 import hashlib
 import struct
-from typing import Final
+from typing import Final, TypeAlias
 
 from ledger.errors import Refused
 from ledger.position import SCANS_LOG
 from ledger.quarantine.records import packed_position
-from ledger.v1.operator_service_pb2 import ListQuarantinedRequest
+from ledger.v1.operator_service_pb2 import (
+    ListCompletenessFindingsRequest,
+    ListQuarantinedRequest,
+)
 from ledger.v1.position_pb2 import Position
 
 PAGE_ITEMS: Final = 100
@@ -23,10 +26,16 @@ PAGE_ITEMS_MAX: Final = 1_000
 BY_BYTES_MAX: Final = 128
 WHY_BYTES_MAX: Final = 512
 
-_TOKEN: Final = struct.Struct(">16sqq")
-"""The request's digest, and the rank of the last item that was shown: time and position."""
+DIGEST_BYTES: Final = 16
+"""Bytes of the request's digest, with which a page token begins."""
+
+_RANK: Final = struct.Struct(">qq")
 
 Rank = tuple[int, int]
+"""Of an item in quarantine: time and position."""
+
+Listing: TypeAlias = ListQuarantinedRequest | ListCompletenessFindingsRequest
+"""What is answered in pages."""
 
 
 def position_in(position: Position) -> int:
@@ -53,7 +62,7 @@ def reason_given(why: str, *, needed: bool) -> str:
     return _text("why", why, WHY_BYTES_MAX)
 
 
-def page_size_in(request: ListQuarantinedRequest) -> int:
+def page_size_in(request: Listing) -> int:
     """Read how many items a page has at most."""
     if request.page_size < 0:
         raise _invalid("page_size", f"`page_size` is {request.page_size}; it is not negative.")
@@ -62,30 +71,46 @@ def page_size_in(request: ListQuarantinedRequest) -> int:
 
 def write_token(request: ListQuarantinedRequest, rank: Rank) -> str:
     """Make the token of the page behind an item."""
-    return base64.urlsafe_b64encode(_TOKEN.pack(_digest(request), *rank)).decode().rstrip("=")
+    return seal_token(request, _RANK.pack(*rank))
 
 
 def read_token(request: ListQuarantinedRequest) -> Rank:
     """Undo `write_token`; before all where there is no token."""
-    if not request.page_token:
+    rank = open_token(request)
+    if not rank:
         return -1, -1
-    text = request.page_token
-    try:
-        token = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-        digest, time_ns, position = _TOKEN.unpack(token)
-    except (binascii.Error, struct.error, ValueError) as error:
-        raise _token_refused("is not one that this service gave out") from error
-    if digest != _digest(request):
-        raise _token_refused("belongs to another request")
+    time_ns, position = _RANK.unpack(rank)
     return time_ns, position
 
 
-def _digest(request: ListQuarantinedRequest) -> bytes:
-    bound = ListQuarantinedRequest()
-    bound.CopyFrom(request)
+def seal_token(request: Listing, rank: bytes) -> str:
+    """Make the token of the page behind whatever has this rank."""
+    return base64.urlsafe_b64encode(_digest(request) + rank).decode().rstrip("=")
+
+
+def open_token(request: Listing) -> bytes:
+    """Undo `seal_token`; empty where there is no token."""
+    text = request.page_token
+    if not text:
+        return b""
+    try:
+        token = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise _token_refused("is not one that this service gave out") from error
+    if len(token) <= DIGEST_BYTES:
+        raise _token_refused("is not one that this service gave out")
+    if token[:DIGEST_BYTES] != _digest(request):
+        raise _token_refused("belongs to another request")
+    return token[DIGEST_BYTES:]
+
+
+def _digest(request: Listing) -> bytes:
+    bound = type(request)()
+    bound.MergeFrom(request)  # type: ignore[arg-type] # Of the same type.
     bound.ClearField("page_size")
     bound.ClearField("page_token")
-    return hashlib.sha256(bound.SerializeToString(deterministic=True)).digest()[:16]
+    encoded = bound.SerializeToString(deterministic=True)
+    return hashlib.sha256(encoded).digest()[:DIGEST_BYTES]
 
 
 def _token_refused(why: str) -> Refused:

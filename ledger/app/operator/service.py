@@ -14,9 +14,11 @@ from typing import Any, Final
 import grpc
 
 from ledger.app.operator import requests
+from ledger.app.operator.completeness import findings_page
 from ledger.app.operator.jobs import Jobs, Progress
 from ledger.app.operator.rebuilds import REBUILD, Rebuilds
 from ledger.app.operator.upkeep import BACKUP, COMPARE, Kept, backup_work, compare_work
+from ledger.completeness.audit import Audit
 from ledger.errors import LedgerError, NotPossibleNow
 from ledger.quarantine.desk import Desk
 from ledger.quarantine.items import Item, State
@@ -33,6 +35,9 @@ OPERATOR_SERVICE: Final = "ledger.v1.OperatorService"
 QUARANTINE_REPLAY: Final = "quarantine-replay"
 """Kind of the job that replays many records."""
 
+COMPLETENESS_LOOK: Final = "completeness-look"
+"""Kind of the job that looks through all records for scans without a receipt."""
+
 COUNT_EVERY_S: Final = 10.0
 """How often open items are counted for the metrics."""
 
@@ -47,6 +52,7 @@ _UNARY: Final = (
     *("ListQuarantined", "GetQuarantined", "ReplayQuarantined", "DropQuarantined"),
     *("StartQuarantineReplay", "StartCompare", "StartBackup", "StartRebuild"),
     *("ListStoreGenerations", "DropStoreGeneration"),
+    *("ListCompletenessFindings", "StartCompletenessLook"),
     *("ListJobs", "GetJob", "CancelJob"),
 )
 
@@ -54,11 +60,23 @@ _UNARY: Final = (
 class OperatorService:
     """`ledger.v1.OperatorService`. Add `handlers` to a server, and keep `run` running."""
 
-    def __init__(self, desk: Desk, kept: Kept, *, now_ns: Callable[[], int]) -> None:
-        """`desk` is the quarantine's; `now_ns` gives nanoseconds since 1970."""
+    def __init__(
+        self,
+        desk: Desk,
+        kept: Kept,
+        audit: Audit,
+        *,
+        audits: bool = True,
+        now_ns: Callable[[], int],
+    ) -> None:
+        """`desk` is the quarantine's; `audits` is whether this process counts what is missing also
+        where nobody asks; `now_ns` gives nanoseconds since 1970.
+        """
         self._desk = desk
         self._kept = kept
         self._rebuilds = Rebuilds(kept, desk)
+        self._audit = audit
+        self._audits = audits
         self._jobs = Jobs(now_ns=now_ns, new_id=lambda: secrets.token_hex(8))
 
     @property
@@ -80,9 +98,11 @@ class OperatorService:
         return (grpc.method_handlers_generic_handler(OPERATOR_SERVICE, methods),)
 
     async def run(self) -> None:
-        """Run jobs, and count what is open, until cancelled."""
+        """Run jobs, and count what is open and what is missing, until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._jobs.run())
+            if self._audits:
+                tasks.create_task(self._audit.run())
             tasks.create_task(self._count_open())
 
     async def ListQuarantined(
@@ -176,6 +196,26 @@ class OperatorService:
         """Remove one that does not serve."""
         left = await self._rebuilds.drop(request.store_generation)
         return pb.DropStoreGenerationResponse(generations=left)
+
+    async def ListCompletenessFindings(
+        self, request: pb.ListCompletenessFindingsRequest, _: object
+    ) -> pb.ListCompletenessFindingsResponse:
+        """Answer with one page of what is not in a trail."""
+        return await findings_page(self._audit, request)
+
+    async def StartCompletenessLook(
+        self, _: pb.StartCompletenessLookRequest, __: object
+    ) -> pb.StartCompletenessLookResponse:
+        """Start to look through all records."""
+
+        async def look(progress: Progress) -> None:
+            def told(done: int, total: int) -> None:
+                progress.total(total)
+                progress.done(done, f"{done:,} records looked through")
+
+            await self._audit.look_through(told)
+
+        return pb.StartCompletenessLookResponse(job=self._jobs.start(COMPLETENESS_LOOK, look))
 
     async def ListJobs(self, _: pb.ListJobsRequest, __: object) -> pb.ListJobsResponse:
         """Answer with all jobs."""

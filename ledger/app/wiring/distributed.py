@@ -15,7 +15,7 @@ from ledger.app.operator.upkeep import Kept
 from ledger.app.settings import Settings, generations_of
 from ledger.app.wiring.asking import Unread, asking_log, asking_store, count_unread
 from ledger.app.wiring.engines import cassandra_cluster, kafka_cluster, log_opener, store_opener
-from ledger.app.wiring.operating import keeper_of, operator_of
+from ledger.app.wiring.operating import SideLogs, keeper_of, operator_of
 from ledger.app.wiring.runner import Role, Running, Work, run_role
 from ledger.app.wiring.waiting import opened
 from ledger.position import QUARANTINE_LOG, RECEIPTS_LOG, REFUSALS_LOG, SCANS_LOG
@@ -76,13 +76,22 @@ async def _open_ingest(settings: Settings, health: Health) -> AsyncIterator[Work
 @asynccontextmanager
 async def _open_writer(settings: Settings, health: Health) -> AsyncIterator[Work]:
     open_log, open_store = log_opener(settings), store_opener(settings)
-    open_quarantine = log_opener(settings, name=QUARANTINE_LOG)
+    names = (RECEIPTS_LOG, REFUSALS_LOG, QUARANTINE_LOG)
+    receipts_opener, refusals_opener, quarantine_opener = (
+        log_opener(settings, name=name) for name in names
+    )
     async with (
         opened("log", open_log, health) as log,
-        opened("log", open_quarantine, health) as quarantine,
+        opened("log", receipts_opener, health) as receipts,
+        opened("log", refusals_opener, health) as refusals,
+        opened("log", quarantine_opener, health) as quarantine,
         opened("store", open_store, health) as store,
     ):
-        operator = operator_of(quarantine, Kept(log, store, rows=store))
+        operator = operator_of(
+            Kept(log, store, rows=store),
+            SideLogs(receipts, refusals, quarantine),
+            audits=bool(settings.operator_listen),  # One writer of many is enough.
+        )
         writer = Writer(
             log,
             store,

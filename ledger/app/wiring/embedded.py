@@ -15,7 +15,7 @@ from ledger.app.health import Health
 from ledger.app.operator.upkeep import Kept
 from ledger.app.settings import Settings
 from ledger.app.wiring.asking import Unread, asking_log, asking_store, count_unread
-from ledger.app.wiring.operating import keeper_of, operator_of
+from ledger.app.wiring.operating import SideLogs, keeper_of, operator_of
 from ledger.app.wiring.runner import Role, Running, Work, run_role
 from ledger.backends.rocksdb_folder import Folder, open_folder
 from ledger.errors import LedgerError
@@ -70,7 +70,8 @@ async def _open(settings: Settings, _: Health) -> AsyncIterator[Work]:
             keeper = keeper_of(settings, log, folder.quarantine, store)
             writer = Writer(log, store, keeper, monotonic=time.monotonic, now_ns=time.time_ns)
             kept = Kept(log, store, store, folder.backups, folder.generations)
-            operator = operator_of(folder.quarantine, kept)
+            beside = SideLogs(folder.receipts, folder.refusals, folder.quarantine)
+            operator = operator_of(kept, beside)
             yield Work(
                 jobs={
                     "writer": writer.run(),

@@ -18,6 +18,7 @@ from typing import Final
 import grpc
 
 from ingest.forwarder import Forwarder
+from ingest.minted import Minted
 from ingest.scanner import CHANNEL_OPTIONS
 from ingest.service import SERVICE_NAMES, IngestService
 from ingest.spool import Spool
@@ -61,9 +62,10 @@ async def _open(settings: Settings, _: Health) -> AsyncIterator[Work]:
         open_spool(spool_folder(settings), limits=limits) as spool,
         grpc.aio.insecure_channel(settings.ledger, options=CHANNEL_OPTIONS) as channel,
     ):
-        log = SpoolLog(spool)
+        log, minted = SpoolLog(spool), Minted()
         ingest = IngestService(
             log,
+            minted=minted,
             now_ns=time.time_ns,
             monotonic=time.monotonic,
             server_version=version("parcel-ledger"),
@@ -72,6 +74,8 @@ async def _open(settings: Settings, _: Health) -> AsyncIterator[Work]:
             channel,
             spool,
             read=read_spooled,
+            progress=lambda: minted.progress(ingest.speaking),
+            minted_through=minted.through,
             client="parcel-ledger-gateway",
             version=version("parcel-ledger"),
         )

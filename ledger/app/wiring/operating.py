@@ -9,7 +9,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Final, NamedTuple
 
 import grpc
 
@@ -17,6 +17,7 @@ from ledger.app.operator.service import OPERATOR_SERVICE, OperatorService
 from ledger.app.operator.upkeep import Kept
 from ledger.app.rpc import RpcServer
 from ledger.app.settings import Settings, is_loopback, split_address
+from ledger.completeness.audit import Audit
 from ledger.errors import Refused
 from ledger.quarantine.desk import Desk
 from ledger.quarantine.keeper import Keeper
@@ -34,10 +35,29 @@ def keeper_of(settings: Settings, scans: ScanLog, quarantine: ScanLog, store: Tr
     return Keeper(scans, quarantine, store, now_ns=time.time_ns, most=settings.quarantine_most)
 
 
-def operator_of(quarantine: ScanLog, kept: Kept) -> OperatorService:
-    """Make the operator's service of a process that knows both logs and the store."""
-    desk = Desk(kept.scans, quarantine, kept.store, now_ns=time.time_ns)
-    return OperatorService(desk, kept, now_ns=time.time_ns)
+class SideLogs(NamedTuple):
+    """The logs beside `scans`."""
+
+    receipts: ScanLog
+    refusals: ScanLog
+    quarantine: ScanLog
+
+
+def operator_of(kept: Kept, beside: SideLogs, *, audits: bool = True) -> OperatorService:
+    """Make the operator's service of a process that knows all logs and the store; `audits` is
+    whether it counts what is missing also where nobody asks.
+    """
+    desk = Desk(kept.scans, beside.quarantine, kept.store, now_ns=time.time_ns)
+    audit = Audit(
+        kept.scans,
+        beside.receipts,
+        beside.refusals,
+        desk,
+        kept.store,
+        now_ns=time.time_ns,
+        monotonic=time.monotonic,
+    )
+    return OperatorService(desk, kept, audit, audits=audits, now_ns=time.time_ns)
 
 
 def is_beside(settings: Settings) -> bool:

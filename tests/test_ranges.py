@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.ranges import Ranges
+from ledger.ranges import Ranges
 
 NUMBERS = st.integers(1, 40)
 RANGES = st.tuples(NUMBERS, st.integers(0, 6)).map(lambda pair: (pair[0], pair[0] + pair[1]))
@@ -28,6 +28,11 @@ def test_they_are_a_set(parts: list[tuple[int, int]], asked: tuple[int, int], th
 
     assert numbers(ranges) == wanted
     assert ranges.touches(*asked) == bool(wanted & set(range(asked[0], asked[1] + 1)))
+    assert ranges.count() == len(wanted)
+    outside = [
+        number for part in ranges.missing_in(*asked) for number in range(part[0], part[1] + 1)
+    ]
+    assert outside == [number for number in range(asked[0], asked[1] + 1) if number not in wanted]
     ranges.forget_through(through)
     assert numbers(ranges) == {number for number in wanted if number > through}
 

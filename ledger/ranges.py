@@ -39,6 +39,22 @@ class Ranges:
         firsts[start:end] = [first]
         lasts[start:end] = [last]
 
+    def count(self) -> int:
+        """Tell how many numbers are in the set."""
+        return sum(self._lasts) - sum(self._firsts) + len(self._firsts)
+
+    def missing_in(self, first: int, last: int) -> Iterator[tuple[int, int]]:
+        """Give what of a range is not in the set, in ascending order."""
+        place = bisect_left(self._lasts, first)
+        while first <= last:
+            if place == len(self._firsts) or self._firsts[place] > last:
+                yield first, last
+                return
+            if first < self._firsts[place]:
+                yield first, self._firsts[place] - 1
+            first = self._lasts[place] + 1
+            place += 1
+
     def touches(self, first: int, last: int) -> bool:
         """Tell whether any of a range is in the set."""
         place = bisect_left(self._lasts, first)
