@@ -30,6 +30,8 @@ COMMANDS = (
     "engines",
     "quarantine",
     "jobs",
+    "mapping",
+    "unmapped",
     "settings",
     "version",
 )

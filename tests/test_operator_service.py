@@ -51,7 +51,7 @@ async def operated(folder: Path) -> AsyncIterator[Open]:
         bad = [garbage(0), bad_event(1), *(astray(number) for number in range(2, 8))]
         positions = [wire_position(await put(ledger.log, one)) for one in bad]
         desk = Desk(ledger.log, ledger.quarantine, ledger.store, now_ns=time.time_ns)
-        service = OperatorService(desk, now_ns=time.time_ns)
+        service = OperatorService(desk, ledger.log, now_ns=time.time_ns)
         server = RpcServer(service.handlers, service_names=[OPERATOR_SERVICE])
         port = await server.start("127.0.0.1:0")
         running = [asyncio.create_task(w.run()) for w in (service, writer_of(ledger))]
@@ -238,7 +238,7 @@ class TestWhereItIsServed:
             desk = Desk(
                 door.ledger.log, door.ledger.quarantine, door.ledger.store, now_ns=time.time_ns
             )
-            handlers = OperatorService(desk, now_ns=time.time_ns).handlers
+            handlers = OperatorService(desk, door.ledger.log, now_ns=time.time_ns).handlers
             with pytest.raises(Refused, match="others can reach"):
                 async with operator_at("0.0.0.0:0", handlers):
                     pass

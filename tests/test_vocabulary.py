@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -51,7 +51,7 @@ def named(facts: dict[str, str]) -> dict[str, list[str]]:
 NAMED = {system: named(facts) for system, facts in FACTS.items()}
 
 
-def scan_of(system: str, code: str, reason: str = "", **fields: Any) -> pb.ScanEvent:
+def scan_of(system: str, code: str, reason: str = "", **fields: str | int) -> pb.ScanEvent:
     """A scan that came with its source's own code."""
     scan = pb.ScanEvent(
         type=pb.SCAN_EVENT_TYPE_UNMAPPED,
@@ -201,9 +201,11 @@ class TestNames:
 
 
 class TestRules:
-    def lacks(self, code: str, **fields: Any) -> list[Flag]:
+    def lacks(self, code: str, **fields: str | int) -> list[Flag]:
         """What a UPU event lacks."""
-        scan = scan_of("upu-emsevt-3", code, **fields)
+        scan = scan_of("upu-emsevt-3", code)
+        for name, value in fields.items():
+            setattr(scan, name, value)
         found = MAPPINGS.inwards(scan)
         assert found
         return found.row.flags(scan)

@@ -27,17 +27,17 @@ from ledger.v1 import position_pb2 as ledger_dot_v1_dot_position__pb2
 from ledger.v1 import quarantine_pb2 as ledger_dot_v1_dot_quarantine__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n ledger/v1/operator_service.proto\x12\tledger.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18ledger/v1/position.proto\x1a\x1aledger/v1/quarantine.proto\"\xb0\x01\n\x16ListQuarantinedRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12)\n\x05state\x18\x03 \x01(\x0e\x32\x1a.ledger.v1.QuarantineState\x12+\n\x06reason\x18\x04 \x01(\x0e\x32\x1b.ledger.v1.QuarantineReason\x12\x17\n\x0ftracking_number\x18\x05 \x01(\t\"p\n\x17ListQuarantinedResponse\x12(\n\x05items\x18\x01 \x03(\x0b\x32\x19.ledger.v1.QuarantineItem\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x12\n\nopen_count\x18\x03 \x01(\x04\">\n\x15GetQuarantinedRequest\x12%\n\x08position\x18\x01 \x01(\x0b\x32\x13.ledger.v1.Position\"o\n\x16GetQuarantinedResponse\x12\'\n\x04item\x18\x01 \x01(\x0b\x32\x19.ledger.v1.QuarantineItem\x12,\n\x06record\x18\x02 \x01(\x0b\x32\x1c.ledger.v1.QuarantinedRecord\"Z\n\x18ReplayQuarantinedRequest\x12%\n\x08position\x18\x01 \x01(\x0b\x32\x13.ledger.v1.Position\x12\n\n\x02\x62y\x18\x02 \x01(\t\x12\x0b\n\x03why\x18\x03 \x01(\t\"D\n\x19ReplayQuarantinedResponse\x12\'\n\x04item\x18\x01 \x01(\x0b\x32\x19.ledger.v1.QuarantineItem\"X\n\x16\x44ropQuarantinedRequest\x12%\n\x08position\x18\x01 \x01(\x0b\x32\x13.ledger.v1.Position\x12\n\n\x02\x62y\x18\x02 \x01(\t\x12\x0b\n\x03why\x18\x03 \x01(\t\"B\n\x17\x44ropQuarantinedResponse\x12\'\n\x04item\x18\x01 \x01(\x0b\x32\x19.ledger.v1.QuarantineItem\"d\n\x1cStartQuarantineReplayRequest\x12+\n\x06reason\x18\x01 \x01(\x0e\x32\x1b.ledger.v1.QuarantineReason\x12\n\n\x02\x62y\x18\x02 \x01(\t\x12\x0b\n\x03why\x18\x03 \x01(\t\"<\n\x1dStartQuarantineReplayResponse\x12\x1b\n\x03job\x18\x01 \x01(\x0b\x32\x0e.ledger.v1.Job\"\x11\n\x0fListJobsRequest\"0\n\x10ListJobsResponse\x12\x1c\n\x04jobs\x18\x01 \x03(\x0b\x32\x0e.ledger.v1.Job\"\x1f\n\rGetJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\"-\n\x0eGetJobResponse\x12\x1b\n\x03job\x18\x01 \x01(\x0b\x32\x0e.ledger.v1.Job\"\"\n\x10\x43\x61ncelJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\"0\n\x11\x43\x61ncelJobResponse\x12\x1b\n\x03job\x18\x01 \x01(\x0b\x32\x0e.ledger.v1.Job\"!\n\x0fWatchJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\"/\n\x10WatchJobResponse\x12\x1b\n\x03job\x18\x01 \x01(\x0b\x32\x0e.ledger.v1.Job\"\x8f\x03\n\x0eQuarantineItem\x12%\n\x08position\x18\x01 \x01(\x0b\x32\x13.ledger.v1.Position\x12)\n\x05state\x18\x02 \x01(\x0e\x32\x1a.ledger.v1.QuarantineState\x12+\n\x06reason\x18\x03 \x01(\x0e\x32\x1b.ledger.v1.QuarantineReason\x12\x0f\n\x07message\x18\x04 \x01(\t\x12\x33\n\x0fquarantine_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0ctracking_key\x18\x06 \x01(\t\x12\x11\n\tsource_id\x18\x07 \x01(\t\x12\x13\n\x0bvalue_bytes\x18\x08 \x01(\x04\x12-\n\tnote_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07note_by\x18\n \x01(\t\x12\x10\n\x08note_why\x18\x0b \x01(\t\x12(\n\x0breplayed_to\x18\x0c \x01(\x0b\x32\x13.ledger.v1.Position\"\x93\x02\n\x03Job\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\"\n\x05state\x18\x03 \x01(\x0e\x32\x13.ledger.v1.JobState\x12\x0c\n\x04\x64one\x18\x04 \x01(\x04\x12\r\n\x05total\x18\x05 \x01(\x04\x12\x0f\n\x07message\x18\x06 \x01(\t\x12\r\n\x05\x65rror\x18\x07 \x01(\t\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nstart_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp*\x8b\x01\n\x0fQuarantineState\x12 \n\x1cQUARANTINE_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15QUARANTINE_STATE_OPEN\x10\x01\x12\x1d\n\x19QUARANTINE_STATE_REPLAYED\x10\x02\x12\x1c\n\x18QUARANTINE_STATE_DROPPED\x10\x03*\x95\x01\n\x08JobState\x12\x19\n\x15JOB_STATE_UNSPECIFIED\x10\x00\x12\x14\n\x10JOB_STATE_QUEUED\x10\x01\x12\x15\n\x11JOB_STATE_RUNNING\x10\x02\x12\x12\n\x0eJOB_STATE_DONE\x10\x03\x12\x14\n\x10JOB_STATE_FAILED\x10\x04\x12\x17\n\x13JOB_STATE_CANCELLED\x10\x05\x32\xfb\x05\n\x0fOperatorService\x12X\n\x0fListQuarantined\x12!.ledger.v1.ListQuarantinedRequest\x1a\".ledger.v1.ListQuarantinedResponse\x12U\n\x0eGetQuarantined\x12 .ledger.v1.GetQuarantinedRequest\x1a!.ledger.v1.GetQuarantinedResponse\x12^\n\x11ReplayQuarantined\x12#.ledger.v1.ReplayQuarantinedRequest\x1a$.ledger.v1.ReplayQuarantinedResponse\x12X\n\x0f\x44ropQuarantined\x12!.ledger.v1.DropQuarantinedRequest\x1a\".ledger.v1.DropQuarantinedResponse\x12j\n\x15StartQuarantineReplay\x12\'.ledger.v1.StartQuarantineReplayRequest\x1a(.ledger.v1.StartQuarantineReplayResponse\x12\x43\n\x08ListJobs\x12\x1a.ledger.v1.ListJobsRequest\x1a\x1b.ledger.v1.ListJobsResponse\x12=\n\x06GetJob\x12\x18.ledger.v1.GetJobRequest\x1a\x19.ledger.v1.GetJobResponse\x12\x46\n\tCancelJob\x12\x1b.ledger.v1.CancelJobRequest\x1a\x1c.ledger.v1.CancelJobResponse\x12\x45\n\x08WatchJob\x12\x1a.ledger.v1.WatchJobRequest\x1a\x1b.ledger.v1.WatchJobResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n ledger/v1/operator_service.proto\x12\tledger.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18ledger/v1/position.proto\x1a\x1aledger/v1/quarantine.proto\"\xb0\x01\n\x16ListQuarantinedRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12)\n\x05state\x18\x03 \x01(\x0e\x32\x1a.ledger.v1.QuarantineState\x12+\n\x06reason\x18\x04 \x01(\x0e\x32\x1b.ledger.v1.QuarantineReason\x12\x17\n\x0ftracking_number\x18\x05 \x01(\t\"p\n\x17ListQuarantinedResponse\x12(\n\x05items\x18\x01 \x03(\x0b\x32\x19.ledger.v1.QuarantineItem\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x12\n\nopen_count\x18\x03 \x01(\x04\">\n\x15GetQuarantinedRequest\x12%\n\x08position\x18\x01 \x01(\x0b\x32\x13.ledger.v1.Position\"o\n\x16GetQuarantinedResponse\x12\'\n\x04item\x18\x01 \x01(\x0b\x32\x19.ledger.v1.QuarantineItem\x12,\n\x06record\x18\x02 \x01(\x0b\x32\x1c.ledger.v1.QuarantinedRecord\"Z\n\x18ReplayQuarantinedRequest\x12%\n\x08position\x18\x01 \x01(\x0b\x32\x13.ledger.v1.Position\x12\n\n\x02\x62y\x18\x02 \x01(\t\x12\x0b\n\x03why\x18\x03 \x01(\t\"D\n\x19ReplayQuarantinedResponse\x12\'\n\x04item\x18\x01 \x01(\x0b\x32\x19.ledger.v1.QuarantineItem\"X\n\x16\x44ropQuarantinedRequest\x12%\n\x08position\x18\x01 \x01(\x0b\x32\x13.ledger.v1.Position\x12\n\n\x02\x62y\x18\x02 \x01(\t\x12\x0b\n\x03why\x18\x03 \x01(\t\"B\n\x17\x44ropQuarantinedResponse\x12\'\n\x04item\x18\x01 \x01(\x0b\x32\x19.ledger.v1.QuarantineItem\"d\n\x1cStartQuarantineReplayRequest\x12+\n\x06reason\x18\x01 \x01(\x0e\x32\x1b.ledger.v1.QuarantineReason\x12\n\n\x02\x62y\x18\x02 \x01(\t\x12\x0b\n\x03why\x18\x03 \x01(\t\"<\n\x1dStartQuarantineReplayResponse\x12\x1b\n\x03job\x18\x01 \x01(\x0b\x32\x0e.ledger.v1.Job\"*\n\x13ListUnmappedRequest\x12\x13\n\x0brecords_max\x18\x01 \x01(\r\"\x9b\x01\n\x14ListUnmappedResponse\x12&\n\x05\x63odes\x18\x01 \x03(\x0b\x32\x17.ledger.v1.UnmappedCode\x12\x17\n\x0flooked_at_count\x18\x02 \x01(\x04\x12\x14\n\x0crecord_count\x18\x03 \x01(\x04\x12\x14\n\x0cmapped_count\x18\x04 \x01(\x04\x12\x16\n\x0eleft_out_count\x18\x05 \x01(\x04\"\xc4\x02\n\x0cUnmappedCode\x12\x13\n\x0b\x63ode_system\x18\x01 \x01(\t\x12\x13\n\x0bsource_code\x18\x02 \x01(\t\x12\r\n\x05\x63ount\x18\x03 \x01(\x04\x12\x17\n\x0fsystem_is_known\x18\x04 \x01(\x08\x12\x33\n\x0f\x66irst_scan_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0elast_scan_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rtracking_keys\x18\x07 \x03(\t\x12\x12\n\nsource_ids\x18\x08 \x03(\t\x12\x14\n\x0csource_texts\x18\t \x03(\t\x12\x1b\n\x13source_reason_codes\x18\n \x03(\t\x12\x1b\n\x13source_action_codes\x18\x0b \x03(\t\"\x11\n\x0fListJobsRequest\"0\n\x10ListJobsResponse\x12\x1c\n\x04jobs\x18\x01 \x03(\x0b\x32\x0e.ledger.v1.Job\"\x1f\n\rGetJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\"-\n\x0eGetJobResponse\x12\x1b\n\x03job\x18\x01 \x01(\x0b\x32\x0e.ledger.v1.Job\"\"\n\x10\x43\x61ncelJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\"0\n\x11\x43\x61ncelJobResponse\x12\x1b\n\x03job\x18\x01 \x01(\x0b\x32\x0e.ledger.v1.Job\"!\n\x0fWatchJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\"/\n\x10WatchJobResponse\x12\x1b\n\x03job\x18\x01 \x01(\x0b\x32\x0e.ledger.v1.Job\"\x8f\x03\n\x0eQuarantineItem\x12%\n\x08position\x18\x01 \x01(\x0b\x32\x13.ledger.v1.Position\x12)\n\x05state\x18\x02 \x01(\x0e\x32\x1a.ledger.v1.QuarantineState\x12+\n\x06reason\x18\x03 \x01(\x0e\x32\x1b.ledger.v1.QuarantineReason\x12\x0f\n\x07message\x18\x04 \x01(\t\x12\x33\n\x0fquarantine_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0ctracking_key\x18\x06 \x01(\t\x12\x11\n\tsource_id\x18\x07 \x01(\t\x12\x13\n\x0bvalue_bytes\x18\x08 \x01(\x04\x12-\n\tnote_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07note_by\x18\n \x01(\t\x12\x10\n\x08note_why\x18\x0b \x01(\t\x12(\n\x0breplayed_to\x18\x0c \x01(\x0b\x32\x13.ledger.v1.Position\"\x93\x02\n\x03Job\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\"\n\x05state\x18\x03 \x01(\x0e\x32\x13.ledger.v1.JobState\x12\x0c\n\x04\x64one\x18\x04 \x01(\x04\x12\r\n\x05total\x18\x05 \x01(\x04\x12\x0f\n\x07message\x18\x06 \x01(\t\x12\r\n\x05\x65rror\x18\x07 \x01(\t\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nstart_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp*\x8b\x01\n\x0fQuarantineState\x12 \n\x1cQUARANTINE_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15QUARANTINE_STATE_OPEN\x10\x01\x12\x1d\n\x19QUARANTINE_STATE_REPLAYED\x10\x02\x12\x1c\n\x18QUARANTINE_STATE_DROPPED\x10\x03*\x95\x01\n\x08JobState\x12\x19\n\x15JOB_STATE_UNSPECIFIED\x10\x00\x12\x14\n\x10JOB_STATE_QUEUED\x10\x01\x12\x15\n\x11JOB_STATE_RUNNING\x10\x02\x12\x12\n\x0eJOB_STATE_DONE\x10\x03\x12\x14\n\x10JOB_STATE_FAILED\x10\x04\x12\x17\n\x13JOB_STATE_CANCELLED\x10\x05\x32\xcc\x06\n\x0fOperatorService\x12X\n\x0fListQuarantined\x12!.ledger.v1.ListQuarantinedRequest\x1a\".ledger.v1.ListQuarantinedResponse\x12U\n\x0eGetQuarantined\x12 .ledger.v1.GetQuarantinedRequest\x1a!.ledger.v1.GetQuarantinedResponse\x12^\n\x11ReplayQuarantined\x12#.ledger.v1.ReplayQuarantinedRequest\x1a$.ledger.v1.ReplayQuarantinedResponse\x12X\n\x0f\x44ropQuarantined\x12!.ledger.v1.DropQuarantinedRequest\x1a\".ledger.v1.DropQuarantinedResponse\x12j\n\x15StartQuarantineReplay\x12\'.ledger.v1.StartQuarantineReplayRequest\x1a(.ledger.v1.StartQuarantineReplayResponse\x12O\n\x0cListUnmapped\x12\x1e.ledger.v1.ListUnmappedRequest\x1a\x1f.ledger.v1.ListUnmappedResponse\x12\x43\n\x08ListJobs\x12\x1a.ledger.v1.ListJobsRequest\x1a\x1b.ledger.v1.ListJobsResponse\x12=\n\x06GetJob\x12\x18.ledger.v1.GetJobRequest\x1a\x19.ledger.v1.GetJobResponse\x12\x46\n\tCancelJob\x12\x1b.ledger.v1.CancelJobRequest\x1a\x1c.ledger.v1.CancelJobResponse\x12\x45\n\x08WatchJob\x12\x1a.ledger.v1.WatchJobRequest\x1a\x1b.ledger.v1.WatchJobResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'ledger.v1.operator_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_QUARANTINESTATE']._serialized_start=2088
-  _globals['_QUARANTINESTATE']._serialized_end=2227
-  _globals['_JOBSTATE']._serialized_start=2230
-  _globals['_JOBSTATE']._serialized_end=2379
+  _globals['_QUARANTINESTATE']._serialized_start=2617
+  _globals['_QUARANTINESTATE']._serialized_end=2756
+  _globals['_JOBSTATE']._serialized_start=2759
+  _globals['_JOBSTATE']._serialized_end=2908
   _globals['_LISTQUARANTINEDREQUEST']._serialized_start=135
   _globals['_LISTQUARANTINEDREQUEST']._serialized_end=311
   _globals['_LISTQUARANTINEDRESPONSE']._serialized_start=313
@@ -58,26 +58,32 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_STARTQUARANTINEREPLAYREQUEST']._serialized_end=1024
   _globals['_STARTQUARANTINEREPLAYRESPONSE']._serialized_start=1026
   _globals['_STARTQUARANTINEREPLAYRESPONSE']._serialized_end=1086
-  _globals['_LISTJOBSREQUEST']._serialized_start=1088
-  _globals['_LISTJOBSREQUEST']._serialized_end=1105
-  _globals['_LISTJOBSRESPONSE']._serialized_start=1107
-  _globals['_LISTJOBSRESPONSE']._serialized_end=1155
-  _globals['_GETJOBREQUEST']._serialized_start=1157
-  _globals['_GETJOBREQUEST']._serialized_end=1188
-  _globals['_GETJOBRESPONSE']._serialized_start=1190
-  _globals['_GETJOBRESPONSE']._serialized_end=1235
-  _globals['_CANCELJOBREQUEST']._serialized_start=1237
-  _globals['_CANCELJOBREQUEST']._serialized_end=1271
-  _globals['_CANCELJOBRESPONSE']._serialized_start=1273
-  _globals['_CANCELJOBRESPONSE']._serialized_end=1321
-  _globals['_WATCHJOBREQUEST']._serialized_start=1323
-  _globals['_WATCHJOBREQUEST']._serialized_end=1356
-  _globals['_WATCHJOBRESPONSE']._serialized_start=1358
-  _globals['_WATCHJOBRESPONSE']._serialized_end=1405
-  _globals['_QUARANTINEITEM']._serialized_start=1408
-  _globals['_QUARANTINEITEM']._serialized_end=1807
-  _globals['_JOB']._serialized_start=1810
-  _globals['_JOB']._serialized_end=2085
-  _globals['_OPERATORSERVICE']._serialized_start=2382
-  _globals['_OPERATORSERVICE']._serialized_end=3145
+  _globals['_LISTUNMAPPEDREQUEST']._serialized_start=1088
+  _globals['_LISTUNMAPPEDREQUEST']._serialized_end=1130
+  _globals['_LISTUNMAPPEDRESPONSE']._serialized_start=1133
+  _globals['_LISTUNMAPPEDRESPONSE']._serialized_end=1288
+  _globals['_UNMAPPEDCODE']._serialized_start=1291
+  _globals['_UNMAPPEDCODE']._serialized_end=1615
+  _globals['_LISTJOBSREQUEST']._serialized_start=1617
+  _globals['_LISTJOBSREQUEST']._serialized_end=1634
+  _globals['_LISTJOBSRESPONSE']._serialized_start=1636
+  _globals['_LISTJOBSRESPONSE']._serialized_end=1684
+  _globals['_GETJOBREQUEST']._serialized_start=1686
+  _globals['_GETJOBREQUEST']._serialized_end=1717
+  _globals['_GETJOBRESPONSE']._serialized_start=1719
+  _globals['_GETJOBRESPONSE']._serialized_end=1764
+  _globals['_CANCELJOBREQUEST']._serialized_start=1766
+  _globals['_CANCELJOBREQUEST']._serialized_end=1800
+  _globals['_CANCELJOBRESPONSE']._serialized_start=1802
+  _globals['_CANCELJOBRESPONSE']._serialized_end=1850
+  _globals['_WATCHJOBREQUEST']._serialized_start=1852
+  _globals['_WATCHJOBREQUEST']._serialized_end=1885
+  _globals['_WATCHJOBRESPONSE']._serialized_start=1887
+  _globals['_WATCHJOBRESPONSE']._serialized_end=1934
+  _globals['_QUARANTINEITEM']._serialized_start=1937
+  _globals['_QUARANTINEITEM']._serialized_end=2336
+  _globals['_JOB']._serialized_start=2339
+  _globals['_JOB']._serialized_end=2614
+  _globals['_OPERATORSERVICE']._serialized_start=2911
+  _globals['_OPERATORSERVICE']._serialized_end=3755
 # @@protoc_insertion_point(module_scope)

@@ -51,6 +51,10 @@ class OperatorServiceStub:
     """
     StartQuarantineReplay: _grpc.UnaryUnaryMultiCallable[_operator_service_pb2.StartQuarantineReplayRequest, _operator_service_pb2.StartQuarantineReplayResponse]
     """Starts a job that replays all open records, or those of one reason. What is still unfit is counted and stays."""
+    ListUnmapped: _grpc.UnaryUnaryMultiCallable[_operator_service_pb2.ListUnmappedRequest, _operator_service_pb2.ListUnmappedResponse]
+    """Lists the codes of sources that no mapping of this process explains, the most frequent first: looks through the
+    newest records of each partition of the log `scans`, and ends early after 20 s.
+    """
     ListJobs: _grpc.UnaryUnaryMultiCallable[_operator_service_pb2.ListJobsRequest, _operator_service_pb2.ListJobsResponse]
     """Lists the jobs of this process, the newest first: those that wait or run, and the last 100 that ended."""
     GetJob: _grpc.UnaryUnaryMultiCallable[_operator_service_pb2.GetJobRequest, _operator_service_pb2.GetJobResponse]
@@ -83,6 +87,10 @@ class OperatorServiceAsyncStub(OperatorServiceStub):
     """
     StartQuarantineReplay: _aio.UnaryUnaryMultiCallable[_operator_service_pb2.StartQuarantineReplayRequest, _operator_service_pb2.StartQuarantineReplayResponse]  # type: ignore[assignment]
     """Starts a job that replays all open records, or those of one reason. What is still unfit is counted and stays."""
+    ListUnmapped: _aio.UnaryUnaryMultiCallable[_operator_service_pb2.ListUnmappedRequest, _operator_service_pb2.ListUnmappedResponse]  # type: ignore[assignment]
+    """Lists the codes of sources that no mapping of this process explains, the most frequent first: looks through the
+    newest records of each partition of the log `scans`, and ends early after 20 s.
+    """
     ListJobs: _aio.UnaryUnaryMultiCallable[_operator_service_pb2.ListJobsRequest, _operator_service_pb2.ListJobsResponse]  # type: ignore[assignment]
     """Lists the jobs of this process, the newest first: those that wait or run, and the last 100 that ended."""
     GetJob: _aio.UnaryUnaryMultiCallable[_operator_service_pb2.GetJobRequest, _operator_service_pb2.GetJobResponse]  # type: ignore[assignment]
@@ -142,6 +150,16 @@ class OperatorServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_operator_service_pb2.StartQuarantineReplayResponse, _abc.Awaitable[_operator_service_pb2.StartQuarantineReplayResponse]]:
         """Starts a job that replays all open records, or those of one reason. What is still unfit is counted and stays."""
+
+    @_abc_1.abstractmethod
+    def ListUnmapped(
+        self,
+        request: _operator_service_pb2.ListUnmappedRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operator_service_pb2.ListUnmappedResponse, _abc.Awaitable[_operator_service_pb2.ListUnmappedResponse]]:
+        """Lists the codes of sources that no mapping of this process explains, the most frequent first: looks through the
+        newest records of each partition of the log `scans`, and ends early after 20 s.
+        """
 
     @_abc_1.abstractmethod
     def ListJobs(

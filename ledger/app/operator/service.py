@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, Final
 
@@ -15,12 +16,15 @@ import grpc
 
 from ledger.app.operator import requests
 from ledger.app.operator.jobs import Jobs, Progress
+from ledger.app.operator.unmapped import list_unmapped
 from ledger.errors import LedgerError, NotPossibleNow
 from ledger.quarantine.desk import Desk
 from ledger.quarantine.items import Item, State
 from ledger.quarantine.records import wire_position
+from ledger.scan_log import ScanLog
 from ledger.v1 import operator_service_pb2 as pb
 from ledger.v1.quarantine_pb2 import QuarantineReason
+from ledger.vocabulary import Mappings, built_in
 from query.requests import key_of
 
 logger = logging.getLogger(__name__)
@@ -43,16 +47,29 @@ STATES: Final = {
 
 _UNARY: Final = (
     *("ListQuarantined", "GetQuarantined", "ReplayQuarantined", "DropQuarantined"),
-    *("StartQuarantineReplay", "ListJobs", "GetJob", "CancelJob"),
+    *("StartQuarantineReplay", "ListUnmapped", "ListJobs", "GetJob", "CancelJob"),
 )
 
 
 class OperatorService:
     """`ledger.v1.OperatorService`. Add `handlers` to a server, and keep `run` running."""
 
-    def __init__(self, desk: Desk, *, now_ns: Callable[[], int]) -> None:
-        """`desk` is the quarantine's; `now_ns` gives nanoseconds since 1970."""
+    def __init__(
+        self,
+        desk: Desk,
+        scans: ScanLog,
+        *,
+        mappings: Mappings | None = None,
+        now_ns: Callable[[], int],
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`desk` is the quarantine's, `scans` the log; `mappings` explain sources' own codes, by
+        default those that are built in; `now_ns` gives nanoseconds since 1970, `monotonic` seconds.
+        """
         self._desk = desk
+        self._scans = scans
+        self._mappings = mappings or built_in()
+        self._monotonic = monotonic
         self._jobs = Jobs(now_ns=now_ns, new_id=lambda: secrets.token_hex(8))
 
     @property
@@ -141,6 +158,17 @@ class OperatorService:
             await replay_all(self._desk, request.reason, progress, by=by, why=why)
 
         return pb.StartQuarantineReplayResponse(job=self._jobs.start(QUARANTINE_REPLAY, replay))
+
+    async def ListUnmapped(
+        self, request: pb.ListUnmappedRequest, _: object
+    ) -> pb.ListUnmappedResponse:
+        """Answer with codes that no mapping explains."""
+        return await list_unmapped(
+            self._scans,
+            self._mappings,
+            records_max=request.records_max,
+            monotonic=self._monotonic,
+        )
 
     async def ListJobs(self, _: pb.ListJobsRequest, __: object) -> pb.ListJobsResponse:
         """Answer with all jobs."""

@@ -21,6 +21,7 @@ from ledger.position import QUARANTINE_LOG, RECEIPTS_LOG, REFUSALS_LOG, SCANS_LO
 from ledger.progress import keep_history
 from ledger.scan_log import ScanLog
 from ledger.trail_store import TrailStore
+from ledger.vocabulary import load_mappings
 from ledger.writer import Writer
 from query.door import SERVICE_NAMES as QUERY_SERVICES
 from query.door import QueryDoor
@@ -76,12 +77,13 @@ async def _open_ingest(settings: Settings, health: Health) -> AsyncIterator[Work
 async def _open_writer(settings: Settings, health: Health) -> AsyncIterator[Work]:
     open_log, open_store = log_opener(settings), store_opener(settings)
     open_quarantine = log_opener(settings, name=QUARANTINE_LOG)
+    mappings = load_mappings(settings.mappings)
     async with (
         opened("log", open_log, health) as log,
         opened("log", open_quarantine, health) as quarantine,
         opened("store", open_store, health) as store,
     ):
-        operator = operator_of(log, quarantine, store)
+        operator = operator_of(log, quarantine, store, mappings)
         writer = Writer(
             log,
             store,
@@ -106,9 +108,12 @@ async def _open_writer(settings: Settings, health: Health) -> AsyncIterator[Work
 
 @asynccontextmanager
 async def _open_query(settings: Settings, health: Health) -> AsyncIterator[Work]:
+    mappings = load_mappings(settings.mappings)
     async with opened("store", store_opener(settings), health) as store:
         generations = generations_of(settings)
-        query = QueryDoor(store, generations=generations, monotonic=time.monotonic)
+        query = QueryDoor(
+            store, generations=generations, mappings=mappings, monotonic=time.monotonic
+        )
         shown = ", ".join(f"{number} of {count}" for number, count in sorted(generations.items()))
         yield Work(
             jobs={"query": query.run()},

@@ -19,6 +19,7 @@ from ledger.app.wiring.runner import Role, Running, Work, run_role
 from ledger.backends.rocksdb_folder import Folder, open_folder
 from ledger.errors import LedgerError
 from ledger.progress import keep_history
+from ledger.vocabulary import load_mappings
 from ledger.writer import Writer
 from query.door import SERVICE_NAMES as QUERY_SERVICES
 from query.door import QueryDoor
@@ -37,6 +38,7 @@ async def run_ledger(settings: Settings, *, on_up: Callable[[Running], None]) ->
 
 @asynccontextmanager
 async def _open(settings: Settings, _: Health) -> AsyncIterator[Work]:
+    mappings = load_mappings(settings.mappings)
     broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def on_fatal(error: LedgerError) -> None:
@@ -64,11 +66,12 @@ async def _open(settings: Settings, _: Health) -> AsyncIterator[Work]:
             query = QueryDoor(
                 store,
                 generations={log.identity.generation: log.identity.partitions},
+                mappings=mappings,
                 monotonic=time.monotonic,
             )
             keeper = keeper_of(settings, log, folder.quarantine, store)
             writer = Writer(log, store, keeper, monotonic=time.monotonic, now_ns=time.time_ns)
-            operator = operator_of(log, folder.quarantine, store)
+            operator = operator_of(log, folder.quarantine, store, mappings)
             yield Work(
                 jobs={
                     "writer": writer.run(),

@@ -21,6 +21,7 @@ from ledger.quarantine.desk import Desk
 from ledger.quarantine.keeper import Keeper
 from ledger.scan_log import ScanLog
 from ledger.trail_store import TrailStore
+from ledger.vocabulary import Mappings
 
 logger = logging.getLogger(__name__)
 
@@ -33,10 +34,12 @@ def keeper_of(settings: Settings, scans: ScanLog, quarantine: ScanLog, store: Tr
     return Keeper(scans, quarantine, store, now_ns=time.time_ns, most=settings.quarantine_most)
 
 
-def operator_of(scans: ScanLog, quarantine: ScanLog, store: TrailStore) -> OperatorService:
+def operator_of(
+    scans: ScanLog, quarantine: ScanLog, store: TrailStore, mappings: Mappings
+) -> OperatorService:
     """Make the operator's service of a process that knows both logs and the store."""
     desk = Desk(scans, quarantine, store, now_ns=time.time_ns)
-    return OperatorService(desk, now_ns=time.time_ns)
+    return OperatorService(desk, scans, mappings=mappings, now_ns=time.time_ns)
 
 
 def is_beside(settings: Settings) -> bool:
