@@ -64,7 +64,7 @@ def test_what_a_spreadsheet_makes_of_a_file_is_read() -> None:
         ("# code-system: acme\ncode,event\nK1,LOST\n", 1, "`# version: …` is missing"),
         (HEAD + "# version: 2\ncode,event\nK1,LOST\n", 3, "`version` is said twice"),
         ("# code-system: AC ME\n# version: 1\ncode,event\nK1,LOST\n", 1, "small letters"),
-        (HEAD + "# also: b, C D\ncode,event\nK1,LOST\n", 3, "small letters"),
+        (HEAD + f"# also: b, {'c' * 65}\ncode,event\nK1,LOST\n", 3, "more than 64 bytes"),
         (HEAD + "# leading-zeros: kept\ncode,event\nK1,LOST\n", 3, "it is `ignored`"),
         ("# code-system: acme\n# version: a b\ncode,event\nK1,LOST\n", 2, "at most 32"),
         (HEAD, 2, "There is no row"),
@@ -217,3 +217,19 @@ def test_no_file_is_both_good_and_ambiguous(columns: list[str], rows: list[list[
         return
     for row in found.rows:
         assert row.way is Way.IN or found.outwards(row.meaning) is row
+
+
+def test_a_system_may_have_been_sent_by_any_name(tmp_path: Path) -> None:
+    """Records never change, so a name that no file would choose can be explained too."""
+    text = HEAD + "# also: Acme & Söhne; GmbH, ACME_2\ncode,event\nK1,LOST\n"
+    (tmp_path / "acme.csv").write_text(text, "utf-8")
+    mappings = load_mappings(tmp_path)
+
+    assert all(map(mappings.knows, ["acme & söhne; gmbh", "ACME & SÖHNE; GMBH ", "acme_2"]))
+
+
+def test_a_code_may_begin_with_a_hash() -> None:
+    """Only a hash and a blank make an aside of a row: no code is left out in silence."""
+    mapping = mapping_of(HEAD + "code,event\n#1,LOST\n# 2,HELD\n")
+
+    assert [row.code for row in mapping.rows] == ["#1"]

@@ -42,7 +42,7 @@ COLUMNS: Final = ("code", "reason", "action", "when", "event", "with", "way", "n
 """All columns; `code` and `event` must be there, in any order."""
 
 SYSTEM: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
-"""How a code system is named, here and (in any case) in scans."""
+"""How a code system is named in answers. Scans may name it in any case, or as `also` says."""
 
 _VERSION: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,31}")
 _ROLE: Final = re.compile(r"[A-Z][A-Z_]{0,31}")
@@ -101,7 +101,7 @@ def check_mapping(data: bytes) -> Mapping | Sequence[Fault]:
         named["version"],
         rows,
         title=named.get("title", ""),
-        also=[name.strip() for name in named.get("also", "").split(",") if name.strip()],
+        also=[name for name in map(_plain, named.get("also", "").split(",")) if name],
         ignores_zeros="leading-zeros" in named,
     )
     return sorted(Fault(*fault) for fault in check_rows(mapping)) or mapping
@@ -127,12 +127,19 @@ def _named(lines: Sequence[str], faults: list[Fault]) -> dict[str, str]:
     return named
 
 
+def _plain(name: str) -> str:
+    """Give a further name as it is compared. It may be any text: scans have what they have."""
+    return name.strip().lower()
+
+
 def _odd(name: str, value: str) -> Iterator[str]:
     """Say what is wrong with a named line."""
-    names = [value] if name == "code-system" else value.split(",") if name == "also" else []
-    for one in names:
-        if not SYSTEM.fullmatch(one.strip()):
-            yield f"`{name}` is `{value}`; a code system has small letters, digits and . _ -"
+    if name == "code-system" and not SYSTEM.fullmatch(value):
+        yield f"`{name}` is `{value}`; it has small letters, digits and . _ - (see `also`)."
+    if name == "also" and any(
+        len(one.strip().encode()) > CODE_BYTES_MAX for one in value.split(",")
+    ):
+        yield f"`{name}` has a name with more than {CODE_BYTES_MAX} bytes."
     if name == "version" and not _VERSION.fullmatch(value):
         yield f"`version` is `{value}`; it has at most 32 letters, digits and . _ + -"
     if name == "leading-zeros" and value != "ignored":
@@ -150,7 +157,7 @@ def _rows(lines: Sequence[str], begin: int, faults: list[Fault]) -> Iterator[Row
             values = next(reader, None)
             if values is None:
                 break
-            if not any(value.strip() for value in values) or values[0].startswith("#"):
+            if not any(value.strip() for value in values) or values[0].startswith("# "):
                 continue
             if not columns:
                 columns = _columns(values)
