@@ -102,6 +102,18 @@ async def test_a_partition_alone_gets_the_share_of_all(log: ScanLog) -> None:
     assert (await look(log, 20)).looked_at_count == 20
 
 
+async def test_a_long_partition_is_looked_through_step_by_step(log: ScanLog) -> None:
+    """Each record once: none is counted twice or left out where one step ends."""
+    many = [arrival(number, f"Q{number % 7}") for number in range(1_200)]
+    values = [row(one, Position(1, 0, 0), record_time_ns=1).record for one in many]
+    await log.append(0, [b"K"] * len(values), values)
+
+    found = await look(log)
+
+    assert sum(code.count for code in found.codes) == found.looked_at_count == 1_200
+    assert sorted(code.count for code in found.codes) == [171] * 4 + [172] * 3
+
+
 async def test_a_long_look_ends_in_time(log: ScanLog) -> None:
     """And says how much it has looked through."""
     await append(log, *(arrival(number, "Q9") for number in range(20)))

@@ -21,7 +21,7 @@ from ledger.v1.scan_event_pb2 import ScanEvent, ScanEventType
 from ledger.vocabulary import Mappings
 
 RECORDS: Final = 100_000
-"""Records that are looked through where the request does not say: less than a second's work."""
+"""Records that are looked through where the request does not say: a second's work."""
 
 RECORDS_MAX: Final = 1_000_000
 """Most records: what takes more is a report, not a question."""
