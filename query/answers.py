@@ -1,7 +1,7 @@
 """Entries as they go out: the event's bytes untouched, the rest of the message around them.
 
 The twin messages have bytes in the place of the event, so an event is never parsed and written
-anew. It is only looked at, for what its times are marked with.
+anew. It is only looked at, for what its times and its source's own code say.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from ledger.event import clock_flags
 from ledger.position import INDEX_MAX, SCANS_LOG, unpack_position
 from ledger.v1.raw_pb2 import RawTrailEntry
+from query.explaining import explain
 from query.trail import INDEX_BITS, read_event
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
         RawWatchTrailResponse,
     )
     from ledger.v1.trail_service_pb2 import EntryMarks
+    from ledger.vocabulary import Mappings
     from query.trail import Entry
 
     _Answer = RawListScanEventsResponse | RawBatchGetTrailsResponse | RawWatchTrailResponse
@@ -40,7 +42,7 @@ ITEM_ENTRIES_MAX = 200
 ITEM_BYTES_MAX = 1 << 20
 """Most bytes of one item in a batch look-up."""
 
-_ENTRY_ROOM = 512
+_ENTRY_ROOM = 704
 """Most bytes of an entry besides its event, its record and what corrects it."""
 
 _CORRECTED_BY_ROOM = 32
@@ -48,7 +50,13 @@ _CORRECTED_BY_ROOM = 32
 
 
 def fill(
-    answer: _Answer, entries: Iterable[Entry], *, most: int, bytes_max: int, full: bool
+    answer: _Answer,
+    entries: Iterable[Entry],
+    *,
+    mappings: Mappings,
+    most: int,
+    bytes_max: int,
+    full: bool,
 ) -> int:
     """Add entries until a limit is reached, but at least one; return how many were added."""
     count = size = 0
@@ -79,7 +87,7 @@ def fill(
         record_time = out.record_time
         record_time.seconds, record_time.nanos = divmod(record_time_ns, 1_000_000_000)
         if event:
-            _look_at(out.marks, event, record)
+            _look_at(out, event, record, mappings)
         else:
             out.quarantined.CopyFrom(record.quarantined)
         if entry.is_marked:
@@ -89,12 +97,16 @@ def fill(
     return count
 
 
-def _look_at(marks: EntryMarks, event: bytes, record: LogRecord) -> None:
-    """Mark what its times and its record say of an event. Fields of `marks` exist once they are
-    set.
+def _look_at(out: RawTrailEntry, data: bytes, record: LogRecord, mappings: Mappings) -> None:
+    """Mark what its times, its code and its record say of an event. Fields of `marks` exist once
+    they are set.
     """
+    marks = out.marks
+    event = read_event(data)
+    if event.code_system:  # Most events come without: their type says it all.
+        explain(out, event, mappings)
     flags = clock_flags(
-        read_event(event),
+        event,
         scan_time_ns=record.scan_time_ns,
         send_time_ns=record.send_time_ns,
         record_time_ns=record.record_time_ns,

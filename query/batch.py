@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from ledger.trail_store import Slice
     from ledger.v1.trail_service_pb2 import BatchGetTrailsRequest
+    from ledger.vocabulary import Mappings
     from query.progress_view import Shown
     from query.reading import TrailReader
 
@@ -38,10 +39,13 @@ READ_TIMEOUT_S = 5.0
 class BatchLookUp:
     """One look-up of many items."""
 
-    def __init__(self, reader: TrailReader, request: BatchGetTrailsRequest) -> None:
+    def __init__(
+        self, reader: TrailReader, request: BatchGetTrailsRequest, *, mappings: Mappings
+    ) -> None:
         """Judge the request as a whole. Raises Refused."""
         requests.refuse_inherited(request.include_inherited)
         self._reader = reader
+        self._mappings = mappings
         self._request = request
         self._recorded = requests.is_recorded(request.order)
         self._full = requests.is_full(request.view)
@@ -97,6 +101,7 @@ class BatchLookUp:
             full=self._full,
             most=ITEM_ENTRIES_MAX,
             bytes_max=ITEM_BYTES_MAX,
+            mappings=self._mappings,
         )
         pins = shown.pins(question.keys)
         try:

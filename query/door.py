@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ledger.vocabulary import built_in
 from query.progress_service import PROGRESS_SERVICE, ProgressService
 from query.progress_view import ProgressView
 from query.service import TRAIL_SERVICE, TrailService
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     import grpc
 
     from ledger.trail_store import TrailStore
+    from ledger.vocabulary import Mappings
 
 SERVICE_NAMES = (TRAIL_SERVICE, PROGRESS_SERVICE)
 """Full names of the services."""
@@ -28,15 +30,23 @@ class QueryDoor:
         store: TrailStore,
         *,
         generations: Mapping[int, int],
+        mappings: Mappings | None = None,
         monotonic: Callable[[], float],
     ) -> None:
         """`generations` gives the number of partitions of each generation of the log `scans`;
-        `monotonic` gives seconds.
+        `mappings` explain sources' own codes, by default those that are built in; `monotonic` gives
+        seconds.
         """
         progress = ProgressView(store, generations=generations, monotonic=monotonic)
         self._watches = Watches(progress)
         self._services = (
-            TrailService(store, progress=progress, watches=self._watches, monotonic=monotonic),
+            TrailService(
+                store,
+                progress=progress,
+                watches=self._watches,
+                mappings=mappings or built_in(),
+                monotonic=monotonic,
+            ),
             ProgressService(progress=progress, watches=self._watches, monotonic=monotonic),
         )
 

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from ledger.trail_store import Slice
     from ledger.v1.raw_pb2 import RawBatchGetTrailsResponse, RawListScanEventsResponse
+    from ledger.vocabulary import Mappings
     from query.reading import Stretch, TrailReader, Whole
     from query.trail import Entry, Pin, Rank
 
@@ -61,6 +62,8 @@ class Question:
     """Most entries in the page."""
     bytes_max: int
     """Most bytes in the page."""
+    mappings: Mappings
+    """What explains sources' own codes."""
     start_ns: int | None = None
     end_ns: int | None = None
 
@@ -170,7 +173,14 @@ def _behind(entries: Sequence[Entry], shown: bytes | None, question: Question) -
 
 
 def _fill(question: Question, entries: Sequence[Entry], out: Answer) -> int:
-    return fill(out, entries, most=question.most, bytes_max=question.bytes_max, full=question.full)
+    return fill(
+        out,
+        entries,
+        mappings=question.mappings,
+        most=question.most,
+        bytes_max=question.bytes_max,
+        full=question.full,
+    )
 
 
 _FOUND = LookupStatus.LOOKUP_STATUS_FOUND

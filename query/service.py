@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     import grpc
 
     from ledger.trail_store import TrailStore
+    from ledger.vocabulary import Mappings
     from query.progress_view import ProgressView, Shown
     from query.watches import Watches
 
@@ -60,11 +61,15 @@ class TrailService:
         *,
         progress: ProgressView,
         watches: Watches,
+        mappings: Mappings,
         monotonic: Callable[[], float],
     ) -> None:
-        """`progress` and `watches` are those of the process; `monotonic` gives seconds."""
+        """`progress` and `watches` are those of the process; `mappings` explain sources' own codes;
+        `monotonic` gives seconds.
+        """
         self._progress = progress
         self._watches = watches
+        self._mappings = mappings
         self._monotonic = monotonic
         self._reader = TrailReader(store, monotonic=monotonic)
         self._watch_reads = asyncio.Semaphore(WATCH_READS_MAX)
@@ -81,7 +86,7 @@ class TrailService:
     async def ListScanEvents(self, data: bytes) -> bytes:
         """Answer with one page of one trail."""
         request = requests.parse(ListScanEventsRequest, data)
-        question = _question(request)
+        question = _question(request, self._mappings)
         last = None
         if request.page_token:
             pins, last = read_page_token(request.page_token, page_digest(request))
@@ -98,7 +103,7 @@ class TrailService:
         """Answer with one message for each number, in the order of the numbers."""
         request = requests.parse(BatchGetTrailsRequest, data)
         requests.refuse_count(len(request.tracking_numbers))
-        look_up = BatchLookUp(self._reader, request)
+        look_up = BatchLookUp(self._reader, request, mappings=self._mappings)
         if request.HasField("as_of_time"):
             as_of_ns = requests.time_ns_of(request.as_of_time, "as_of_time")
             shown = await self._progress.shown_at(as_of_ns)
@@ -124,7 +129,12 @@ class TrailService:
                     entries = await news(self._reader, keys, pins, sent)
                 out = RawWatchTrailResponse()
                 count = fill(
-                    out, entries, most=PAGE_ENTRIES_MAX, bytes_max=PAGE_BYTES_MAX, full=full
+                    out,
+                    entries,
+                    mappings=self._mappings,
+                    most=PAGE_ENTRIES_MAX,
+                    bytes_max=PAGE_BYTES_MAX,
+                    full=full,
                 )
                 out.caught_up = count == len(entries)
                 sent.advance(pins, None if out.caught_up else entries[count - 1].position)
@@ -151,7 +161,7 @@ class TrailService:
         return await self._progress.shown_at(as_of_ns)
 
 
-def _question(request: ListScanEventsRequest) -> Question:
+def _question(request: ListScanEventsRequest, mappings: Mappings) -> Question:
     requests.refuse_inherited(request.include_inherited)
     return Question(
         keys=[requests.key_of(request.tracking_number)],
@@ -160,6 +170,7 @@ def _question(request: ListScanEventsRequest) -> Question:
         full=requests.is_full(request.view),
         most=requests.page_size_of(request.page_size),
         bytes_max=PAGE_BYTES_MAX,
+        mappings=mappings,
         start_ns=(
             requests.time_ns_of(request.start_time, "start_time")
             if request.HasField("start_time")

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ledger.v1.progress_service_pb2_grpc import ProgressServiceAsyncStub
     from ledger.v1.trail_service_pb2 import ListScanEventsResponse
     from ledger.v1.trail_service_pb2_grpc import TrailServiceAsyncStub
+    from ledger.vocabulary import Mappings
 
 
 class Asked(NamedTuple):
@@ -60,11 +61,16 @@ def listing(**fields: object) -> ListScanEventsRequest:
 
 
 @asynccontextmanager
-async def asked(folder: Path, *, generations: dict[int, int] | None = None) -> AsyncIterator[Asked]:
+async def asked(
+    folder: Path,
+    *,
+    generations: dict[int, int] | None = None,
+    mappings: Mappings | None = None,
+) -> AsyncIterator[Asked]:
     """Open a folder, and a door to it on a port of its own."""
     async with (
         open_folder(folder, partitions=PARTITIONS, on_fatal=_fail) as opened,
-        served(opened.store, generations or {1: PARTITIONS}) as port,
+        served(opened.store, generations or {1: PARTITIONS}, mappings) as port,
     ):
         listen = f"127.0.0.1:{port}"
         async with grpc.aio.insecure_channel(listen) as channel:
@@ -77,9 +83,11 @@ async def asked(folder: Path, *, generations: dict[int, int] | None = None) -> A
 
 
 @asynccontextmanager
-async def served(store: TrailStore, generations: dict[int, int]) -> AsyncIterator[int]:
+async def served(
+    store: TrailStore, generations: dict[int, int], mappings: Mappings | None = None
+) -> AsyncIterator[int]:
     """Serve a store, as one process does."""
-    door = QueryDoor(store, generations=generations, monotonic=time.monotonic)
+    door = QueryDoor(store, generations=generations, mappings=mappings, monotonic=time.monotonic)
     server = RpcServer(door.handlers, service_names=SERVICE_NAMES)
     port = await server.start("127.0.0.1:0")
     running = asyncio.create_task(door.run())

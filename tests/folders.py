@@ -11,6 +11,7 @@ from ledger.app.wiring.operating import SideLogs, operator_of
 from ledger.backends.rocksdb_folder import Folder, open_folder
 from ledger.errors import LedgerError
 from ledger.quarantine.keeper import Keeper
+from ledger.vocabulary import built_in
 from ledger.writer import Writer
 
 PARTITIONS = 4
@@ -52,4 +53,5 @@ def operator_service(ledger: Folder, *, embedded: bool = True) -> OperatorServic
     kept = Kept(ledger.log, ledger.store, ledger.store)
     if embedded:
         kept = kept._replace(backups=ledger.backups, generations=ledger.generations)
-    return operator_of(kept, SideLogs(ledger.receipts, ledger.refusals, ledger.quarantine))
+    beside = SideLogs(ledger.receipts, ledger.refusals, ledger.quarantine)
+    return operator_of(kept, beside, built_in())

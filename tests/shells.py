@@ -40,9 +40,9 @@ class Said(NamedTuple):
 
 
 @contextmanager
-def ledger_up(folder: Path) -> Iterator[LedgerProcess]:
+def ledger_up(folder: Path, *flags: str) -> Iterator[LedgerProcess]:
     """Run `parcel-ledger up` on a folder, and end it as an operator would."""
-    ledger = LedgerProcess(folder / "data", folder / "ledger.log")
+    ledger = LedgerProcess(folder / "data", folder / "ledger.log", *flags)
     try:
         ledger.start()
         yield ledger

@@ -35,6 +35,8 @@ COMMANDS = (
     "backup",
     "restore",
     "rebuild",
+    "mapping",
+    "unmapped",
     "settings",
     "version",
 )

@@ -8,6 +8,7 @@ from rich.console import Console, RenderableType
 
 from ledger.app.render import (
     CLOCK_WORDS,
+    CODE_WORDS,
     durability_words,
     local_time,
     marks_of,
@@ -24,6 +25,7 @@ from ledger.v1.ingest_service_pb2 import Durability
 from ledger.v1.position_pb2 import Position
 from ledger.v1.progress_service_pb2 import PartitionProgress
 from ledger.v1.trail_service_pb2 import ClockFlag, EntryMarks, TrailEntry
+from ledger.v1.vocabulary_pb2 import CodeFlag
 
 NOON = Timestamp(seconds=1_772_366_400)  # 2026-03-01T12:00:00Z
 
@@ -264,3 +266,25 @@ def test_durable_is_said_in_words() -> None:
     """A durability of a later version is not guessed at."""
     assert durability_words(Durability.DURABILITY_SYNCED) == " (synced to disk)"
     assert not durability_words(Durability.ValueType(9))
+
+
+def test_a_mapped_event_is_marked_as_such() -> None:
+    """Its meaning stands where the event would, and the mark says whose word it is."""
+    one = entry(pb.ScanEvent(type=pb.SCAN_EVENT_TYPE_UNMAPPED, code_system="usps", source_code="7"))
+    unknown = shown(trail_table([one], recorded=False))
+    one.mapped.type = pb.SCAN_EVENT_TYPE_ARRIVED
+    one.mapped.facility_role = "DELIVERY_UNIT"
+    one.mapped.action_required = True
+    one.mapped.mapping, one.mapped.mapping_version = "usps", "4\x1b"
+    one.marks.code_flags.append(CodeFlag.CODE_FLAG_REASON_MISSING)
+    known = shown(trail_table([one], recorded=False))
+
+    assert "usps 7" in unknown
+    assert "no mapping" in unknown
+    assert "arrived (delivery unit)" in known
+    assert "mapped from usps 7 by usps 4\\x1b, action required, reason missing" in known
+
+
+def test_every_flag_of_a_code_has_words() -> None:
+    """None is shown by its number."""
+    assert set(CODE_WORDS) == set(CodeFlag.values()) - {CodeFlag.CODE_FLAG_UNSPECIFIED}

@@ -13,6 +13,7 @@ from ledger.v1.log_record_pb2 import Alias, LogRecord
 from ledger.v1.raw_pb2 import RawListScanEventsResponse
 from ledger.v1.scan_event_pb2 import Correction, CorrectionKind, ScanEvent, UtcOffsetSource
 from ledger.v1.trail_service_pb2 import ClockFlag, ListScanEventsResponse, TrailEntry
+from ledger.vocabulary import built_in
 from query.answers import fill
 from query.trail import (
     Entry,
@@ -46,7 +47,9 @@ def trail(*arrivals: Arrival | ScanEvent) -> list[Entry]:
 def shown(entries: list[Entry], *, full: bool = False) -> list[TrailEntry]:
     """Read entries as a client does."""
     out = RawListScanEventsResponse()
-    assert fill(out, entries, most=1_000, bytes_max=1 << 20, full=full) == len(entries)
+    assert fill(out, entries, mappings=built_in(), most=1_000, bytes_max=1 << 20, full=full) == len(
+        entries
+    )
     return list(ListScanEventsResponse.FromString(out.SerializeToString()).entries)
 
 

@@ -22,6 +22,7 @@ from ledger.app.commands.gateway import app as gateway
 from ledger.app.commands.hammer import hammer
 from ledger.app.commands.init import init
 from ledger.app.commands.jobs import jobs
+from ledger.app.commands.mapping import mapping
 from ledger.app.commands.progress import progress
 from ledger.app.commands.quarantine import quarantine
 from ledger.app.commands.rebuild import rebuild
@@ -29,6 +30,7 @@ from ledger.app.commands.roles import ingest, query, writer
 from ledger.app.commands.send import send
 from ledger.app.commands.settings import settings
 from ledger.app.commands.trail import trail
+from ledger.app.commands.unmapped import unmapped
 from ledger.app.commands.up import up
 from ledger.app.commands.version import version
 from ledger.app.commands.watch import watch
@@ -64,6 +66,7 @@ for _command, _group in (
     (backup, "operate"),
     (restore, "operate"),
     (completeness, "ask"),
+    (unmapped, "operate"),
     (demo, "operate"),
     (hammer, "operate"),
     (settings, "operate"),
@@ -72,7 +75,7 @@ for _command, _group in (
     app.command(_command, group=GROUPS[_group])
 gateway.group = (GROUPS["run"],)
 app.command(gateway)
-for _several in (engines, quarantine, jobs, rebuild):
+for _several in (engines, quarantine, jobs, rebuild, mapping):
     _several.group = (GROUPS["operate"],)
     app.command(_several)
 

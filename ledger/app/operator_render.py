@@ -15,10 +15,13 @@ from ledger.v1.operator_service_pb2 import (
     GetQuarantinedResponse,
     Job,
     JobState,
+    ListUnmappedResponse,
     QuarantineItem,
     QuarantineState,
+    UnmappedCode,
 )
 from ledger.v1.rebuild_pb2 import Rebuild, StoreGeneration, StoreGenerationState
+from ledger.vocabulary import Mapping
 
 SHOWN_BYTES: Final = 512
 """Bytes of a record that are shown as hexadecimal; --json has all."""
@@ -181,6 +184,54 @@ def generation_line(one: StoreGeneration) -> Text:
     """Give a generation and what it is there for."""
     words = _GENERATION_WORDS.get(one.state, "does not serve")
     return Text(f"generation {one.store_generation}: {words}")
+
+
+def unmapped_table(codes: Iterable[UnmappedCode]) -> Table:
+    """Give codes that no mapping explains."""
+    table = _table("system", "code", "scans", "last scanned", "shown as", "from", "for example")
+    for code in codes:
+        system = printable(code.code_system)
+        texts = (*code.source_texts, *code.source_reason_codes, *code.source_action_codes)
+        table.add_row(
+            Text(system if code.system_is_known else f"{system} (no mapping)"),
+            Text(printable(code.source_code)),
+            f"{code.count:,}",
+            utc_time(code.last_scan_time)[:16],
+            *(
+                Text(", ".join(map(printable, some)))
+                for some in (texts, code.source_ids, code.tracking_keys)
+            ),
+        )
+    return table
+
+
+def unmapped_words(answer: ListUnmappedResponse) -> str:
+    """Say what was looked through, and how much of it is explained."""
+    left_out = (
+        f" {answer.left_out_count:,} more have codes that are not shown."
+        if answer.left_out_count
+        else ""
+    )
+    nothing = "" if answer.codes else "Every code is explained. "
+    return (
+        f"{nothing}Looked through {answer.looked_at_count:,} of {answer.record_count:,} records, "
+        f"the newest; {answer.mapped_count:,} have a code that a mapping explains.{left_out}"
+    )
+
+
+def mappings_table(mappings: Iterable[Mapping]) -> Table:
+    """Give mappings, in the order in which they are asked."""
+    table = _table("system", "version", "codes", "also", "")
+    for mapping in mappings:
+        codes = len({mapping.key(row.code) for row in mapping.rows})
+        table.add_row(
+            mapping.system,
+            mapping.version,
+            f"{codes:,}",
+            ", ".join(mapping.also),
+            Text(printable(mapping.title)),
+        )
+    return table
 
 
 def _job_state(job: Job) -> Text:

@@ -22,6 +22,7 @@ from ledger.v1.position_pb2 import Position
 from ledger.v1.progress_service_pb2 import PartitionProgress
 from ledger.v1.quarantine_pb2 import QuarantineReason
 from ledger.v1.trail_service_pb2 import ClockFlag, EntryMarks, TrailEntry
+from ledger.v1.vocabulary_pb2 import CodeFlag, MappedEvent
 
 CLOCK_WORDS: Final = {
     ClockFlag.CLOCK_FLAG_NEVER_SET: "clock never set",
@@ -31,6 +32,13 @@ CLOCK_WORDS: Final = {
     ClockFlag.CLOCK_FLAG_OFFSET_ASSUMED: "UTC assumed",
 }
 """What each clock flag says."""
+
+CODE_WORDS: Final = {
+    CodeFlag.CODE_FLAG_REASON_MISSING: "reason missing",
+    CodeFlag.CODE_FLAG_ACTION_MISSING: "action missing",
+    CodeFlag.CODE_FLAG_CLOCK_NOT_STOPPED: "clock not stopped: no retention reason",
+}
+"""What each flag of a code says."""
 
 DURABILITY_WORDS: Final = {
     Durability.DURABILITY_SYNCED: "synced to disk",
@@ -102,16 +110,18 @@ def place_of(event: pb.ScanEvent) -> str:
     return ""
 
 
-def what_of(event: pb.ScanEvent) -> str:
-    """Say what happened, with what matters of it."""
-    said = event_type_name(event.type).replace("_", " ").lower()
-    if event.type == pb.SCAN_EVENT_TYPE_UNMAPPED:
+def what_of(event: pb.ScanEvent, mapped: MappedEvent | None = None) -> str:
+    """Say what happened, with what matters of it; `mapped`: what its source's own code means."""
+    shown = mapped or event
+    said = event_type_name(shown.type).replace("_", " ").lower()
+    if shown.type == pb.SCAN_EVENT_TYPE_UNMAPPED:
         said = f"{event.code_system} {event.source_code}"
     more = [
-        _enum(event, "delivery_mode"),
-        _enum(event, "reason"),
-        _enum(event, "action"),
-        _enum(event, "customs_direction"),
+        _enum(shown, "delivery_mode"),
+        _enum(shown, "reason"),
+        _enum(shown, "action"),
+        _enum(shown, "customs_direction"),
+        mapped.facility_role.replace("_", " ").lower() if mapped else "",
     ]
     if event.HasField("containment"):
         inner = event.containment
@@ -142,6 +152,7 @@ def marks_of(marks: EntryMarks) -> Text:
     if marks.inherited_from:
         found.append((f"from {printable(marks.inherited_from)}", "cyan"))
     found += [(CLOCK_WORDS.get(flag, f"clock flag {flag}"), "dim") for flag in marks.clock_flags]
+    found += [(CODE_WORDS.get(flag, f"code flag {flag}"), "yellow") for flag in marks.code_flags]
     return Text(", ").join(Text(words, style) for words, style in found)
 
 
@@ -150,17 +161,33 @@ def cells_of(entry: TrailEntry) -> Cells:
     if entry.HasField("quarantined"):
         return _notice(entry)
     event = entry.event
-    style = _STYLES.get(event.type, "")
+    mapped = entry.mapped if entry.HasField("mapped") else None
+    style = _STYLES.get(mapped.type if mapped else event.type, "")
     if entry.marks.corrected:
         style = "strike dim"
     return Cells(
         Text(local_time(event)),
-        Text(what_of(event), style),
+        Text(what_of(event, mapped), style),
         Text(place_of(event)),
         Text(printable(event.device)),
         Text(printable(entry.source_id)),
-        marks_of(entry.marks),
+        _with_mapping(marks_of(entry.marks), event, mapped),
     )
+
+
+def _with_mapping(marks: Text, event: pb.ScanEvent, mapped: MappedEvent | None) -> Text:
+    """Put before the marks whose word for an event this is: made on read, by which mapping."""
+    if event.type != pb.SCAN_EVENT_TYPE_UNMAPPED:
+        return marks
+    if mapped is None:
+        said = Text("no mapping", "yellow")
+    else:
+        code = f"{event.code_system} {event.source_code}"
+        by = f"{mapped.mapping} {mapped.mapping_version}"
+        said = Text(printable(f"mapped from {code} by {by}"), "dim")
+        if mapped.action_required:
+            said.append(", action required", "yellow")
+    return Text(", ").join(filter(None, (said, marks)))
 
 
 def _notice(entry: TrailEntry) -> Cells:

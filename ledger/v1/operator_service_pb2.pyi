@@ -903,6 +903,146 @@ class DropStoreGenerationResponse(_message.Message):
 Global___DropStoreGenerationResponse: _TypeAlias = DropStoreGenerationResponse  # noqa: Y015
 
 @_typing.final
+class ListUnmappedRequest(_message.Message):
+    """Asks for codes that no mapping explains."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECORDS_MAX_FIELD_NUMBER: _builtins.int
+    records_max: _builtins.int
+    """Optional. How many of the newest records are looked through: 100,000 by default, at most 1,000,000 (more is read as
+    1,000,000).
+    """
+    def __init__(
+        self,
+        *,
+        records_max: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["records_max", b"records_max"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListUnmappedRequest: _TypeAlias = ListUnmappedRequest  # noqa: Y015
+
+@_typing.final
+class ListUnmappedResponse(_message.Message):
+    """Codes that no mapping explains."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CODES_FIELD_NUMBER: _builtins.int
+    LOOKED_AT_COUNT_FIELD_NUMBER: _builtins.int
+    RECORD_COUNT_FIELD_NUMBER: _builtins.int
+    MAPPED_COUNT_FIELD_NUMBER: _builtins.int
+    LEFT_OUT_COUNT_FIELD_NUMBER: _builtins.int
+    looked_at_count: _builtins.int
+    """How many records were looked through."""
+    record_count: _builtins.int
+    """How many records the log holds."""
+    mapped_count: _builtins.int
+    """How many of those that were looked through have a code that a mapping explains."""
+    left_out_count: _builtins.int
+    """How many of them have a code that is not in `codes`, which was full."""
+    @_builtins.property
+    def codes(self) -> _containers.RepeatedCompositeFieldContainer[Global___UnmappedCode]:
+        """The codes, the most frequent first. At most 1,000."""
+
+    def __init__(
+        self,
+        *,
+        codes: _abc.Iterable[Global___UnmappedCode] | None = ...,
+        looked_at_count: _builtins.int = ...,
+        record_count: _builtins.int = ...,
+        mapped_count: _builtins.int = ...,
+        left_out_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["codes", b"codes", "left_out_count", b"left_out_count", "looked_at_count", b"looked_at_count", "mapped_count", b"mapped_count", "record_count", b"record_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListUnmappedResponse: _TypeAlias = ListUnmappedResponse  # noqa: Y015
+
+@_typing.final
+class UnmappedCode(_message.Message):
+    """A code of a source that no mapping explains. Copies of a record in the log count each."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CODE_SYSTEM_FIELD_NUMBER: _builtins.int
+    SOURCE_CODE_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    SYSTEM_IS_KNOWN_FIELD_NUMBER: _builtins.int
+    FIRST_SCAN_TIME_FIELD_NUMBER: _builtins.int
+    LAST_SCAN_TIME_FIELD_NUMBER: _builtins.int
+    TRACKING_KEYS_FIELD_NUMBER: _builtins.int
+    SOURCE_IDS_FIELD_NUMBER: _builtins.int
+    SOURCE_TEXTS_FIELD_NUMBER: _builtins.int
+    SOURCE_REASON_CODES_FIELD_NUMBER: _builtins.int
+    SOURCE_ACTION_CODES_FIELD_NUMBER: _builtins.int
+    code_system: _builtins.str
+    """The code system, as it was sent. At most 64 bytes."""
+    source_code: _builtins.str
+    """The code, as it was sent. At most 64 bytes."""
+    count: _builtins.int
+    """How many of the records that were looked through have it."""
+    system_is_known: _builtins.bool
+    """True: a mapping of this system is there, and does not have the code."""
+    @_builtins.property
+    def first_scan_time(self) -> _timestamp_pb2.Timestamp:
+        """The lowest scan time of them."""
+
+    @_builtins.property
+    def last_scan_time(self) -> _timestamp_pb2.Timestamp:
+        """The highest scan time of them."""
+
+    @_builtins.property
+    def tracking_keys(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Items whose trails have it. At most 3, each at most 128 bytes."""
+
+    @_builtins.property
+    def source_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Who sent it. At most 3, each at most 128 bytes."""
+
+    @_builtins.property
+    def source_texts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What the sources show for it. At most 3, each at most 512 bytes."""
+
+    @_builtins.property
+    def source_reason_codes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Reason codes that came with it. At most 3, each at most 64 bytes."""
+
+    @_builtins.property
+    def source_action_codes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Action codes that came with it. At most 3, each at most 64 bytes."""
+
+    def __init__(
+        self,
+        *,
+        code_system: _builtins.str = ...,
+        source_code: _builtins.str = ...,
+        count: _builtins.int = ...,
+        system_is_known: _builtins.bool = ...,
+        first_scan_time: _timestamp_pb2.Timestamp | None = ...,
+        last_scan_time: _timestamp_pb2.Timestamp | None = ...,
+        tracking_keys: _abc.Iterable[_builtins.str] | None = ...,
+        source_ids: _abc.Iterable[_builtins.str] | None = ...,
+        source_texts: _abc.Iterable[_builtins.str] | None = ...,
+        source_reason_codes: _abc.Iterable[_builtins.str] | None = ...,
+        source_action_codes: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["first_scan_time", b"first_scan_time", "last_scan_time", b"last_scan_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code_system", b"code_system", "count", b"count", "first_scan_time", b"first_scan_time", "last_scan_time", b"last_scan_time", "source_action_codes", b"source_action_codes", "source_code", b"source_code", "source_ids", b"source_ids", "source_reason_codes", b"source_reason_codes", "source_texts", b"source_texts", "system_is_known", b"system_is_known", "tracking_keys", b"tracking_keys"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UnmappedCode: _TypeAlias = UnmappedCode  # noqa: Y015
+
+@_typing.final
 class ListJobsRequest(_message.Message):
     """Asks for the jobs of this process."""
 

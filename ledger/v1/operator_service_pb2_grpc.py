@@ -95,6 +95,11 @@ class OperatorServiceStub:
                 request_serializer=ledger_dot_v1_dot_operator__service__pb2.StartCompletenessLookRequest.SerializeToString,
                 response_deserializer=ledger_dot_v1_dot_operator__service__pb2.StartCompletenessLookResponse.FromString,
                 _registered_method=True)
+        self.ListUnmapped = channel.unary_unary(
+                '/ledger.v1.OperatorService/ListUnmapped',
+                request_serializer=ledger_dot_v1_dot_operator__service__pb2.ListUnmappedRequest.SerializeToString,
+                response_deserializer=ledger_dot_v1_dot_operator__service__pb2.ListUnmappedResponse.FromString,
+                _registered_method=True)
         self.ListJobs = channel.unary_unary(
                 '/ledger.v1.OperatorService/ListJobs',
                 request_serializer=ledger_dot_v1_dot_operator__service__pb2.ListJobsRequest.SerializeToString,
@@ -222,6 +227,14 @@ class OperatorServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListUnmapped(self, request, context):
+        """Lists the codes of sources that no mapping of this process explains, the most frequent first: looks through the
+        newest records of each partition of the log `scans`, and ends early after 20 s.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListJobs(self, request, context):
         """Lists the jobs of this process, the newest first: those that wait or run, and the last 100 that ended.
         """
@@ -312,6 +325,11 @@ def add_OperatorServiceServicer_to_server(servicer, server):
                     servicer.StartCompletenessLook,
                     request_deserializer=ledger_dot_v1_dot_operator__service__pb2.StartCompletenessLookRequest.FromString,
                     response_serializer=ledger_dot_v1_dot_operator__service__pb2.StartCompletenessLookResponse.SerializeToString,
+            ),
+            'ListUnmapped': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListUnmapped,
+                    request_deserializer=ledger_dot_v1_dot_operator__service__pb2.ListUnmappedRequest.FromString,
+                    response_serializer=ledger_dot_v1_dot_operator__service__pb2.ListUnmappedResponse.SerializeToString,
             ),
             'ListJobs': grpc.unary_unary_rpc_method_handler(
                     servicer.ListJobs,
@@ -659,6 +677,33 @@ class OperatorService:
             '/ledger.v1.OperatorService/StartCompletenessLook',
             ledger_dot_v1_dot_operator__service__pb2.StartCompletenessLookRequest.SerializeToString,
             ledger_dot_v1_dot_operator__service__pb2.StartCompletenessLookResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListUnmapped(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ledger.v1.OperatorService/ListUnmapped',
+            ledger_dot_v1_dot_operator__service__pb2.ListUnmappedRequest.SerializeToString,
+            ledger_dot_v1_dot_operator__service__pb2.ListUnmappedResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -83,6 +83,10 @@ class OperatorServiceStub:
     """Starts a job that looks through all records of the log `scans` that this process has not yet looked through, for
     scans of which no receipt is there. The process does so by itself too, slowly, where something is missing.
     """
+    ListUnmapped: _grpc.UnaryUnaryMultiCallable[_operator_service_pb2.ListUnmappedRequest, _operator_service_pb2.ListUnmappedResponse]
+    """Lists the codes of sources that no mapping of this process explains, the most frequent first: looks through the
+    newest records of each partition of the log `scans`, and ends early after 20 s.
+    """
     ListJobs: _grpc.UnaryUnaryMultiCallable[_operator_service_pb2.ListJobsRequest, _operator_service_pb2.ListJobsResponse]
     """Lists the jobs of this process, the newest first: those that wait or run, and the last 100 that ended."""
     GetJob: _grpc.UnaryUnaryMultiCallable[_operator_service_pb2.GetJobRequest, _operator_service_pb2.GetJobResponse]
@@ -146,6 +150,10 @@ class OperatorServiceAsyncStub(OperatorServiceStub):
     StartCompletenessLook: _aio.UnaryUnaryMultiCallable[_operator_service_pb2.StartCompletenessLookRequest, _operator_service_pb2.StartCompletenessLookResponse]  # type: ignore[assignment]
     """Starts a job that looks through all records of the log `scans` that this process has not yet looked through, for
     scans of which no receipt is there. The process does so by itself too, slowly, where something is missing.
+    """
+    ListUnmapped: _aio.UnaryUnaryMultiCallable[_operator_service_pb2.ListUnmappedRequest, _operator_service_pb2.ListUnmappedResponse]  # type: ignore[assignment]
+    """Lists the codes of sources that no mapping of this process explains, the most frequent first: looks through the
+    newest records of each partition of the log `scans`, and ends early after 20 s.
     """
     ListJobs: _aio.UnaryUnaryMultiCallable[_operator_service_pb2.ListJobsRequest, _operator_service_pb2.ListJobsResponse]  # type: ignore[assignment]
     """Lists the jobs of this process, the newest first: those that wait or run, and the last 100 that ended."""
@@ -279,6 +287,16 @@ class OperatorServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_operator_service_pb2.StartCompletenessLookResponse, _abc.Awaitable[_operator_service_pb2.StartCompletenessLookResponse]]:
         """Starts a job that looks through all records of the log `scans` that this process has not yet looked through, for
         scans of which no receipt is there. The process does so by itself too, slowly, where something is missing.
+        """
+
+    @_abc_1.abstractmethod
+    def ListUnmapped(
+        self,
+        request: _operator_service_pb2.ListUnmappedRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operator_service_pb2.ListUnmappedResponse, _abc.Awaitable[_operator_service_pb2.ListUnmappedResponse]]:
+        """Lists the codes of sources that no mapping of this process explains, the most frequent first: looks through the
+        newest records of each partition of the log `scans`, and ends early after 20 s.
         """
 
     @_abc_1.abstractmethod

@@ -15,6 +15,7 @@ from ledger.v1 import ingest_service_pb2 as _ingest_service_pb2
 from ledger.v1 import position_pb2 as _position_pb2
 from ledger.v1 import quarantine_pb2 as _quarantine_pb2
 from ledger.v1 import trail_service_pb2 as _trail_service_pb2
+from ledger.v1 import vocabulary_pb2 as _vocabulary_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -184,6 +185,7 @@ class RawTrailEntry(_message.Message):
     MARKS_FIELD_NUMBER: _builtins.int
     LOG_RECORD_FIELD_NUMBER: _builtins.int
     QUARANTINED_FIELD_NUMBER: _builtins.int
+    MAPPED_FIELD_NUMBER: _builtins.int
     event: _builtins.bytes
     """Bytes of a ScanEvent."""
     source_id: _builtins.str
@@ -208,6 +210,10 @@ class RawTrailEntry(_message.Message):
     def quarantined(self) -> _quarantine_pb2.Quarantined:
         """As in TrailEntry."""
 
+    @_builtins.property
+    def mapped(self) -> _vocabulary_pb2.MappedEvent:
+        """As in TrailEntry."""
+
     def __init__(
         self,
         *,
@@ -219,10 +225,11 @@ class RawTrailEntry(_message.Message):
         marks: _trail_service_pb2.EntryMarks | None = ...,
         log_record: _builtins.bytes = ...,
         quarantined: _quarantine_pb2.Quarantined | None = ...,
+        mapped: _vocabulary_pb2.MappedEvent | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["marks", b"marks", "position", b"position", "quarantined", b"quarantined", "record_time", b"record_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["mapped", b"mapped", "marks", b"marks", "position", b"position", "quarantined", b"quarantined", "record_time", b"record_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "log_record", b"log_record", "marks", b"marks", "position", b"position", "quarantined", b"quarantined", "record_time", b"record_time", "source_id", b"source_id", "tracking_key", b"tracking_key"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "log_record", b"log_record", "mapped", b"mapped", "marks", b"marks", "position", b"position", "quarantined", b"quarantined", "record_time", b"record_time", "source_id", b"source_id", "tracking_key", b"tracking_key"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -13,6 +13,7 @@ from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from ledger.v1 import position_pb2 as _position_pb2
 from ledger.v1 import quarantine_pb2 as _quarantine_pb2
 from ledger.v1 import scan_event_pb2 as _scan_event_pb2
+from ledger.v1 import vocabulary_pb2 as _vocabulary_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -457,6 +458,7 @@ class TrailEntry(_message.Message):
     MARKS_FIELD_NUMBER: _builtins.int
     LOG_RECORD_FIELD_NUMBER: _builtins.int
     QUARANTINED_FIELD_NUMBER: _builtins.int
+    MAPPED_FIELD_NUMBER: _builtins.int
     source_id: _builtins.str
     """Who saw it. At most 128 bytes."""
     tracking_key: _builtins.str
@@ -486,6 +488,12 @@ class TrailEntry(_message.Message):
         `marks.replayed_position`; a trail as of an earlier time still shows this notice.
         """
 
+    @_builtins.property
+    def mapped(self) -> _vocabulary_pb2.MappedEvent:
+        """Set where the event is of type UNMAPPED and a mapping explains its code. Made when the entry is read, and no part of
+        what never changes: a better mapping explains old scans. The event keeps what the source sent.
+        """
+
     def __init__(
         self,
         *,
@@ -497,10 +505,11 @@ class TrailEntry(_message.Message):
         marks: Global___EntryMarks | None = ...,
         log_record: _builtins.bytes = ...,
         quarantined: _quarantine_pb2.Quarantined | None = ...,
+        mapped: _vocabulary_pb2.MappedEvent | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "marks", b"marks", "position", b"position", "quarantined", b"quarantined", "record_time", b"record_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "mapped", b"mapped", "marks", b"marks", "position", b"position", "quarantined", b"quarantined", "record_time", b"record_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "log_record", b"log_record", "marks", b"marks", "position", b"position", "quarantined", b"quarantined", "record_time", b"record_time", "source_id", b"source_id", "tracking_key", b"tracking_key"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "log_record", b"log_record", "mapped", b"mapped", "marks", b"marks", "position", b"position", "quarantined", b"quarantined", "record_time", b"record_time", "source_id", b"source_id", "tracking_key", b"tracking_key"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -520,6 +529,7 @@ class EntryMarks(_message.Message):
     INHERITED_FROM_FIELD_NUMBER: _builtins.int
     CLOCK_FLAGS_FIELD_NUMBER: _builtins.int
     REPLAYED_POSITION_FIELD_NUMBER: _builtins.int
+    CODE_FLAGS_FIELD_NUMBER: _builtins.int
     duplicate_count: _builtins.int
     """Further equal copies of this event that reached the log."""
     conflict: _builtins.bool
@@ -544,6 +554,10 @@ class EntryMarks(_message.Message):
         sent this event after it; it takes the notice's place.
         """
 
+    @_builtins.property
+    def code_flags(self) -> _containers.RepeatedScalarFieldContainer[_vocabulary_pb2.CodeFlag.ValueType]:
+        """What the source's own code should have come with and did not. As `mapped`, by the mapping of this server."""
+
     def __init__(
         self,
         *,
@@ -555,10 +569,11 @@ class EntryMarks(_message.Message):
         inherited_from: _builtins.str = ...,
         clock_flags: _abc.Iterable[Global___ClockFlag.ValueType] | None = ...,
         replayed_position: _position_pb2.Position | None = ...,
+        code_flags: _abc.Iterable[_vocabulary_pb2.CodeFlag.ValueType] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["replayed_position", b"replayed_position"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["clock_flags", b"clock_flags", "conflict", b"conflict", "corrected", b"corrected", "corrected_by", b"corrected_by", "correction", b"correction", "duplicate_count", b"duplicate_count", "inherited_from", b"inherited_from", "replayed_position", b"replayed_position"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["clock_flags", b"clock_flags", "code_flags", b"code_flags", "conflict", b"conflict", "corrected", b"corrected", "corrected_by", b"corrected_by", "correction", b"correction", "duplicate_count", b"duplicate_count", "inherited_from", b"inherited_from", "replayed_position", b"replayed_position"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

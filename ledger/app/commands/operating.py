@@ -79,6 +79,11 @@ def print_json(message: Any) -> None:  # noqa: ANN401 - any message.
     document = MessageToDict(
         message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
     )
+    print_document(document)
+
+
+def print_document(document: dict[str, Any]) -> None:
+    """Print one line of JSON for a program."""
     print(json.dumps(document))  # noqa: T201 - the answer.
 
 

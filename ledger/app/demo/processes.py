@@ -43,12 +43,12 @@ class LedgerProcess:
         address: where it listens.
     """
 
-    def __init__(self, folder: Path, said: Path) -> None:
-        """`said` is the file that its log goes to."""
+    def __init__(self, folder: Path, said: Path, *flags: str) -> None:
+        """`said` is the file that its log goes to; `flags` are further ones of `up`."""
         self.address = f"127.0.0.1:{free_port()}"
         self._command = [
             *(sys.executable, "-m", "ledger.app.cli", "up", "--listen", self.address),
-            *("--data", str(folder), "--metrics", ""),
+            *("--data", str(folder), "--metrics", "", *flags),
         ]
         self._said = said
         self._process: subprocess.Popen[bytes] | None = None

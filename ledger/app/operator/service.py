@@ -17,6 +17,7 @@ from ledger.app.operator import requests
 from ledger.app.operator.completeness import findings_page
 from ledger.app.operator.jobs import Jobs, Progress
 from ledger.app.operator.rebuilds import REBUILD, Rebuilds
+from ledger.app.operator.unmapped import list_unmapped
 from ledger.app.operator.upkeep import BACKUP, COMPARE, Kept, backup_work, compare_work
 from ledger.completeness.audit import Audit
 from ledger.errors import LedgerError, NotPossibleNow
@@ -25,6 +26,7 @@ from ledger.quarantine.items import Item, State
 from ledger.quarantine.records import wire_position
 from ledger.v1 import operator_service_pb2 as pb
 from ledger.v1.quarantine_pb2 import QuarantineReason
+from ledger.vocabulary import Mappings
 from query.requests import key_of
 
 logger = logging.getLogger(__name__)
@@ -52,7 +54,7 @@ _UNARY: Final = (
     *("ListQuarantined", "GetQuarantined", "ReplayQuarantined", "DropQuarantined"),
     *("StartQuarantineReplay", "StartCompare", "StartBackup", "StartRebuild"),
     *("ListStoreGenerations", "DropStoreGeneration"),
-    *("ListCompletenessFindings", "StartCompletenessLook"),
+    *("ListCompletenessFindings", "StartCompletenessLook", "ListUnmapped"),
     *("ListJobs", "GetJob", "CancelJob"),
 )
 
@@ -66,17 +68,22 @@ class OperatorService:
         kept: Kept,
         audit: Audit,
         *,
+        mappings: Mappings,
         audits: bool = True,
         now_ns: Callable[[], int],
+        monotonic: Callable[[], float],
     ) -> None:
-        """`desk` is the quarantine's; `audits` is whether this process counts what is missing also
-        where nobody asks; `now_ns` gives nanoseconds since 1970.
+        """`desk` is the quarantine's; `mappings` explain sources' own codes; `audits` is whether
+        this process counts what is missing also where nobody asks; `now_ns` gives nanoseconds since
+        1970, `monotonic` seconds.
         """
         self._desk = desk
         self._kept = kept
         self._rebuilds = Rebuilds(kept, desk)
         self._audit = audit
         self._audits = audits
+        self._mappings = mappings
+        self._monotonic = monotonic
         self._jobs = Jobs(now_ns=now_ns, new_id=lambda: secrets.token_hex(8))
 
     @property
@@ -216,6 +223,17 @@ class OperatorService:
             await self._audit.look_through(told)
 
         return pb.StartCompletenessLookResponse(job=self._jobs.start(COMPLETENESS_LOOK, look))
+
+    async def ListUnmapped(
+        self, request: pb.ListUnmappedRequest, _: object
+    ) -> pb.ListUnmappedResponse:
+        """Answer with codes that no mapping explains."""
+        return await list_unmapped(
+            self._kept.scans,
+            self._mappings,
+            records_max=request.records_max,
+            monotonic=self._monotonic,
+        )
 
     async def ListJobs(self, _: pb.ListJobsRequest, __: object) -> pb.ListJobsResponse:
         """Answer with all jobs."""

@@ -17,12 +17,13 @@ class Group(NamedTuple):
 GROUPS: Final = (
     Group(
         "asking and sending",
-        ("send", "trail", "watch", "progress", "quarantine", "jobs"),
+        ("send", "trail", "watch", "progress", "quarantine", "jobs", "unmapped"),
         ("server",),
     ),
     Group("taking gRPC", ("up", "ingest", "query", "gateway"), ("listen",)),
     Group("sharing a port", ("ingest", "query"), ("share_port",)),
     Group("operating", ("up", "writer"), ("operator_listen", "quarantine_most")),
+    Group("explaining codes", ("up", "writer", "query", "mapping"), ("mappings",)),
     Group(
         "every process that serves",
         ("up", "ingest", "writer", "query", "gateway"),

@@ -45,6 +45,11 @@ class Settings:
     kept for their own fault; with more it stops, and a person has to look. 0 to 10,000.
     """
 
+    mappings: Path | None = None
+    """Folder of partners' own mappings of codes, files `*.csv` as `parcel-ledger mapping check`
+    tests them; they go before those that are built in. Read when a process starts.
+    """
+
     metrics: str = "127.0.0.1:50732"
     """Where a process shows Prometheus metrics (/metrics) and its health (/live, /ready): host and
     port, its own for each process; empty is off.

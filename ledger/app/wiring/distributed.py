@@ -22,6 +22,7 @@ from ledger.position import QUARANTINE_LOG, RECEIPTS_LOG, REFUSALS_LOG, SCANS_LO
 from ledger.progress import keep_history
 from ledger.scan_log import ScanLog
 from ledger.trail_store import TrailStore
+from ledger.vocabulary import load_mappings
 from ledger.writer import Writer
 from query.door import SERVICE_NAMES as QUERY_SERVICES
 from query.door import QueryDoor
@@ -80,6 +81,7 @@ async def _open_writer(settings: Settings, health: Health) -> AsyncIterator[Work
     receipts_opener, refusals_opener, quarantine_opener = (
         log_opener(settings, name=name) for name in names
     )
+    mappings = load_mappings(settings.mappings)
     async with (
         opened("log", open_log, health) as log,
         opened("log", receipts_opener, health) as receipts,
@@ -90,6 +92,7 @@ async def _open_writer(settings: Settings, health: Health) -> AsyncIterator[Work
         operator = operator_of(
             Kept(log, store, rows=store),
             SideLogs(receipts, refusals, quarantine),
+            mappings,
             audits=bool(settings.operator_listen),  # One writer of many is enough.
         )
         writer = Writer(
@@ -116,9 +119,12 @@ async def _open_writer(settings: Settings, health: Health) -> AsyncIterator[Work
 
 @asynccontextmanager
 async def _open_query(settings: Settings, health: Health) -> AsyncIterator[Work]:
+    mappings = load_mappings(settings.mappings)
     async with opened("store", store_opener(settings), health) as store:
         generations = generations_of(settings)
-        query = QueryDoor(store, generations=generations, monotonic=time.monotonic)
+        query = QueryDoor(
+            store, generations=generations, mappings=mappings, monotonic=time.monotonic
+        )
         shown = ", ".join(f"{number} of {count}" for number, count in sorted(generations.items()))
         yield Work(
             jobs={"query": query.run()},

@@ -20,6 +20,7 @@ from ledger.app.wiring.runner import Role, Running, Work, run_role
 from ledger.backends.rocksdb_folder import Folder, open_folder
 from ledger.errors import LedgerError
 from ledger.progress import keep_history
+from ledger.vocabulary import load_mappings
 from ledger.writer import Writer
 from query.door import SERVICE_NAMES as QUERY_SERVICES
 from query.door import QueryDoor
@@ -38,6 +39,7 @@ async def run_ledger(settings: Settings, *, on_up: Callable[[Running], None]) ->
 
 @asynccontextmanager
 async def _open(settings: Settings, _: Health) -> AsyncIterator[Work]:
+    mappings = load_mappings(settings.mappings)
     broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def on_fatal(error: LedgerError) -> None:
@@ -65,13 +67,14 @@ async def _open(settings: Settings, _: Health) -> AsyncIterator[Work]:
             query = QueryDoor(
                 store,
                 generations={log.identity.generation: log.identity.partitions},
+                mappings=mappings,
                 monotonic=time.monotonic,
             )
             keeper = keeper_of(settings, log, folder.quarantine, store)
             writer = Writer(log, store, keeper, monotonic=time.monotonic, now_ns=time.time_ns)
             kept = Kept(log, store, store, folder.backups, folder.generations)
             beside = SideLogs(folder.receipts, folder.refusals, folder.quarantine)
-            operator = operator_of(kept, beside)
+            operator = operator_of(kept, beside, mappings)
             yield Work(
                 jobs={
                     "writer": writer.run(),

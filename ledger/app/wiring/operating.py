@@ -23,6 +23,7 @@ from ledger.quarantine.desk import Desk
 from ledger.quarantine.keeper import Keeper
 from ledger.scan_log import ScanLog
 from ledger.trail_store import TrailStore
+from ledger.vocabulary import Mappings
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +44,9 @@ class SideLogs(NamedTuple):
     quarantine: ScanLog
 
 
-def operator_of(kept: Kept, beside: SideLogs, *, audits: bool = True) -> OperatorService:
+def operator_of(
+    kept: Kept, beside: SideLogs, mappings: Mappings, *, audits: bool = True
+) -> OperatorService:
     """Make the operator's service of a process that knows all logs and the store; `audits` is
     whether it counts what is missing also where nobody asks.
     """
@@ -57,7 +60,15 @@ def operator_of(kept: Kept, beside: SideLogs, *, audits: bool = True) -> Operato
         now_ns=time.time_ns,
         monotonic=time.monotonic,
     )
-    return OperatorService(desk, kept, audit, audits=audits, now_ns=time.time_ns)
+    return OperatorService(
+        desk,
+        kept,
+        audit,
+        mappings=mappings,
+        audits=audits,
+        now_ns=time.time_ns,
+        monotonic=time.monotonic,
+    )
 
 
 def is_beside(settings: Settings) -> bool:

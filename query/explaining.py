@@ -1,0 +1,53 @@
+"""What sources' own codes mean, said beside their events in an answer. Nothing of it is stored."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from ledger.v1.scan_event_pb2 import ScanEventType
+from ledger.v1.vocabulary_pb2 import CodeFlag
+from ledger.vocabulary import Flag
+
+if TYPE_CHECKING:
+    from ledger.v1.raw_pb2 import RawTrailEntry
+    from ledger.v1.scan_event_pb2 import ScanEvent
+    from ledger.v1.vocabulary_pb2 import MappedEvent
+    from ledger.vocabulary import Mappings, Meaning
+
+CODE_FLAGS: Final = {
+    Flag.REASON_MISSING: CodeFlag.CODE_FLAG_REASON_MISSING,
+    Flag.ACTION_MISSING: CodeFlag.CODE_FLAG_ACTION_MISSING,
+    Flag.CLOCK_NOT_STOPPED: CodeFlag.CODE_FLAG_CLOCK_NOT_STOPPED,
+}
+"""How each flag is said."""
+
+_UNMAPPED: Final = ScanEventType.SCAN_EVENT_TYPE_UNMAPPED
+
+
+def explain(out: RawTrailEntry, event: ScanEvent, mappings: Mappings) -> None:
+    """Say what the code of an event means, where the event does not say it itself, and what the
+    code should have come with. An unknown code leaves the entry as it is.
+    """
+    found = mappings.inwards(event)
+    if found is None:
+        return
+    row = found.row
+    if event.type == _UNMAPPED:
+        _put(out.mapped, row.meaning, event)
+        out.mapped.mapping = found.mapping.system
+        out.mapped.mapping_version = found.mapping.version
+    if row.needs:
+        out.marks.code_flags.extend(CODE_FLAGS[flag] for flag in row.flags(event))
+
+
+def _put(mapped: MappedEvent, meaning: Meaning, event: ScanEvent) -> None:
+    """Put a meaning; what the event says itself goes before what its code says."""
+    mapped.type = ScanEventType.ValueType(meaning.type)
+    for name in ("reason", "action", "delivery_mode", "customs_direction"):
+        value = getattr(event, name) or getattr(meaning, name)
+        if value:
+            setattr(mapped, name, value)
+    if meaning.facility_role:
+        mapped.facility_role = meaning.facility_role
+    if meaning.action_required:
+        mapped.action_required = True
