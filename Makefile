@@ -67,6 +67,7 @@ lint: ready ## Style, types, imports, the wire's rules, spelling, and whether ge
 	@if [ -e proto/released.binpb ]; then $(BIN)/buf breaking proto --against proto/released.binpb; fi
 	@$(BIN)/python tools/gen.py --check
 	@$(BIN)/python tools/gen_monitoring.py --check
+	@$(BIN)/python tools/gen_numbers.py --check
 	@$(BIN)/mypy $(PACKAGES)
 
 .PHONY: fmt
@@ -76,9 +77,10 @@ fmt: ready ## Formats Python and proto files, and mends what can be mended.
 	@$(BIN)/buf format --write proto
 
 .PHONY: gen
-gen: ready ## Makes ledger/v1 from the proto files, and dashboard and alerts from the metrics.
+gen: ready ## Makes ledger/v1 from the proto files, and dashboard and alerts from the metrics, docs/numbers.md from the formats.
 	@$(BIN)/python tools/gen.py
 	@$(BIN)/python tools/gen_monitoring.py
+	@$(BIN)/python tools/gen_numbers.py
 
 .PHONY: lock
 lock: ready ## Writes the lock files anew; UPGRADE=--upgrade takes the newest versions.

@@ -26,6 +26,7 @@ COMMANDS = (
     "trail",
     "watch",
     "progress",
+    "number",
     "demo",
     "engines",
     "quarantine",

@@ -16,7 +16,7 @@ FORMATS = formats().all
 CHECKED = [one for one in FORMATS if one.check]
 RIGHT = [(one, number) for one in FORMATS for number in one.right]
 WRONG = [(one, number) for one in FORMATS for number in one.wrong]
-ALSO_ANOTHERS = {("fedex-sscc", "gs1-sscc"), ("purolator-12", "fedex-12")}
+SHARED = {("fedex-sscc", "gs1-sscc"), ("purolator-12", "fedex-12")}
 """Formats whose numbers may have another's check digit right too: both are told."""
 
 
@@ -32,7 +32,7 @@ def test_a_published_number_is_recognised(known: Format, number: str) -> None:
 
     assert mine.check is (Check.RIGHT if known.check else Check.NONE)
     assert not mine.doubts
-    assert found[0] is mine or (known.id, found[0].format.id) in ALSO_ANOTHERS
+    assert found[0] is mine or (known.id, found[0].format.id) in SHARED
 
 
 @pytest.mark.parametrize(("known", "number"), WRONG, ids=name_of)

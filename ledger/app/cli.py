@@ -19,6 +19,7 @@ from ledger.app.commands.gateway import app as gateway
 from ledger.app.commands.hammer import hammer
 from ledger.app.commands.init import init
 from ledger.app.commands.jobs import jobs
+from ledger.app.commands.number import number
 from ledger.app.commands.progress import progress
 from ledger.app.commands.quarantine import quarantine
 from ledger.app.commands.roles import ingest, query, writer
@@ -62,6 +63,8 @@ for _command, _group in (
     (version, "operate"),
 ):
     app.command(_command, group=GROUPS[_group])
+number.group = (GROUPS["ask"],)
+app.command(number)
 gateway.group = (GROUPS["run"],)
 app.command(gateway)
 for _several in (engines, quarantine, jobs):
