@@ -216,6 +216,13 @@ class TestDidYouMean:
         assert best.number == "9400111206206406260787"
         assert best.change == "character 3 is 0, not O"
 
+    def test_also_where_a_loose_shape_takes_the_slip(self) -> None:
+        """16 letters and digits can be Royal Mail's, and still the O may be a zero."""
+        slip = "7O35114477138472"
+
+        assert explain(slip).candidates[0].carrier == "royal-mail"
+        assert [one.number for one in did_you_mean(slip)] == ["7035114477138472"]
+
     def test_a_right_number_and_hopeless_text_have_none(self) -> None:
         """Nothing is offered for what needs nothing, or what nothing helps."""
         for text in (S10_OF_TWO_SLIPS, "", "hello", "9" * 127, "\x00"):

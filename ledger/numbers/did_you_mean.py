@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 SUGGESTIONS_MAX: Final = 10
 """As many as a person looks through."""
 
+_LIKENESS: Final = 0
+"""The likeliest slip of all."""
+
 # What eyes and cameras take for one another.
 _ALIKE: Final = ("0OQD", "1IL7", "2Z", "5S", "6G", "8B", "38", "69", "17", "49", "UV")
 _LOOKS_LIKE: Final = {
@@ -56,11 +59,13 @@ def did_you_mean(
     if len(number) > LENGTH_MAX or not number.isascii():
         return []
     as_it_is = candidates(number, context)
-    if as_it_is and as_it_is[0].is_valid:
+    fits = bool(as_it_is) and as_it_is[0].is_valid
+    if fits and as_it_is[0].check is Check.RIGHT:
         return []
     found: dict[str, tuple[int, int, Suggestion]] = {}
     for kind, changed, change in _slips(number):
-        if changed in found:
+        # Some shapes take nearly any text, a letter read for a digit included.
+        if changed in found or (fits and kind != _LIKENESS):
             continue
         best = candidates(changed, context)
         if best and best[0].check is Check.RIGHT and best[0].is_valid:
@@ -77,26 +82,16 @@ def _slips(number: str) -> Iterator[tuple[int, str, str]]:
             swapped = number[:at] + other + one + number[at + 2 :]
             yield 1, swapped, f"characters {at + 1} and {at + 2} are swapped"
     for at, one in enumerate(number):
-        alike = _LOOKS_LIKE.get(one, "")
-        for other in alike:
-            # A letter among digits, or the other way round, can hardly be anything else.
-            kind = 0 if other.isdigit() != one.isdigit() else 2
-            yield (
-                kind,
-                number[:at] + other + number[at + 1 :],
-                f"character {at + 1} is {other}, not {one}",
-            )
-        for other in digits if one.isdigit() else ascii_uppercase:
-            if other != one and other not in alike:
-                yield (
-                    3,
-                    number[:at] + other + number[at + 1 :],
-                    f"character {at + 1} is {other}, not {one}",
-                )
-        for other in ascii_uppercase if one.isdigit() else digits:
-            if other not in alike:
-                yield (
-                    4,
-                    number[:at] + other + number[at + 1 :],
-                    f"character {at + 1} is {other}, not {one}",
-                )
+        for other in digits + ascii_uppercase:
+            if other != one:
+                changed = number[:at] + other + number[at + 1 :]
+                yield _kind(one, other), changed, f"character {at + 1} is {other}, not {one}"
+
+
+def _kind(one: str, other: str) -> int:
+    """How likely one character was read or typed for another; two swapped neighbours are 1."""
+    alike = other in _LOOKS_LIKE.get(one, "")
+    if one.isdigit() == other.isdigit():
+        return 2 if alike else 3
+    # A letter among digits, or the other way round, can hardly be anything but its likeness.
+    return _LIKENESS if alike else 4
