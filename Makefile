@@ -77,7 +77,7 @@ fmt: ready ## Formats Python and proto files, and mends what can be mended.
 	@$(BIN)/buf format --write proto
 
 .PHONY: gen
-gen: ready ## Makes ledger/v1 from the proto files, and dashboard and alerts from the metrics, docs/numbers.md from the formats.
+gen: ready ## Makes ledger/v1 from the proto files, dashboard and alerts from the metrics, docs/numbers.md from the formats.
 	@$(BIN)/python tools/gen.py
 	@$(BIN)/python tools/gen_monitoring.py
 	@$(BIN)/python tools/gen_numbers.py
