@@ -69,6 +69,7 @@ lint: ready ## Style, types, imports, the wire's rules, spelling, and whether ge
 	@$(BIN)/python tools/gen.py --check
 	@$(BIN)/python tools/gen_monitoring.py --check
 	@$(BIN)/python tools/gen_vocabulary.py --check
+	@$(BIN)/python tools/gen_numbers.py --check
 	@$(BIN)/mypy $(PACKAGES)
 
 .PHONY: fmt
@@ -78,10 +79,11 @@ fmt: ready ## Formats Python and proto files, and mends what can be mended.
 	@$(BIN)/buf format --write proto
 
 .PHONY: gen
-gen: ready ## Makes ledger/v1 from the proto files, dashboard and alerts from the metrics, docs/vocabulary.md from its data.
+gen: ready ## Makes ledger/v1 from the proto files, dashboard and alerts from the metrics, docs/numbers.md and docs/vocabulary.md from their data.
 	@$(BIN)/python tools/gen.py
 	@$(BIN)/python tools/gen_monitoring.py
 	@$(BIN)/python tools/gen_vocabulary.py
+	@$(BIN)/python tools/gen_numbers.py
 
 .PHONY: lock
 lock: ready ## Writes the lock files anew; UPGRADE=--upgrade takes the newest versions.

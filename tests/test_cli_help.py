@@ -27,6 +27,7 @@ COMMANDS = (
     "watch",
     "progress",
     "completeness",
+    "number",
     "demo",
     "engines",
     "quarantine",

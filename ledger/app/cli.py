@@ -23,6 +23,7 @@ from ledger.app.commands.hammer import hammer
 from ledger.app.commands.init import init
 from ledger.app.commands.jobs import jobs
 from ledger.app.commands.mapping import mapping
+from ledger.app.commands.number import number
 from ledger.app.commands.progress import progress
 from ledger.app.commands.quarantine import quarantine
 from ledger.app.commands.rebuild import rebuild
@@ -73,6 +74,8 @@ for _command, _group in (
     (version, "operate"),
 ):
     app.command(_command, group=GROUPS[_group])
+number.group = (GROUPS["ask"],)
+app.command(number)
 gateway.group = (GROUPS["run"],)
 app.command(gateway)
 for _several in (engines, quarantine, jobs, rebuild, mapping):

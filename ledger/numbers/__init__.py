@@ -1,6 +1,6 @@
 """Tracking numbers: the key an item is filed under, check digits, and composing numbers.
 
-Pure functions over text; nothing here reads a file, a clock or the network.
+Pure functions over text; nothing here reads a clock or the network, and no file but its own data.
 """
 
 from ledger.numbers.check_digits import (
@@ -11,6 +11,8 @@ from ledger.numbers.check_digits import (
     s10_check_digit,
 )
 from ledger.numbers.compose import compose_impb, compose_s10, compose_sscc
+from ledger.numbers.did_you_mean import Suggestion, did_you_mean
+from ledger.numbers.explaining import Candidate, Check, Context, Explanation, explain
 from ledger.numbers.filing_key import (
     KEY_FORM,
     MAX_NUMBER_BYTES,
@@ -24,10 +26,17 @@ from ledger.numbers.filing_key import (
 __all__ = [
     "KEY_FORM",
     "MAX_NUMBER_BYTES",
+    "Candidate",
+    "Check",
+    "Context",
+    "Explanation",
+    "Suggestion",
     "UnfilableNumber",
     "compose_impb",
     "compose_s10",
     "compose_sscc",
+    "did_you_mean",
+    "explain",
     "filing_key",
     "filing_keys",
     "gs1_check_digit",

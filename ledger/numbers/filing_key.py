@@ -67,6 +67,18 @@ def filing_key(tracking_number: str) -> bytes:
         raise UnfilableNumber("NOT_UNICODE", "the tracking number is not valid Unicode") from None
 
 
+def bare_number(tracking_number: str) -> str:
+    """What form 1 keeps of a tracking number before it looks for routing: for reading, not filing.
+
+    Raises UnfilableNumber as `filing_key` does.
+    """
+    try:
+        number = tracking_number.encode()
+    except UnicodeEncodeError:
+        raise UnfilableNumber("NOT_UNICODE", "the tracking number is not valid Unicode") from None
+    return (number if number.isalnum() else _stripped(number)).upper().decode()
+
+
 def filing_keys(numbers: Sequence[bytes]) -> list[bytes]:
     """The keys of many numbers, given as UTF-8: a third of the time of one by one.
 
