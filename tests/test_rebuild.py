@@ -120,13 +120,14 @@ class TestWhole:
     async def test_under_load_nothing_is_lost(self, ledger: Folder) -> None:
         """Rebuilt twice while scans come and a writer keeps them: all of them are there, once."""
         numbers = itertools.count()
+        enough = asyncio.Event()  # An append that is cancelled may be kept after the last look.
 
         async def go_on() -> None:
-            while True:
+            while not enough.is_set():
                 await append(ledger.log, known(next(numbers), partitions=PARTITIONS))
 
         async def settle_on() -> None:
-            while True:
+            while not enough.is_set():
                 await settle(ledger)
                 await asyncio.sleep(0.1)
 
@@ -138,9 +139,8 @@ class TestWhole:
             first = await rebuilding_of(ledger).rebuild(Heard())
             second = await rebuilding_of(ledger).rebuild(Heard())
             await asyncio.sleep(0.2)
-            for task in load:
-                task.cancel()
-            await asyncio.wait(load)
+            enough.set()
+            await asyncio.gather(*load)
             await caught_up(ledger)
         await settle(ledger)
 
