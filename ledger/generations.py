@@ -22,7 +22,7 @@ class Standing(NamedTuple):
     building: int
     """That is being built; 0: none."""
     kept: Sequence[int]
-    """That served before, as they were then, until they are dropped."""
+    """That are there and do neither, until they are dropped: nobody answers from them."""
 
 
 class Building(Protocol):
@@ -36,6 +36,12 @@ class Building(Protocol):
     def rows(self) -> AllRows:
         """All of its rows."""
 
+    @property
+    def settle_after_s(self) -> float:
+        """Seconds after which what was put to it is there for good, as a store's. 0: a mark that is
+        put behind rows never outlives them.
+        """
+
     async def put(self, rows: Sequence[Row]) -> None:
         """Keep rows in it alone. To put them again, or what was put to the store, changes
         nothing.
@@ -45,15 +51,18 @@ class Building(Protocol):
         """Return how far the log was brought to it."""
 
     async def put_marks(self, marks: Sequence[MarkCell]) -> None:
-        """Keep marks: all rows of the records below were put to it. A mark never outlives its rows,
-        and ends with the generation.
+        """Keep marks: all rows of the records below were put to it, `settle_after_s` before. No
+        other generation ever has them.
         """
 
 
 class Generations(Protocol):
-    """The generations of a store that is in use. Raises as a `TrailStore`, and NotPossibleNow."""
+    """The generations of a store that is in use. Raises as a `TrailStore`, and NotPossibleNow.
 
-    def standing(self) -> Standing:
+    Where other processes use the store too, each method waits until all of them know.
+    """
+
+    async def standing(self) -> Standing:
         """Tell which there are."""
 
     async def begin(self) -> Building:
@@ -66,10 +75,10 @@ class Generations(Protocol):
     async def serve(self, generation: int) -> None:
         """Let the generation that is being built serve from now on, and keep the one before.
 
-        Whoever reads through the store reads from it at once; what is read at this moment is read
-        to its end from the one before. Marks and progress history stay as they are: the caller
-        knows that all that they cover is in both. A crash leaves one or the other serving, and so
-        does a cancellation: `standing` tells.
+        On return whoever begins to read through the store reads from it; what is read at this
+        moment is read to its end from the one before, and misses nothing. Marks and progress
+        history stay as they are: the caller knows that all that they cover is in both. A crash
+        leaves one or the other serving, and so does a cancellation: `standing` tells.
         """
 
     async def drop(self, generation: int) -> None:

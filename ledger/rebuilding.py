@@ -11,30 +11,21 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from ledger.bringing import Bringing
 from ledger.compare.comparing import compare_with_log
 from ledger.errors import NotPossibleNow
 from ledger.insist import insist
-from ledger.marks import TRAIL_READER, check_mark, encode_mark, marks_of
-from ledger.position import pack_position
-from ledger.quarantine.records import record_time_of
-from ledger.quarantine.sorting import rows_said
-from ledger.scan_log import Bounds
+from ledger.marks import TRAIL_READER, marks_of
 from ledger.trail_store import MarkKind
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 
     from ledger.compare.comparing import Comparison
-    from ledger.generations import Building, Generations
-    from ledger.scan_log import ScanLog
+    from ledger.generations import Generations
+    from ledger.scan_log import Bounds, ScanLog
     from ledger.trail_store import TrailStore
     from ledger.upkeep import Told
-
-READ_RECORDS: Final = 4_000
-"""Records after which it is marked how far it came: what a crash repeats, at most."""
-
-BITE_RECORDS: Final = 250
-"""Records after which the loop gets a turn: some 1 ms, beside live traffic."""
 
 SETTLED_EVERY_S: Final = 0.2
 """How often it is asked whether the writer has settled what was brought."""
@@ -63,14 +54,16 @@ class Rebuilding:
         generations: Generations,
         *,
         refused: Callable[[], Awaitable[Collection[int]]],
+        monotonic: Callable[[], float],
     ) -> None:
         """`generations` are those of `store`, to which a writer carries `log`; `refused` gives the
-        positions of what the store did not take, by quarantine.
+        positions of what the store did not take, by quarantine; `monotonic` gives seconds.
         """
         self._log = log
         self._store = store
         self._generations = generations
         self._refused = refused
+        self._monotonic = monotonic
         self._under_way = False
 
     async def rebuild(self, told: Told) -> Rebuilt:
@@ -81,11 +74,15 @@ class Rebuilding:
         is not the one from which the new generation was begun.
         """
         with self._alone():
-            before = self._generations.standing().serving
+            before = (await insist(self._generations.standing)).serving
             building = await self._generations.begin()
             # What comes from here on is put to both; all of the log up to here has to be brought.
-            spans = await self._spans(building)
-            records = await self._bring_all(building, spans, told)
+            bringing = Bringing(self._log, self._store, building, monotonic=self._monotonic)
+            spans = await bringing.spans()
+            records = sum(span.next - span.first for span in spans.values())
+            # What is compared behind it counts too, once for the log and once for the rows.
+            told.total(sum(3 * span.next - span.first for span in spans.values()))
+            await bringing.bring(spans, frozenset(await self._refused()), told)
             told.done(records, "waits until the writer has settled what was brought")
             await self._until_settled(spans)
             comparison = await compare_with_log(
@@ -117,55 +114,6 @@ class Rebuilding:
             yield
         finally:
             self._under_way = False
-
-    async def _spans(self, building: Building) -> Mapping[int, Bounds]:
-        """Give what has to be brought, by partition: from what is marked up to what is there."""
-        marks = marks_of(await insist(building.marks), self._log.identity)
-        spans = {}
-        for partition in range(self._log.identity.partitions):
-            first, end = await insist(partial(self._log.bounds, partition))
-            if mark := marks.get((MarkKind.READABLE, partition)):
-                await insist(partial(check_mark, self._log, mark))
-                first = max(first, mark.next_index)
-            spans[partition] = Bounds(first, end)
-        return spans
-
-    async def _bring_all(self, building: Building, spans: Mapping[int, Bounds], told: Told) -> int:
-        refused = frozenset(await self._refused())
-        # What is compared behind it counts too, once for the log and once for the rows.
-        told.total(sum(3 * span.next - span.first for span in spans.values()))
-        done = 0
-        for partition, span in spans.items():
-            at = span.first
-            while at < span.next:
-                count = await self._bring(building, partition, at, span.next - at, refused)
-                at += count
-                done += count
-                told.done(done, f"brings partition {partition} to generation {building.generation}")
-        return done
-
-    async def _bring(
-        self, building: Building, partition: int, index: int, most: int, refused: Collection[int]
-    ) -> int:
-        """Put the rows of some records, then mark; return of how many."""
-        identity = self._log.identity
-        values = await insist(partial(self._log.read, partition, index, min(most, READ_RECORDS)))
-        first = pack_position(identity.generation, partition, index)
-        for at in range(0, len(values), BITE_RECORDS):
-            bite = values[at : at + BITE_RECORDS]
-            rows = rows_said(bite, first + at, identity.partitions, refused)
-            await insist(partial(building.put, rows))
-            await asyncio.sleep(0)
-        # If we crash here the same rows are put again with the same bytes.
-        mark = encode_mark(
-            identity,
-            partition,
-            next_index=index + len(values),
-            last_record=values[-1],
-            last_record_time_ns=record_time_of(values[-1]),
-        )
-        await insist(partial(building.put_marks, [mark]))
-        return len(values)
 
     async def _until_settled(self, spans: Mapping[int, Bounds]) -> None:
         """Wait until the writer has settled all of it: then it is compared, and nothing of the new

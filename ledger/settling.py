@@ -12,13 +12,10 @@ import logging
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
-from ledger import metrics
 from ledger.insist import insist
-from ledger.marks import TRAIL_READER
-from ledger.trail_store import MarkKind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from ledger.trail_store import MarkCell, TrailStore
 
@@ -39,11 +36,20 @@ class _Waiting(NamedTuple):
 
 
 class Settling:
-    """What one writer has kept and not yet settled. `begin` comes before the first put."""
+    """What was kept by one who writes, and is not settled. `begin` comes before the first put."""
 
-    def __init__(self, store: TrailStore, *, monotonic: Callable[[], float]) -> None:
-        """`monotonic` gives seconds."""
+    def __init__(
+        self,
+        store: TrailStore,
+        settle: Callable[[Sequence[MarkCell]], Awaitable[None]],
+        *,
+        monotonic: Callable[[], float],
+    ) -> None:
+        """`settle` is called with the last mark of each partition whose rows have settled, as it
+        was added; `monotonic` gives seconds.
+        """
         self._store = store
+        self._settle = settle
         self._monotonic = monotonic
         self._waiting: deque[_Waiting] = deque()
         self._lives: Mapping[str, str] = {}
@@ -54,7 +60,7 @@ class Settling:
         self._lives = await insist(self._store.lives)
 
     def add(self, marks: Sequence[MarkCell]) -> None:
-        """Take the READABLE marks behind rows that have just been put."""
+        """Take the marks behind rows that have just been put."""
         self._waiting.append(_Waiting(self._monotonic() + self._store.settle_after_s, marks))
 
     async def run(self) -> None:
@@ -78,11 +84,6 @@ class Settling:
         # Only what was due before the lives were asked: they say nothing of later ends.
         while self._waiting and self._waiting[0].due <= now:
             marks = self._waiting.popleft().marks
-            due.update((cell.partition, cell._replace(kind=MarkKind.SETTLED)) for cell in marks)
+            due.update((cell.partition, cell) for cell in marks)
         if due:
             await self._settle(list(due.values()))
-
-    async def _settle(self, marks: Sequence[MarkCell]) -> None:
-        await insist(lambda: self._store.put_marks(TRAIL_READER, marks))
-        for cell in marks:
-            metrics.WRITER_SETTLED_INDEX.labels(cell.partition).set(cell.next_index)

@@ -95,7 +95,7 @@ class Writer:
         self._steps_at_once = steps_at_once
         self._room = asyncio.Semaphore(steps_at_once)
         self._steps: set[asyncio.Task[None]] = set()
-        self._settling = Settling(store, monotonic=monotonic)
+        self._settling = Settling(store, self._settle, monotonic=monotonic)
         self._owned: dict[int, MarkCell | None] = {}
         """By partition that is ours: the last mark that we know of."""
         self._reached: dict[int, int] = {}
@@ -210,6 +210,12 @@ class Writer:
         if rows and not is_replay(rows[-1].record):  # A replayed one is as old as its first place.
             lag_s = self._now_ns() / 1e9 - rows[-1].record_time_us / 1e6
             metrics.WRITER_LAG_SECONDS.set(max(0.0, lag_s))
+
+    async def _settle(self, marks: Sequence[MarkCell]) -> None:
+        settled = [cell._replace(kind=MarkKind.SETTLED) for cell in marks]
+        await insist(lambda: self._store.put_marks(TRAIL_READER, settled))
+        for cell in settled:
+            metrics.WRITER_SETTLED_INDEX.labels(cell.partition).set(cell.next_index)
 
     async def _read_run(self, run: Run, rows: list[Row], unfit: list[Unfit]) -> MarkCell:
         """Append the rows of a run to `rows`, and what is unfit to `unfit`; return the mark behind

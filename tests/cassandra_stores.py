@@ -10,15 +10,19 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import cache
 from string import Template
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from ledger.app.engines import Cassandra
 from ledger.backends.cassandra_cluster import CassandraCluster
 from ledger.backends.cassandra_connect import open_session
 from ledger.backends.cassandra_schema import create_schema
+from ledger.backends.cassandra_serving import LOOKS, Looks
 from ledger.backends.store_cassandra import CassandraTrailStore, open_cassandra_store
 
 T = TypeVar("T")
+
+QUICK: Final = Looks(every_s=0.05, believed_s=0.5, stands_s=0.7)
+"""Looks of processes that a test waits for."""
 
 FAR_NS = 1 << 62
 """A time after all that tests put into the history: seen from there, it is there for good."""
@@ -60,10 +64,14 @@ async def run_cql(cluster: CassandraCluster, *statements: str, **values: object)
 
 @asynccontextmanager
 async def opened_store(
-    cluster: CassandraCluster, *, now_ns: Callable[[], int] = lambda: FAR_NS
+    cluster: CassandraCluster,
+    *,
+    now_ns: Callable[[], int] = lambda: FAR_NS,
+    monotonic: Callable[[], float] = time.monotonic,
+    looks: Looks = LOOKS,
 ) -> AsyncIterator[CassandraTrailStore]:
     """The store of a keyspace."""
     async with open_cassandra_store(
-        cluster, generation=1, now_ns=now_ns, monotonic=time.monotonic
+        cluster, generation=1, now_ns=now_ns, monotonic=monotonic, looks=looks
     ) as store:
         yield store

@@ -50,8 +50,7 @@ def operator_service(ledger: Folder, *, embedded: bool = True) -> OperatorServic
     """The operator's service of a folder, as `up` makes it; or as a writer elsewhere does, whose
     engines have backups of their own.
     """
-    kept = Kept(ledger.log, ledger.store, ledger.store)
-    if embedded:
-        kept = kept._replace(backups=ledger.backups, generations=ledger.generations)
+    backups = ledger.backups if embedded else None
+    kept = Kept(ledger.log, ledger.store, ledger.store, ledger.generations, backups)
     beside = SideLogs(ledger.receipts, ledger.refusals, ledger.quarantine)
     return operator_of(kept, beside, built_in())

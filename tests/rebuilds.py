@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING
 
 from ledger.app.operator.upkeep import refused_of
 from ledger.backends.rocksdb_building import FolderBuilding
+from ledger.bringing import Bringing
 from ledger.quarantine.desk import Desk
 from ledger.rebuilding import Rebuilding
 from tests.upkeep import Heard, rows_in, settle
@@ -36,7 +38,13 @@ class Cancelling(Heard):
 def rebuilding_of(ledger: Folder) -> Rebuilding:
     """Rebuild the store of a folder, as the operator's service does."""
     desk = Desk(ledger.log, ledger.quarantine, ledger.store, now_ns=lambda: 1)
-    return Rebuilding(ledger.log, ledger.store, ledger.generations, refused=refused_of(desk))
+    return Rebuilding(
+        ledger.log,
+        ledger.store,
+        ledger.generations,
+        refused=refused_of(desk),
+        monotonic=time.monotonic,
+    )
 
 
 async def rebuilt(ledger: Folder, told: Heard | None = None) -> Rebuilt:
@@ -66,7 +74,6 @@ async def rows_served(ledger: Folder) -> list[KeptRow]:
 async def brought(ledger: Folder) -> int:
     """Bring everything to a new generation, and leave it before it serves; give its number."""
     building = await ledger.generations.begin()
-    work = rebuilding_of(ledger)
-    spans = await work._spans(building)
-    await work._bring_all(building, spans, Heard())
+    bringing = Bringing(ledger.log, ledger.store, building, monotonic=time.monotonic)
+    await bringing.bring(await bringing.spans(), (), Heard())
     return building.generation

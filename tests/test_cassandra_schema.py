@@ -43,7 +43,7 @@ async def test_each_fault_is_named(one_cassandra: Cassandra) -> None:
     *missing, serving = await check_schema(cluster, generation=2)
     assert len(missing) == 4
     assert "table `rows_s2` is missing" in missing[0]
-    assert "generation 1 of the store is serving, and `store_generation` is 2" in serving
+    assert "begun as generation 1, and `store_generation` is 2" in serving
 
     await run_cql(
         cluster,

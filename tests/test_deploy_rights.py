@@ -14,8 +14,8 @@ from ledger.backends.cassandra_cluster import CassandraCluster
 from ledger.backends.cassandra_connect import open_session
 from ledger.backends.cassandra_nodes import SETTLE_AT_LEAST_S
 from ledger.backends.cassandra_schema import check_schema, create_schema
-from ledger.errors import Busy, Refused
-from tests.cassandra_stores import cluster_of, in_thread, opened_store, run_cql
+from ledger.errors import Busy, NotPossibleNow, Refused
+from tests.cassandra_stores import QUICK, cluster_of, in_thread, opened_store, run_cql
 from tests.contracts.patience import unique
 from tests.contracts.store_under_test import everything, mark, row, stored
 from tests.deployment import DEPLOY
@@ -81,7 +81,8 @@ async def test_the_rights_of_the_guide_are_enough_and_no_more(
     first_user: CassandraCluster,
 ) -> None:
     """`init` makes and checks everything, a writer writes and reads, `query` reads and is refused
-    when it writes; who has no right yet is told so.
+    when it writes; who has no right yet is told so. For a rebuilding a writer is told what somebody
+    has to apply, and it is enough.
     """
     before, after = statements()
 
@@ -107,6 +108,17 @@ async def test_the_rights_of_the_guide_are_enough_and_no_more(
         await store.put(rows)
         await store.put_marks("trail", [mark("scans", 3)])
         assert await store.marks("trail") == [mark("scans", 3)]
+    async with opened_store(user("writer"), looks=QUICK) as store:
+        with pytest.raises(NotPossibleNow, match="may not") as told:
+            await store.generations.begin()
+        _, _, cql = told.value.message.partition("type the same again: ")
+        await run_cql(first_user, cql)
+        building = await store.generations.begin()
+        await building.put(rows)
+        await store.generations.serve(building.generation)
+        with pytest.raises(NotPossibleNow, match="DROP TABLE IF EXISTS parcel_ledger.rows_s1;"):
+            await store.generations.drop(1)
+        assert (await store.generations.standing()).kept == [1]
     async with opened_store(user("query")) as store:
         assert await everything(store, key) == stored(rows)
         with pytest.raises(Refused, match="may not"):

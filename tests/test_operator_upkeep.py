@@ -224,19 +224,3 @@ async def test_a_rebuilding_that_differs_fails_and_says_where(tmp_path: Path) ->
     assert last.state == pb.JobState.JOB_STATE_FAILED
     assert "rebuild drop 2" in last.error
     assert [one.tracking_key for one in last.comparison.positions] == ["STRAY"]
-
-
-async def test_without_generations_nothing_is_rebuilt(tmp_path: Path) -> None:
-    """On Kafka and Cassandra each of the three methods says so."""
-    async with opened(tmp_path) as ledger, operated(ledger, embedded=False) as stub:
-        for call in (
-            stub.StartRebuild(pb.StartRebuildRequest()),
-            stub.ListStoreGenerations(pb.ListStoreGenerationsRequest()),
-            stub.DropStoreGeneration(pb.DropStoreGenerationRequest(store_generation=1)),
-        ):
-            with failing() as failures:
-                await call
-            assert (failures[0].code, failures[0].reason) == (
-                FAILED_PRECONDITION,
-                "NO_REBUILD_HERE",
-            )

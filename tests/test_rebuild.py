@@ -56,7 +56,7 @@ class TestWhole:
         built = await rebuilding_of(ledger).rebuild(told)
 
         assert (built.before, built.generation, ledger.store.generation) == (1, 2, 2)
-        assert ledger.generations.standing() == Standing(2, 0, [1])
+        assert await ledger.generations.standing() == Standing(2, 0, [1])
         assert before
         assert await rows_served(ledger) == before
         assert await rows_of_generation(ledger, 1) == before
@@ -158,13 +158,13 @@ class TestWhole:
             await rebuilt(folder)
             rows = await rows_served(folder)
         async with opened(tmp_path) as folder:
-            assert folder.generations.standing() == Standing(2, 0, [1])
+            assert await folder.generations.standing() == Standing(2, 0, [1])
             assert await rows_served(folder) == rows
             await rebuilt(folder)
             await folder.generations.drop(1)
-            assert folder.generations.standing() == Standing(3, 0, [2])
+            assert await folder.generations.standing() == Standing(3, 0, [2])
         async with opened(tmp_path) as folder:
-            assert folder.generations.standing() == Standing(3, 0, [2])
+            assert await folder.generations.standing() == Standing(3, 0, [2])
             assert await rows_served(folder) == rows
 
     @pytest.mark.parametrize("half", [True, False])
@@ -180,7 +180,7 @@ class TestWhole:
         await restore_folder(tmp_path / "backup", tmp_path / "new" / "ledger", Heard())
 
         async with opened(tmp_path / "new") as restored:
-            assert restored.generations.standing() == Standing(2, 3 if half else 0, [1])
+            assert await restored.generations.standing() == Standing(2, 3 if half else 0, [1])
             assert await rows_served(restored) == await rows_served(ledger)
             again = await rebuilt(restored)
             assert (again.generation, again.records) == (3, 0 if half else 40)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ledger import rebuilding
+from ledger import bringing
 from ledger.backends.rocksdb_options import trail_family
 from ledger.compare.drill import Kind
 from ledger.errors import Diverged, NotPossibleNow
@@ -47,7 +47,7 @@ class TestNotServing:
 
         [one] = built.comparison.differences
         assert (one.kind, one.tracking_key) == (Kind.MISSING, rows[5].tracking_key)
-        assert ledger.generations.standing() == Standing(1, building, [])
+        assert await ledger.generations.standing() == Standing(1, building, [])
         await ledger.generations.drop(building)
         assert (await rebuilding_of(ledger).rebuild(Heard())).generation == building + 1
         assert await rows_served(ledger) == rows
@@ -71,7 +71,7 @@ class TestNotServing:
         """After each cancellation the old one serves; what was brought is not brought again, and
         what came meanwhile is in both.
         """
-        monkeypatch.setattr(rebuilding, "READ_RECORDS", 20)
+        monkeypatch.setattr(bringing, "READ_RECORDS", 20)
         await fill(ledger, range(400))
         await carried(ledger)
         left = []
@@ -80,7 +80,7 @@ class TestNotServing:
             work = asyncio.create_task(rebuilding_of(ledger).rebuild(told))
             await asyncio.wait([work])
             assert work.cancelled()
-            assert ledger.generations.standing() == Standing(1, 2, [])
+            assert await ledger.generations.standing() == Standing(1, 2, [])
             left.append(told.totals[0] - 2 * (400 + 10 * number))
             await fill(ledger, range(400 + 10 * number, 410 + 10 * number))
             await carried(ledger)
@@ -122,7 +122,7 @@ class TestNotServing:
         work.cancel()
         await asyncio.wait([work])
         await both.drop(2)
-        assert ledger.generations.standing() == Standing(1, 0, [])
+        assert await ledger.generations.standing() == Standing(1, 0, [])
 
     async def test_what_is_not_fit_is_not_dropped_or_served(self, ledger: Folder) -> None:
         """The one that serves, one that is not there, and one that is not being built."""
@@ -133,4 +133,4 @@ class TestNotServing:
         for generation in (0, 1, 2, 3):
             with pytest.raises(NotPossibleNow):
                 await ledger.generations.serve(generation)
-        assert ledger.generations.standing() == Standing(2, 0, [1])
+        assert await ledger.generations.standing() == Standing(2, 0, [1])

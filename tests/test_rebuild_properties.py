@@ -68,13 +68,13 @@ async def _act(acts: list[tuple[str, int]]) -> None:
             ledger = await stack.enter_async_context(opened(Path(folder)))
             for act, many in acts:
                 if act == "restart":
-                    before = ledger.generations.standing()
+                    before = await ledger.generations.standing()
                     await stack.aclose()
                     ledger = await stack.enter_async_context(opened(Path(folder)))
-                    assert ledger.generations.standing() == before
+                    assert await ledger.generations.standing() == before
                 else:
                     await _one(ledger, act, many, numbers)
-                standing = ledger.generations.standing()
+                standing = await ledger.generations.standing()
                 newest = standing.building or standing.serving
                 assert newest >= built[-1] or not standing.building
                 built.append(max(newest, built[-1]))
@@ -111,5 +111,5 @@ async def _one(ledger: Folder, act: str, many: int, numbers: itertools.count[int
             try:
                 await ledger.generations.drop(many)
             except NotPossibleNow:
-                standing = ledger.generations.standing()
+                standing = await ledger.generations.standing()
                 assert many not in (standing.building, *standing.kept)

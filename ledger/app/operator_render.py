@@ -175,9 +175,7 @@ def rebuild_lines(rebuild: Rebuild) -> Iterator[Text]:
         f"compared with the log.",
     )
     before = rebuild.previous_store_generation
-    yield Text(
-        f"Generation {before} is kept as it was: `parcel-ledger rebuild drop {before}` removes it."
-    )
+    yield Text(f"Generation {before} is kept: `parcel-ledger rebuild drop {before}` removes it.")
 
 
 def generation_line(one: StoreGeneration) -> Text:

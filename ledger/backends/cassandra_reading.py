@@ -45,11 +45,11 @@ ORDER_END: Final = b"\xff" * 33
 """Behind every order."""
 
 _SELECT: Final = (
-    "SELECT order_key, record FROM $keyspace.rows_s$generation "
+    "SELECT order_key, record FROM $keyspace.rows_s$rows "
     "WHERE tracking_key = ? AND order_key >= ? AND order_key < ? ORDER BY order_key {} LIMIT ?"
 )
 _SELECT_MANY: Final = (
-    "SELECT order_key, record, tracking_key FROM $keyspace.rows_s$generation "
+    "SELECT order_key, record, tracking_key FROM $keyspace.rows_s$rows "
     "WHERE tracking_key IN ? PER PARTITION LIMIT ?"
 )
 
@@ -78,13 +78,13 @@ class Reading:
         )
 
     @classmethod
-    async def of(cls, session: Session) -> Reading:
-        """Prepare."""
+    async def of(cls, session: Session, generation: int) -> Reading:
+        """Prepare for the rows of that generation."""
         return cls(
             session,
-            await session.prepare(_SELECT.format("ASC")),
-            await session.prepare(_SELECT.format("DESC")),
-            await session.prepare(_SELECT_MANY),
+            await session.prepare(_SELECT.format("ASC"), rows=generation),
+            await session.prepare(_SELECT.format("DESC"), rows=generation),
+            await session.prepare(_SELECT_MANY, rows=generation),
         )
 
     async def read(

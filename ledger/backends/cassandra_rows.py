@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from operator import itemgetter
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ledger.backends.cassandra_errors import Failure, Outcome, write_error
 from ledger.backends.cassandra_ring import Ring
@@ -17,7 +17,7 @@ from ledger.errors import LedgerError, Refused, TooLarge, Uncertain
 from ledger.trail_store import PUT_ROWS_MAX
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 
     from cassandra.query import PreparedStatement
 
@@ -44,30 +44,39 @@ SORT_ROWS: Final = 2_000
 """Rows that are sorted by replicas before others have a turn: some 2 ms."""
 
 _INSERT: Final = (
-    "INSERT INTO $keyspace.rows_s$generation (tracking_key, order_key, record) VALUES (?, ?, ?) "
+    "INSERT INTO $keyspace.rows_s$rows (tracking_key, order_key, record) VALUES (?, ?, ?) "
     "USING TIMESTAMP ?"
 )
 _KEY_OF: Final = itemgetter(0)
 
 
+class Target(NamedTuple):
+    """A generation to which rows are put."""
+
+    generation: int
+    insert: PreparedStatement
+
+    @classmethod
+    async def of(cls, session: Session, generation: int) -> Target:
+        """Prepare."""
+        return cls(generation, await session.prepare(_INSERT, rows=generation))
+
+
 class Rows:
     """Puts rows."""
 
-    def __init__(self, session: Session, insert: PreparedStatement, nodes: Nodes) -> None:
-        """Use `of`."""
+    def __init__(
+        self, session: Session, nodes: Nodes, *, is_target: Callable[[int], Awaitable[bool]]
+    ) -> None:
+        """`is_target` asks whether rows are still put to a generation: its table may be gone."""
         self._session = session
-        self._insert = insert
         self._nodes = nodes
+        self._is_target = is_target
         self._ring = Ring(session.metadata, session.cluster.keyspace)
         self._places = asyncio.Semaphore(BATCHES_AT_ONCE)
 
-    @classmethod
-    async def of(cls, session: Session, nodes: Nodes) -> Rows:
-        """Prepare."""
-        return cls(session, await session.prepare(_INSERT), nodes)
-
-    async def put(self, rows: Sequence[Row]) -> None:
-        """Put rows. On an error all that had begun is over, and the worst one is raised."""
+    async def put(self, rows: Sequence[Row], targets: Sequence[Target]) -> None:
+        """Put rows to each. On an error all that had begun is over, and the worst one is raised."""
         if len(rows) > PUT_ROWS_MAX:
             raise TooLarge(
                 f"A put has at most {PUT_ROWS_MAX} rows; this has {len(rows)}.",
@@ -76,11 +85,11 @@ class Rows:
         errors: list[LedgerError] = []
         async with asyncio.TaskGroup() as batches:
             async for batch in self._batches(rows):
-                await self._places.acquire()
+                for target in targets:
+                    await self._places.acquire()
+                    batches.create_task(self._keep(batch, target, errors))
                 if errors:
-                    self._places.release()
                     break
-                batches.create_task(self._keep(batch, errors))
         if errors:
             raise max(errors, key=_badness)
 
@@ -106,18 +115,20 @@ class Rows:
         if start < len(rows):
             yield rows[start:]
 
-    async def _keep(self, batch: Sequence[Row], errors: list[LedgerError]) -> None:
+    async def _keep(
+        self, batch: Sequence[Row], target: Target, errors: list[LedgerError]
+    ) -> None:
         try:
-            await self._send(batch)
+            await self._send(batch, target)
         except LedgerError as error:
             errors.append(error)
         finally:
             self._places.release()
 
-    async def _send(self, rows: Sequence[Row]) -> None:
+    async def _send(self, rows: Sequence[Row], target: Target) -> None:
         statement = EncodedBatch(
             len(rows),
-            encode_rows(self._insert.query_id, rows),
+            encode_rows(target.insert.query_id, rows),
             keyspace=self._session.cluster.keyspace,
             routing_key=rows[0].tracking_key,
         )
@@ -126,11 +137,14 @@ class Rows:
         except Failure as failure:
             if failure.outcome is not Outcome.NEVER:
                 raise self._session.counted(write_error(failure)) from failure.error
+            # After a sleep we may put to a generation that was dropped meanwhile: no row's fault.
+            if not await self._is_target(target.generation):
+                return
             if len(rows) == 1:
                 raise self._session.counted(_refused(rows[0], failure)) from failure.error
             middle = len(rows) // 2
-            await self._send(rows[:middle])
-            await self._send(rows[middle:])
+            await self._send(rows[:middle], target)
+            await self._send(rows[middle:], target)
 
 
 def _badness(error: LedgerError) -> int:

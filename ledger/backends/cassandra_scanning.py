@@ -32,10 +32,10 @@ BEFORE_ALL: Final = -(1 << 63)
 
 _AHEAD: Final = (
     "SELECT token(tracking_key), tracking_key, order_key, record "
-    "FROM $keyspace.rows_s$generation WHERE token(tracking_key) > ? LIMIT ?"
+    "FROM $keyspace.rows_s$rows WHERE token(tracking_key) > ? LIMIT ?"
 )
 _KEYS: Final = (
-    "SELECT DISTINCT tracking_key FROM $keyspace.rows_s$generation WHERE token(tracking_key) = ?"
+    "SELECT DISTINCT tracking_key FROM $keyspace.rows_s$rows WHERE token(tracking_key) = ?"
 )
 
 
@@ -52,9 +52,10 @@ class Scanning:
         self._keys = keys
 
     @classmethod
-    async def of(cls, session: Session, reading: Reading) -> Scanning:
-        """Prepare. `reading` reads what one token has."""
-        return cls(session, reading, await session.prepare(_AHEAD), await session.prepare(_KEYS))
+    async def of(cls, session: Session, generation: int, reading: Reading) -> Scanning:
+        """Prepare for the rows of that generation, which `reading` reads too."""
+        ahead = await session.prepare(_AHEAD, rows=generation)
+        return cls(session, reading, ahead, await session.prepare(_KEYS, rows=generation))
 
     async def all_rows(self) -> AsyncIterator[Sequence[KeptRow]]:
         """Give all rows, in the order of tokens."""

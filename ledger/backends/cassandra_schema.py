@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ledger.backends.cassandra_connect import open_session
 from ledger.backends.cassandra_errors import Failure, write_error
+from ledger.backends.cassandra_serving import SELECT, WHAT, ServingRow
 from ledger.errors import Busy, Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from ledger.backends.cassandra_cluster import CassandraCluster
     from ledger.backends.cassandra_session import Session
@@ -31,8 +32,6 @@ _COLUMNS: Final = (
     "SELECT table_name, column_name, type, kind, position FROM system_schema.columns "
     "WHERE keyspace_name = ?"
 )
-_SERVING: Final = "SELECT generation FROM $keyspace.serving WHERE what = ?"
-_WHAT: Final = b"trails"
 
 _TABLE: Final = re.compile(
     r"CREATE TABLE IF NOT EXISTS \w+\.(\w+) \((.*?)PRIMARY KEY \(\((\w+)\)([\w, ]*)\)", re.DOTALL
@@ -51,9 +50,11 @@ class _Column(NamedTuple):
 _Tables = dict[str, dict[str, _Column]]
 
 
-def schema_statements(cluster: CassandraCluster, generation: int) -> list[str]:
-    """Give the CQL of a generation of the store, for somebody to apply. The data centre is named
-    in it, so the settings must name it.
+def schema_statements(
+    cluster: CassandraCluster, generation: int, *, rows: int | None = None
+) -> list[str]:
+    """Give the CQL of a store, for somebody to apply; `rows` is the generation whose rows it has,
+    where that is another one. The data centre is named in it, so the settings must name it.
     """
     if not cluster.data_centre:
         raise Refused(
@@ -65,10 +66,33 @@ def schema_statements(cluster: CassandraCluster, generation: int) -> list[str]:
     filled = Template(text).substitute(
         keyspace=cluster.keyspace,
         generation=generation,
+        rows=rows or generation,
         data_centre=cluster.data_centre.replace("'", "''"),
         replication=cluster.replication,
     )
     return [part.strip() for part in filled.split(";\n") if part.strip()]
+
+
+def rows_statement(session: Session, rows: int) -> str:
+    """Give the CQL of the table with the rows of a generation, in one line."""
+    named = replace(session.cluster, data_centre=session.data_centre)
+    for statement in schema_statements(named, session.generation, rows=rows):
+        match = _MADE.match(statement)
+        if match and match[1] == rows_table(rows):
+            return " ".join(statement.split())
+    raise AssertionError(rows)
+
+
+def rows_table(generation: int) -> str:
+    """Name the table of a generation's rows."""
+    return f"rows_s{generation}"
+
+
+async def rows_generations(session: Session) -> list[int]:
+    """List the generations whose rows have a table. Raises Busy or Refused."""
+    _, tables = await _found(session)
+    numbers = [re.fullmatch(r"rows_s(\d+)", name) for name in tables]
+    return sorted(int(number[1]) for number in numbers if number)
 
 
 async def create_schema(cluster: CassandraCluster, *, generation: int) -> list[str]:
@@ -81,7 +105,13 @@ async def create_schema(cluster: CassandraCluster, *, generation: int) -> list[s
     async with open_session(cluster, generation=generation) as session:
         named = replace(cluster, data_centre=session.data_centre)
         replication, tables = await _found(session)
-        for statement in schema_statements(named, generation):
+        row = None
+        if "serving" in tables and not _serving_faults(tables):
+            row = await serving_row(session)
+        # Of a store that was rebuilt the first rows may be gone for good.
+        rows, *more = row.targets if row and row.first == generation else [generation]
+        statements = schema_statements(named, generation, rows=rows)
+        for statement in [*statements, *(rows_statement(session, number) for number in more)]:
             match = _MADE.match(statement)
             if match and (match[1] in tables or (match[1] == cluster.keyspace and replication)):
                 continue
@@ -107,27 +137,39 @@ async def schema_faults(session: Session) -> list[str]:
     if not replication:
         return [f"the keyspace `{cluster.keyspace}` is missing; `parcel-ledger init` makes it"]
     faults = list(_replication_faults(session, replication))
-    wanted = _wanted(generation)
-    for table, columns in wanted.items():
-        faults += _table_faults(table, columns, tables.get(table))
-    if "serving" in tables:
+    row, rows, of_row, busy = None, [generation], [], None
+    if "serving" in tables and not _serving_faults(tables):
         try:
-            faults += await _serving_faults(session)
-        except Busy:
-            if not faults:  # With more replicas than nodes, say, nothing can be read, for ever.
-                raise
-    return faults
+            row = await serving_row(session)
+            of_row = _row_faults(row, generation)
+        except Busy as error:  # With more replicas than nodes, say, nothing can be read, for ever.
+            busy = error
+    if row and row.first == generation:
+        rows = row.targets
+    for table, columns in _wanted(generation, *rows).items():
+        faults += _table_faults(table, columns, tables.get(table))
+    if busy and not faults:
+        raise busy
+    return faults + of_row
 
 
-async def _serving_faults(session: Session) -> list[str]:
-    serving = await session.prepare(_SERVING, serial=True)
-    rows = await session.read(serving, (_WHAT,), key=_WHAT)
-    if not rows:
+async def serving_row(session: Session) -> ServingRow | None:
+    """Read which generations there are, and finish what was begun to be decided."""
+    rows = await session.read(await session.prepare(SELECT, serial=True), (WHAT,), key=WHAT)
+    return ServingRow.of(rows[0]) if rows else None
+
+
+def _serving_faults(tables: _Tables) -> list[str]:
+    return list(_table_faults("serving", _wanted(1, 1)["serving"], tables.get("serving")))
+
+
+def _row_faults(row: ServingRow | None, generation: int) -> list[str]:
+    if row is None:
         return ["no generation of the store is named as serving"]
-    if rows[0][0] != session.generation:
+    if row.first != generation:
         return [
-            f"generation {rows[0][0]} of the store is serving, and `store_generation` is "
-            f"{session.generation}"
+            f"the store was begun as generation {row.first}, and `store_generation` is "
+            f"{generation}; it stays as it was, also when the store is rebuilt"
         ]
     return []
 
@@ -179,14 +221,16 @@ def _said(column: _Column) -> str:
 
 
 @cache
-def _wanted(generation: int) -> _Tables:
-    """Read the tables out of the CQL, as the server would describe them."""
+def _wanted(generation: int, *rows: int) -> _Tables:
+    """Read the tables out of the CQL, as the server would describe them; `rows` are the generations
+    whose rows have to be there.
+    """
     text = files(__package__).joinpath("cassandra.cql").read_text()
-    filled = Template(text).safe_substitute(keyspace="k", generation=generation)
+    filled = Template(text).safe_substitute(keyspace="k", generation=generation, rows="")
     tables: _Tables = {}
     for table, body, partition, behind in _TABLE.findall(filled):
         clustering = [name.strip() for name in behind.split(",") if name.strip()]
-        tables[table] = {}
+        columns = {}
         for name, kind in re.findall(r"(\w+) (\w+),", body):
             if name == partition:
                 place = ("partition_key", 0)
@@ -194,5 +238,7 @@ def _wanted(generation: int) -> _Tables:
                 place = ("clustering", clustering.index(name))
             else:
                 place = ("regular", -1)
-            tables[table][name] = _Column(kind, *place)
+            columns[name] = _Column(kind, *place)
+        names = map(rows_table, rows) if table == "rows_s" else [table]
+        tables |= dict.fromkeys(names, columns)
     return tables

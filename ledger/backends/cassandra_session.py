@@ -115,14 +115,15 @@ class Session:
         return [host for host in self.metadata.all_hosts() if host.datacenter == centre]
 
     async def prepare(
-        self, cql: str, *, serial: bool = False, repeatable: bool = True
+        self, cql: str, *, rows: int = 0, serial: bool = False, repeatable: bool = True
     ) -> PreparedStatement:
-        """Prepare a statement, in which `$keyspace` and `$generation` stand for what they are.
+        """Prepare a statement, in which `$keyspace` and `$generation` stand for what they are, and
+        `$rows` for the generation whose rows it is about.
 
         `serial`: it reads what compare-and-set decides. `repeatable`: once or twice is the same.
         """
         try:
-            prepared = await asyncio.to_thread(self._session.prepare, self._filled(cql))
+            prepared = await asyncio.to_thread(self._session.prepare, self._filled(cql, rows))
         except Exception as error:
             raise self.counted(read_error(failure_of(error))) from error
         if serial:
@@ -192,8 +193,9 @@ class Session:
         if self._closed:
             raise closed()
 
-    def _filled(self, cql: str) -> str:
-        names = {"keyspace": self.cluster.keyspace, "generation": self.generation}
+    def _filled(self, cql: str, rows: int) -> str:
+        keyspace = self.cluster.keyspace
+        names = {"keyspace": keyspace, "generation": self.generation, "rows": rows}
         return Template(cql).substitute(names)
 
     async def _once(self, statement: Statement, host: Host | None) -> Rows:

@@ -44,6 +44,11 @@ class FolderBuilding:
         """All of its rows."""
         return self
 
+    @property
+    def settle_after_s(self) -> float:
+        """A mark lies behind its rows in the one write-ahead log."""
+        return 0.0
+
     async def put(self, rows: Sequence[Row]) -> None:
         """Write in bites."""
         for start in range(0, len(rows), PUT_BITE_ROWS):

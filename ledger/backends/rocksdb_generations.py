@@ -67,7 +67,12 @@ class FolderGenerations:
                 extra={"generation": self._row.building},
             )
 
-    def standing(self) -> Standing:
+    @property
+    def serving(self) -> int:
+        """Which one serves."""
+        return self._row.serving
+
+    async def standing(self) -> Standing:
         """Tell which there are."""
         kept = sorted(number for number in self._there if number < self._row.serving)
         return Standing(self._row.serving, self._row.building, kept)

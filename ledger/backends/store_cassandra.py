@@ -7,53 +7,60 @@ the same whoever writes them, and a number of the history is decided by the stor
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from ledger.backends.cassandra_connect import open_session
+from ledger.backends.cassandra_generations import CassandraGenerations
 from ledger.backends.cassandra_history import History
 from ledger.backends.cassandra_marks import Marks
 from ledger.backends.cassandra_nodes import Nodes
-from ledger.backends.cassandra_reading import Reading
 from ledger.backends.cassandra_rows import Rows
-from ledger.backends.cassandra_scanning import Scanning
 from ledger.backends.cassandra_schema import schema_faults
+from ledger.backends.cassandra_serving import LOOKS, Looks, Serving
 from ledger.errors import Refused
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 
     from ledger.backends.cassandra_cluster import CassandraCluster
+    from ledger.backends.cassandra_reading import Reading
     from ledger.backends.cassandra_session import Session
     from ledger.trail_store import KeptRow, MarkCell, ProgressCell, Row, Slice
 
+T = TypeVar("T")
+
 
 class CassandraTrailStore:
-    """A `TrailStore`. Use `open_cassandra_store`."""
+    """A `TrailStore`. Use `open_cassandra_store`.
+
+    Attributes:
+        generations: those of the store.
+    """
 
     def __init__(
         self,
         session: Session,
         *,
         nodes: Nodes,
+        serving: Serving,
         rows: Rows,
-        reading: Reading,
-        scanning: Scanning,
         marks: Marks,
         history: History,
+        generations: CassandraGenerations,
     ) -> None:
         """All of these use this session."""
         self._session = session
         self._nodes = nodes
+        self._serving = serving
         self._rows = rows
-        self._reading = reading
-        self._scanning = scanning
         self._marks = marks
         self._history = history
+        self.generations = generations
 
     @property
     def generation(self) -> int:
-        """Which generation serves."""
-        return self._session.generation
+        """Which generation serves, as it was seen last."""
+        return self._serving.generation
 
     @property
     def settle_after_s(self) -> float:
@@ -70,7 +77,7 @@ class CassandraTrailStore:
     async def put(self, rows: Sequence[Row]) -> None:
         """Write in batches, several at once."""
         self._session.check()
-        await self._rows.put(rows)
+        await self._rows.put(rows, await self._serving.targets())
 
     async def read(
         self,
@@ -84,13 +91,15 @@ class CassandraTrailStore:
     ) -> Slice:
         """Read one partition."""
         self._session.check()
-        return await self._reading.read(
-            tracking_key,
-            start=start,
-            stop=stop,
-            descending=descending,
-            max_rows=max_rows,
-            max_bytes=max_bytes,
+        return await self._from_serving(
+            lambda reading: reading.read(
+                tracking_key,
+                start=start,
+                stop=stop,
+                descending=descending,
+                max_rows=max_rows,
+                max_bytes=max_bytes,
+            )
         )
 
     async def read_many(
@@ -98,12 +107,16 @@ class CassandraTrailStore:
     ) -> Sequence[Slice]:
         """Read partitions with the same replicas together."""
         self._session.check()
-        return await self._reading.read_many(tracking_keys, max_rows=max_rows, max_bytes=max_bytes)
+        return await self._from_serving(
+            lambda reading: reading.read_many(
+                tracking_keys, max_rows=max_rows, max_bytes=max_bytes
+            )
+        )
 
     async def all_rows(self) -> AsyncIterator[Sequence[KeptRow]]:
         """Walk along the token ring."""
         self._session.check()
-        async for page in self._scanning.all_rows():
+        async for page in (await self._serving.table()).scanning.all_rows():
             yield page
 
     async def put_marks(self, reader: str, marks: Sequence[MarkCell]) -> None:
@@ -126,6 +139,18 @@ class CassandraTrailStore:
         self._session.check()
         return await self._history.at(time_ns)
 
+    async def _from_serving(self, read: Callable[[Reading], Awaitable[T]]) -> T:
+        table = await self._serving.table()
+        try:
+            return await read(table.reading)
+        except Refused:
+            # After a sleep we may read from a generation that was dropped meanwhile.
+            await self._serving.look()
+            later = await self._serving.table()
+            if later is table:
+                raise
+            return await read(later.reading)
+
 
 @asynccontextmanager
 async def open_cassandra_store(
@@ -134,9 +159,11 @@ async def open_cassandra_store(
     generation: int,
     now_ns: Callable[[], int],
     monotonic: Callable[[], float],
+    looks: Looks = LOOKS,
 ) -> AsyncIterator[CassandraTrailStore]:
-    """Connect, look at the schema, prepare. `now_ns` gives nanoseconds since 1970-01-01T00:00:00Z,
-    `monotonic` seconds.
+    """Connect, look at the schema, prepare. `generation` is the one whose marks and history all
+    use; `now_ns` gives nanoseconds since 1970-01-01T00:00:00Z, `monotonic` seconds. `looks` are the
+    same for all that use the store at once.
 
     Raises Busy where no node can be reached, or one is slow: opening again may help. Raises Refused
     where it would not: it names each fault of the schema.
@@ -149,13 +176,23 @@ async def open_cassandra_store(
                 metadata={str(number): fault for number, fault in enumerate(faults, 1)},
             )
         nodes = await Nodes.of(session)
-        reading = await Reading.of(session)
+        marks = await Marks.of(session)
+        serving = await Serving.of(session, looks=looks, monotonic=monotonic)
+        rows = Rows(session, nodes, is_target=serving.is_target)
         yield CassandraTrailStore(
             session,
             nodes=nodes,
-            rows=await Rows.of(session, nodes),
-            reading=reading,
-            scanning=await Scanning.of(session, reading),
-            marks=await Marks.of(session),
+            serving=serving,
+            rows=rows,
+            marks=marks,
             history=await History.of(session, nodes, now_ns=now_ns),
+            generations=await CassandraGenerations.of(
+                session,
+                serving,
+                rows=rows,
+                marks=marks,
+                nodes=nodes,
+                stands_s=looks.stands_s,
+                monotonic=monotonic,
+            ),
         )

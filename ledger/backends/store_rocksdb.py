@@ -48,12 +48,16 @@ _KEY_END: Final = b"\x01"
 
 
 class RocksdbTrailStore:
-    """A `TrailStore`."""
+    """A `TrailStore`.
+
+    Attributes:
+        generations: those of the store.
+    """
 
     def __init__(self, engine: Engine, generations: FolderGenerations) -> None:
         """`generations` says from which one rows are read, and to which ones they are put."""
         self._engine = engine
-        self._generations = generations
+        self.generations = generations
         self._marks = Marks(engine.family(META))
         self._deciding = asyncio.Lock()
         self._progress_synced = engine.high_waters[SCANS_LOG].progress().next
@@ -65,7 +69,7 @@ class RocksdbTrailStore:
     @property
     def generation(self) -> int:
         """Which generation serves."""
-        return self._generations.standing().serving
+        return self.generations.serving
 
     @property
     def settle_after_s(self) -> float:
@@ -139,7 +143,7 @@ class RocksdbTrailStore:
         last: KeptRow | None = None
         while True:
             self._check()
-            page = page_behind(self._engine.family(self._generations.serving_family), last)
+            page = page_behind(self._engine.family(self.generations.serving_family), last)
             if not page:
                 return
             last = page[-1]
@@ -200,7 +204,7 @@ class RocksdbTrailStore:
     ) -> Slice:
         # Bounds in ReadOptions would be shorter, but rocksdict 0.3.29 hands RocksDB the address of
         # bytes that it has freed already.
-        found = self._engine.family(self._generations.serving_family).iter()
+        found = self._engine.family(self.generations.serving_family).iter()
         step = found.prev if descending else found.next
         valid, key_of, value = found.valid, found.key, found.value
         if descending:
@@ -228,7 +232,7 @@ class RocksdbTrailStore:
         return Slice(rows, more=False)
 
     def _fill(self, rows: Sequence[Row], batch: WriteBatch) -> None:
-        for family in self._generations.families:
+        for family in self.generations.families:
             fill(batch, self._engine.handle(family), rows)
 
     async def _show_progress(self, entry: ProgressCell) -> None:

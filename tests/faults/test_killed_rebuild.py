@@ -69,7 +69,7 @@ async def test_a_kill_leaves_one_that_serves(tmp_path: Path, step: tuple[str, in
         assert told.acknowledged
 
         async with open_folder(folder, partitions=PARTITIONS, on_fatal=unexpected) as ledger:
-            assert ledger.generations.standing() == STEPS[step]
+            assert await ledger.generations.standing() == STEPS[step]
             assert families(ledger) == numbers(STEPS[step])
         await judge(folder, told)
         async with open_folder(folder, partitions=PARTITIONS, on_fatal=unexpected) as ledger:
@@ -98,7 +98,7 @@ async def test_a_kill_in_a_drop(tmp_path: Path, after: bool) -> None:
     assert told.status == KILLED, told.errors
 
     async with open_folder(folder, partitions=PARTITIONS, on_fatal=unexpected) as ledger:
-        assert ledger.generations.standing() == (OLD if after else HALF)
+        assert await ledger.generations.standing() == (OLD if after else HALF)
         assert families(ledger) == numbers(OLD if after else HALF)
     await judge(folder, told)
     async with open_folder(folder, partitions=PARTITIONS, on_fatal=unexpected) as ledger:

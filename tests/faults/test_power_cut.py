@@ -151,7 +151,7 @@ async def test_a_power_cut_in_a_rebuilding(
 
     await judge(folder, told)
     async with opened(tmp_path) as ledger:
-        assert ledger.generations.standing() in wanted
+        assert await ledger.generations.standing() in wanted
         again = await rebuilt(ledger)
         assert again.comparison.is_same
         assert ledger.store.generation == again.generation

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
         ListStoreGenerationsResponse,
     )
 
+DROP_S: Final = 90.0
+"""How long it may take until no other process uses a generation, and its table is gone."""
+
 GENERATION_MAX: Final = (1 << 32) - 1
 """Largest number that the wire takes."""
 
@@ -83,12 +86,11 @@ def drop(
     config: Config = None,
 ) -> int:
     """Remove a generation that does not serve, for good."""
-    from ledger.app.client import ANSWER_S
     from ledger.v1.operator_service_pb2 import DropStoreGenerationRequest
 
     request = DropStoreGenerationRequest(store_generation=generation)
     with operator_at(server, config) as stub:
-        answer = stub.DropStoreGeneration(request, timeout=ANSWER_S)
+        answer = stub.DropStoreGeneration(request, timeout=DROP_S)
     _show(answer, as_json=as_json)
     return DONE
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from ledger.app.operator.jobs import Progress, Work
@@ -20,21 +20,22 @@ REBUILD: Final = "rebuild"
 class Rebuilds:
     """What the operator's service does with generations."""
 
-    def __init__(self, kept: Kept, desk: Desk) -> None:
-        """`desk` is the quarantine's."""
-        generations = self._generations = kept.generations
-        self._rebuilding = (
-            Rebuilding(kept.scans, kept.store, generations, refused=refused_of(desk))
-            if generations
-            else None
+    def __init__(self, kept: Kept, desk: Desk, *, monotonic: Callable[[], float]) -> None:
+        """`desk` is the quarantine's; `monotonic` gives seconds."""
+        self._generations = kept.generations
+        self._rebuilding = Rebuilding(
+            kept.scans,
+            kept.store,
+            kept.generations,
+            refused=refused_of(desk),
+            monotonic=monotonic,
         )
 
     def work(self) -> Work:
-        """Give the work of a job. Raises NotPossibleNow."""
-        rebuilding = self._here()
+        """Give the work of a job."""
 
         async def rebuild(progress: Progress) -> None:
-            built = await rebuilding.rebuild(progress)
+            built = await self._rebuilding.rebuild(progress)
             comparison = built.comparison
             if not comparison.is_same:
                 progress.result.comparison.CopyFrom(comparison_message(comparison))
@@ -55,25 +56,14 @@ class Rebuilds:
 
         return rebuild
 
-    def all(self) -> Sequence[StoreGeneration]:
-        """List the generations. Raises NotPossibleNow."""
-        self._here()
-        assert self._generations is not None
-        return generation_messages(self._generations.standing())
+    async def all(self) -> Sequence[StoreGeneration]:
+        """List the generations."""
+        return generation_messages(await self._generations.standing())
 
     async def drop(self, generation: int) -> Sequence[StoreGeneration]:
         """Remove one; list those that are left. Raises NotPossibleNow."""
-        await self._here().drop(generation)
-        return self.all()
-
-    def _here(self) -> Rebuilding:
-        if self._rebuilding is None:
-            raise NotPossibleNow(
-                "On Kafka and Cassandra the store cannot be rebuilt yet; `parcel-ledger compare` "
-                "says whether it is what the log says.",
-                reason="NO_REBUILD_HERE",
-            )
-        return self._rebuilding
+        await self._rebuilding.drop(generation)
+        return await self.all()
 
 
 def generation_messages(standing: Standing) -> Sequence[StoreGeneration]:

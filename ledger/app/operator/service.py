@@ -79,7 +79,7 @@ class OperatorService:
         """
         self._desk = desk
         self._kept = kept
-        self._rebuilds = Rebuilds(kept, desk)
+        self._rebuilds = Rebuilds(kept, desk, monotonic=monotonic)
         self._audit = audit
         self._audits = audits
         self._mappings = mappings
@@ -195,7 +195,7 @@ class OperatorService:
         self, _: pb.ListStoreGenerationsRequest, __: object
     ) -> pb.ListStoreGenerationsResponse:
         """Answer with all generations."""
-        return pb.ListStoreGenerationsResponse(generations=self._rebuilds.all())
+        return pb.ListStoreGenerationsResponse(generations=await self._rebuilds.all())
 
     async def DropStoreGeneration(
         self, request: pb.DropStoreGenerationRequest, _: object

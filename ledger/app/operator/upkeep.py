@@ -44,10 +44,10 @@ class Kept(NamedTuple):
     store: TrailStore
     rows: AllRows
     """Those of the store."""
+    generations: Generations
+    """Those of the store."""
     backups: Backups | None = None
     """None where the engines have tools of their own."""
-    generations: Generations | None = None
-    """Of the store; None where it cannot be rebuilt."""
 
 
 def compare_work(kept: Kept, desk: Desk) -> Work:

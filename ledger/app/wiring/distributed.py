@@ -90,7 +90,7 @@ async def _open_writer(settings: Settings, health: Health) -> AsyncIterator[Work
         opened("store", open_store, health) as store,
     ):
         operator = operator_of(
-            Kept(log, store, rows=store),
+            Kept(log, store, store, store.generations),
             SideLogs(receipts, refusals, quarantine),
             mappings,
             audits=bool(settings.operator_listen),  # One writer of many is enough.

@@ -72,7 +72,7 @@ async def _open(settings: Settings, _: Health) -> AsyncIterator[Work]:
             )
             keeper = keeper_of(settings, log, folder.quarantine, store)
             writer = Writer(log, store, keeper, monotonic=time.monotonic, now_ns=time.time_ns)
-            kept = Kept(log, store, store, folder.backups, folder.generations)
+            kept = Kept(log, store, store, folder.generations, folder.backups)
             beside = SideLogs(folder.receipts, folder.refusals, folder.quarantine)
             operator = operator_of(kept, beside, mappings)
             yield Work(
