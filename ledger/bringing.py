@@ -67,7 +67,7 @@ class Bringing:
 
         Raises Diverged where the log is not the one that was marked.
         """
-        marks = marks_of(await insist(lambda: self._building.marks()), self._log.identity)
+        marks = marks_of(await insist(self._building.marks), self._log.identity)
         spans = {}
         for partition in range(self._log.identity.partitions):
             first, end = await insist(partial(self._log.bounds, partition))
@@ -96,6 +96,8 @@ class Bringing:
             finally:
                 watch.cancel()
                 await asyncio.wait([watch])
+                if not watch.cancelled():
+                    watch.exception()  # Somebody has it already, or another error comes out.
 
     async def _bring_all(
         self,
@@ -121,9 +123,7 @@ class Bringing:
                 watch.result()
             await asyncio.sleep(SETTLED_EVERY_S)
 
-    async def _bring(
-        self, partition: int, index: int, most: int, refused: Collection[int]
-    ) -> int:
+    async def _bring(self, partition: int, index: int, most: int, refused: Collection[int]) -> int:
         """Put the rows of some records, and have them marked; return of how many."""
         identity = self._log.identity
         values = await insist(partial(self._log.read, partition, index, min(most, READ_RECORDS)))

@@ -116,7 +116,7 @@ async def test_the_rights_of_the_guide_are_enough_and_no_more(
         building = await store.generations.begin()
         await building.put(rows)
         await store.generations.serve(building.generation)
-        with pytest.raises(NotPossibleNow, match="DROP TABLE IF EXISTS parcel_ledger.rows_s1;"):
+        with pytest.raises(NotPossibleNow, match=r"DROP TABLE IF EXISTS parcel_ledger\.rows_s1;"):
             await store.generations.drop(1)
         assert (await store.generations.standing()).kept == [1]
     async with opened_store(user("query")) as store:

@@ -220,6 +220,6 @@ def _unfit(why: str) -> NotPossibleNow:
 
 def _changed() -> NotPossibleNow:
     return NotPossibleNow(
-        "Somebody else changed the store's generations meanwhile: see `parcel-ledger rebuild list`.",
+        "Somebody else changed the generations meanwhile: see `parcel-ledger rebuild list`.",
         reason="REBUILD_UNDER_WAY",
     )

@@ -115,9 +115,7 @@ class Rows:
         if start < len(rows):
             yield rows[start:]
 
-    async def _keep(
-        self, batch: Sequence[Row], target: Target, errors: list[LedgerError]
-    ) -> None:
+    async def _keep(self, batch: Sequence[Row], target: Target, errors: list[LedgerError]) -> None:
         try:
             await self._send(batch, target)
         except LedgerError as error:

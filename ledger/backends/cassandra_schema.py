@@ -20,7 +20,7 @@ from ledger.backends.cassandra_serving import SELECT, WHAT, ServingRow
 from ledger.errors import Busy, Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
     from ledger.backends.cassandra_cluster import CassandraCluster
     from ledger.backends.cassandra_session import Session

@@ -112,9 +112,7 @@ class Serving:
         """When the last look began that succeeded, and the last one of all."""
 
     @classmethod
-    async def of(
-        cls, session: Session, *, looks: Looks, monotonic: Callable[[], float]
-    ) -> Serving:
+    async def of(cls, session: Session, *, looks: Looks, monotonic: Callable[[], float]) -> Serving:
         """Prepare, and look. `monotonic` gives seconds."""
         serving = cls(session, await session.prepare(SELECT), looks=looks, monotonic=monotonic)
         await serving.look()

@@ -108,9 +108,7 @@ class CassandraTrailStore:
         """Read partitions with the same replicas together."""
         self._session.check()
         return await self._from_serving(
-            lambda reading: reading.read_many(
-                tracking_keys, max_rows=max_rows, max_bytes=max_bytes
-            )
+            lambda reading: reading.read_many(tracking_keys, max_rows=max_rows, max_bytes=max_bytes)
         )
 
     async def all_rows(self) -> AsyncIterator[Sequence[KeptRow]]:

@@ -157,7 +157,7 @@ class GenerationsContract(ABC):
         await store.put(rows)
 
         assert await of_key(third.rows, key) == await of_key(store, key) == kept(rows)
-        assert (await store.generations.standing()).kept == standing.kept[: -2]
+        assert (await store.generations.standing()).kept == standing.kept[:-2]
 
     async def test_what_cannot_be_is_refused(self, store: RebuiltStore) -> None:
         """To drop what serves, or is not there; to let serve what is not being built."""

@@ -1,5 +1,5 @@
-"""A rebuilding on real engines, under load: who runs it is killed in the middle, another writer goes
-on with it, and readers notice nothing.
+"""A rebuilding on real engines, under load: who runs it is killed in the middle, another writer
+goes on with it, and readers notice nothing.
 """
 
 from __future__ import annotations
@@ -130,13 +130,14 @@ def test_rebuilt_under_load(
         with Load(ledger.ingest.address, scans_per_s=400) as load:
             load.wait_for(4_000)
             ledger.wait_settled(3_000)
-            pages = Pages(ledger.query.address, load.said.acknowledged[0].tracking_number)
+            number = load.said.acknowledged[0].tracking_number
+            pages = Pages(ledger.query.address, number)
             past_ns = pages.past()
             before = [pages.page(), pages.page(as_of_ns=past_ns)]
             now_token, past_token = pages.tokens
             whole_past = pages.page(as_of_ns=past_ns, size=500)
             pinned = pages.page(now_token)
-            with Reading(ledger.query.address, lambda: load.said.acknowledged[0].tracking_number) as reads:
+            with Reading(ledger.query.address, lambda: number) as reads:
                 begin_and_die(operators[0], dies)
                 left = generations(operators[1])
                 job = rebuilt(operators[1])
@@ -152,7 +153,7 @@ def test_rebuilt_under_load(
         same = typed("compare", "--json", "--server", operators[1])
         last = generations(operators[1])
         late = ledger.start("query")
-        assert Pages(late.address, load.said.acknowledged[0].tracking_number).page() == before[0]
+        assert Pages(late.address, number).page() == before[0]
 
     assert left == {1: "SERVING", 2: "BUILDING"}
     assert job.state == JobState.JOB_STATE_DONE, job

@@ -30,7 +30,7 @@ rebuild = App(
     "Ctrl-C leaves alone: see `parcel-ledger jobs`. Cancelled or killed it changes nothing; the "
     "next one goes on with what was built.\n\n"
     "Exit code: 0 the new one serves, 3 it differs from the log and does not serve, 2 it could not "
-    "be built, 1 this engine has no such thing.",
+    "be built, 1 it was refused at once.",
     help_format="plaintext",
 )
 
