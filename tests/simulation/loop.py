@@ -57,7 +57,18 @@ class Handle:
 class Process:
     """What runs, pauses and dies as one."""
 
-    __slots__ = ("fuse", "is_alive", "is_listed", "is_paused", "name", "number", "on_fuse", "ready")
+    __slots__ = (
+        "fuse",
+        "is_alive",
+        "is_listed",
+        "is_paused",
+        "name",
+        "number",
+        "on_fuse",
+        "paused_at_s",
+        "ready",
+        "stood_s",
+    )
 
     def __init__(self, name: str, number: int) -> None:
         self.name = name
@@ -65,6 +76,9 @@ class Process:
         self.ready: deque[Handle] = deque()
         self.is_alive = True
         self.is_paused = False
+        self.paused_at_s = 0.0
+        self.stood_s = 0.0
+        """How long it stood still so far, without the pause it may be in."""
         self.is_listed = False
         self.fuse = -1
         """Callbacks until `on_fuse`: a process dies between two of them, at any await."""
@@ -181,11 +195,14 @@ class SimLoop(asyncio.AbstractEventLoop):
 
     def pause(self, process: Process) -> None:
         """Let a process stand still; what reaches it waits."""
-        process.is_paused = True
+        if not process.is_paused:
+            process.is_paused, process.paused_at_s = True, self._now
 
     def resume(self, process: Process) -> None:
         """Let it go on; to it no time has passed."""
-        process.is_paused = False
+        if process.is_paused:
+            process.is_paused = False
+            process.stood_s += self._now - process.paused_at_s
         if process.ready:
             self._list(process)
 
