@@ -2,7 +2,7 @@
 
 import asyncio
 
-from tests.simulation.loop import Process
+from tests.simulation.process import Process
 from tests.simulation.programs import Role
 from tests.simulation.world import END_MOST_S, World
 

@@ -31,7 +31,7 @@ from tests.simulation.spooled_devices import SpooledDevice
 from tests.simulation.twists import SHARE, TWISTS, Twist
 
 if TYPE_CHECKING:
-    from tests.simulation.loop import Process
+    from tests.simulation.process import Process
     from tests.simulation.programs import Role
 
 PARTITIONS = 3
