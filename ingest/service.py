@@ -58,7 +58,7 @@ class IngestService:
         self,
         log: AppendLog,
         *,
-        refusals: ScanLog | None = None,
+        refusals: AppendLog | None = None,
         receipts: ScanLog | None = None,
         minted: Minted | None = None,
         lag_records: Callable[[], int | None] = _unknown,
