@@ -135,7 +135,7 @@ class TestSeveralProcesses:
             look = store._serving.look
 
             async def away() -> None:
-                raise Busy("The row cannot be read.", reason="TEST_BUSY")
+                raise Busy("The row cannot be read.", reason="TEST_BUSY", retry_after_s=0)
 
             await store.put([row(key, 1)])
             store._serving.look = away  # type: ignore[method-assign]

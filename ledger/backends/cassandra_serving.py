@@ -110,6 +110,8 @@ class Serving:
         self._targets: list[Target] = []
         self._seen_s = self._tried_s = float("-inf")
         """When the last look began that succeeded, and the last one of all."""
+        self._failed: Busy | None = None
+        """What came of the last one of all."""
 
     @classmethod
     async def of(cls, session: Session, *, looks: Looks, monotonic: Callable[[], float]) -> Serving:
@@ -145,26 +147,36 @@ class Serving:
         return self._tables[generation]
 
     async def look(self) -> None:
-        """Look now, or share the look of somebody who asked later. Raises Busy."""
+        """Look now, or share what came of a look that began since. Raises Busy."""
         asked_s = self._monotonic()
         async with self._looking:
             if self._seen_s > asked_s:
                 return
+            if self._failed and self._tried_s > asked_s:
+                # Else a thousand that wait for a store that is away would each try in turn.
+                raise self._failed.with_traceback(None)
             # From before the question on: the row may be changed as soon as it was read.
-            self._tried_s = began_s = self._monotonic()
+            self._tried_s, self._failed = self._monotonic(), None
             try:
-                rows = await self._session.read(self._select, (WHAT,), key=WHAT)
-                row = ServingRow.of(rows[0])
-                tables = {number: await self.table_of(number) for number in row.targets}
-            except (Refused, LookupError) as error:
-                # A node that has not learned of a table yet, say. No row may be refused for it.
-                raise Busy(
-                    f"Which generation of the store serves cannot be read: {error}",
-                    reason="SERVING_UNKNOWN",
-                    retry_after_s=self._looks.every_s,
-                ) from error
-            self._row, self._tables, self._seen_s = row, tables, began_s
-            self._targets = [table.target for table in tables.values()]
+                await self._look(self._tried_s)
+            except Busy as busy:
+                self._failed = busy
+                raise
+
+    async def _look(self, began_s: float) -> None:
+        try:
+            rows = await self._session.read(self._select, (WHAT,), key=WHAT)
+            row = ServingRow.of(rows[0])
+            tables = {number: await self.table_of(number) for number in row.targets}
+        except (Refused, LookupError) as error:
+            # A node that has not learned of a table yet, say. No row may be refused for it.
+            raise Busy(
+                f"Which generation of the store serves cannot be read: {error}",
+                reason="SERVING_UNKNOWN",
+                retry_after_s=self._looks.every_s,
+            ) from error
+        self._row, self._tables, self._seen_s = row, tables, began_s
+        self._targets = [table.target for table in tables.values()]
 
     async def _believe(self) -> None:
         """Look where it is time for it, and go by what was seen if it is not too old."""

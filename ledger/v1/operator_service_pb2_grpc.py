@@ -192,15 +192,15 @@ class OperatorServiceServicer:
         """Starts a job that makes the trail store again from the log, into a new generation, while the old one serves. When
         all is brought to it, it is compared with the log; if they are the same it serves from then on, else the job fails,
         its `comparison` says what differs, and the old one goes on. Where a generation was begun before, by a job that was
-        cancelled or a process that ended, the job goes on with it. A second one at the same time fails.
-        NO_REBUILD_HERE (FAILED_PRECONDITION) on Kafka and Cassandra, where it is not there yet.
+        cancelled or a process that ended, the job goes on with it. A second one of the same process fails. On Kafka and
+        Cassandra, where its table cannot be made by the process's own rights, the job's error says what to apply.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListStoreGenerations(self, request, context):
-        """Lists the generations of the store, by number. NO_REBUILD_HERE as above.
+        """Lists the generations of the store, by number.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -209,7 +209,8 @@ class OperatorServiceServicer:
     def DropStoreGeneration(self, request, context):
         """Removes a generation that does not serve, for good: one that is kept, or one that is half built. It lists those that
         are left. GENERATION_NOT_FIT (FAILED_PRECONDITION) where it serves or there is none of that number;
-        REBUILD_UNDER_WAY (FAILED_PRECONDITION) where a job works on it; NO_REBUILD_HERE as above.
+        REBUILD_UNDER_WAY (FAILED_PRECONDITION) where a job works on it; STORE_RIGHT_MISSING (FAILED_PRECONDITION) where the
+        process may not. With other processes it takes some 15 s, until none of them uses it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -64,15 +64,16 @@ class OperatorServiceStub:
     """Starts a job that makes the trail store again from the log, into a new generation, while the old one serves. When
     all is brought to it, it is compared with the log; if they are the same it serves from then on, else the job fails,
     its `comparison` says what differs, and the old one goes on. Where a generation was begun before, by a job that was
-    cancelled or a process that ended, the job goes on with it. A second one at the same time fails.
-    NO_REBUILD_HERE (FAILED_PRECONDITION) on Kafka and Cassandra, where it is not there yet.
+    cancelled or a process that ended, the job goes on with it. A second one of the same process fails. On Kafka and
+    Cassandra, where its table cannot be made by the process's own rights, the job's error says what to apply.
     """
     ListStoreGenerations: _grpc.UnaryUnaryMultiCallable[_operator_service_pb2.ListStoreGenerationsRequest, _operator_service_pb2.ListStoreGenerationsResponse]
-    """Lists the generations of the store, by number. NO_REBUILD_HERE as above."""
+    """Lists the generations of the store, by number."""
     DropStoreGeneration: _grpc.UnaryUnaryMultiCallable[_operator_service_pb2.DropStoreGenerationRequest, _operator_service_pb2.DropStoreGenerationResponse]
     """Removes a generation that does not serve, for good: one that is kept, or one that is half built. It lists those that
     are left. GENERATION_NOT_FIT (FAILED_PRECONDITION) where it serves or there is none of that number;
-    REBUILD_UNDER_WAY (FAILED_PRECONDITION) where a job works on it; NO_REBUILD_HERE as above.
+    REBUILD_UNDER_WAY (FAILED_PRECONDITION) where a job works on it; STORE_RIGHT_MISSING (FAILED_PRECONDITION) where the
+    process may not. With other processes it takes some 15 s, until none of them uses it.
     """
     ListCompletenessFindings: _grpc.UnaryUnaryMultiCallable[_operator_service_pb2.ListCompletenessFindingsRequest, _operator_service_pb2.ListCompletenessFindingsResponse]
     """Lists what is not in a trail of the scans that numbered sources minted: ranges of sequences and where they are, in
@@ -139,15 +140,16 @@ class OperatorServiceAsyncStub(OperatorServiceStub):
     """Starts a job that makes the trail store again from the log, into a new generation, while the old one serves. When
     all is brought to it, it is compared with the log; if they are the same it serves from then on, else the job fails,
     its `comparison` says what differs, and the old one goes on. Where a generation was begun before, by a job that was
-    cancelled or a process that ended, the job goes on with it. A second one at the same time fails.
-    NO_REBUILD_HERE (FAILED_PRECONDITION) on Kafka and Cassandra, where it is not there yet.
+    cancelled or a process that ended, the job goes on with it. A second one of the same process fails. On Kafka and
+    Cassandra, where its table cannot be made by the process's own rights, the job's error says what to apply.
     """
     ListStoreGenerations: _aio.UnaryUnaryMultiCallable[_operator_service_pb2.ListStoreGenerationsRequest, _operator_service_pb2.ListStoreGenerationsResponse]  # type: ignore[assignment]
-    """Lists the generations of the store, by number. NO_REBUILD_HERE as above."""
+    """Lists the generations of the store, by number."""
     DropStoreGeneration: _aio.UnaryUnaryMultiCallable[_operator_service_pb2.DropStoreGenerationRequest, _operator_service_pb2.DropStoreGenerationResponse]  # type: ignore[assignment]
     """Removes a generation that does not serve, for good: one that is kept, or one that is half built. It lists those that
     are left. GENERATION_NOT_FIT (FAILED_PRECONDITION) where it serves or there is none of that number;
-    REBUILD_UNDER_WAY (FAILED_PRECONDITION) where a job works on it; NO_REBUILD_HERE as above.
+    REBUILD_UNDER_WAY (FAILED_PRECONDITION) where a job works on it; STORE_RIGHT_MISSING (FAILED_PRECONDITION) where the
+    process may not. With other processes it takes some 15 s, until none of them uses it.
     """
     ListCompletenessFindings: _aio.UnaryUnaryMultiCallable[_operator_service_pb2.ListCompletenessFindingsRequest, _operator_service_pb2.ListCompletenessFindingsResponse]  # type: ignore[assignment]
     """Lists what is not in a trail of the scans that numbered sources minted: ranges of sequences and where they are, in
@@ -259,8 +261,8 @@ class OperatorServiceServicer(metaclass=_abc_1.ABCMeta):
         """Starts a job that makes the trail store again from the log, into a new generation, while the old one serves. When
         all is brought to it, it is compared with the log; if they are the same it serves from then on, else the job fails,
         its `comparison` says what differs, and the old one goes on. Where a generation was begun before, by a job that was
-        cancelled or a process that ended, the job goes on with it. A second one at the same time fails.
-        NO_REBUILD_HERE (FAILED_PRECONDITION) on Kafka and Cassandra, where it is not there yet.
+        cancelled or a process that ended, the job goes on with it. A second one of the same process fails. On Kafka and
+        Cassandra, where its table cannot be made by the process's own rights, the job's error says what to apply.
         """
 
     @_abc_1.abstractmethod
@@ -269,7 +271,7 @@ class OperatorServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _operator_service_pb2.ListStoreGenerationsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_operator_service_pb2.ListStoreGenerationsResponse, _abc.Awaitable[_operator_service_pb2.ListStoreGenerationsResponse]]:
-        """Lists the generations of the store, by number. NO_REBUILD_HERE as above."""
+        """Lists the generations of the store, by number."""
 
     @_abc_1.abstractmethod
     def DropStoreGeneration(
@@ -279,7 +281,8 @@ class OperatorServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_operator_service_pb2.DropStoreGenerationResponse, _abc.Awaitable[_operator_service_pb2.DropStoreGenerationResponse]]:
         """Removes a generation that does not serve, for good: one that is kept, or one that is half built. It lists those that
         are left. GENERATION_NOT_FIT (FAILED_PRECONDITION) where it serves or there is none of that number;
-        REBUILD_UNDER_WAY (FAILED_PRECONDITION) where a job works on it; NO_REBUILD_HERE as above.
+        REBUILD_UNDER_WAY (FAILED_PRECONDITION) where a job works on it; STORE_RIGHT_MISSING (FAILED_PRECONDITION) where the
+        process may not. With other processes it takes some 15 s, until none of them uses it.
         """
 
     @_abc_1.abstractmethod

@@ -30,7 +30,7 @@ class _StoreGenerationStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_
     STORE_GENERATION_STATE_BUILDING: _StoreGenerationState.ValueType  # 2
     """It is half built. Every row that is put goes to it too; `StartRebuild` goes on with it."""
     STORE_GENERATION_STATE_KEPT: _StoreGenerationState.ValueType  # 3
-    """It served before, and is as it was then."""
+    """It served before, or was given up; nobody answers from it."""
 
 class StoreGenerationState(_StoreGenerationState, metaclass=_StoreGenerationStateEnumTypeWrapper):
     """What a generation is there for. Values may be added; an unknown one is of a generation that does not serve."""
@@ -42,7 +42,7 @@ STORE_GENERATION_STATE_SERVING: StoreGenerationState.ValueType  # 1
 STORE_GENERATION_STATE_BUILDING: StoreGenerationState.ValueType  # 2
 """It is half built. Every row that is put goes to it too; `StartRebuild` goes on with it."""
 STORE_GENERATION_STATE_KEPT: StoreGenerationState.ValueType  # 3
-"""It served before, and is as it was then."""
+"""It served before, or was given up; nobody answers from it."""
 Global___StoreGenerationState: _TypeAlias = StoreGenerationState  # noqa: Y015
 
 @_typing.final
@@ -58,7 +58,7 @@ class Rebuild(_message.Message):
     store_generation: _builtins.int
     """The generation of the store that was made and serves now."""
     previous_store_generation: _builtins.int
-    """The generation that served before. It is kept as it was, until it is dropped."""
+    """The generation that served before. It is kept until it is dropped."""
     records: _builtins.int
     """Records of the log that this job brought to it. Fewer than the log has where it went on with a generation that was
     begun before, or where records came meanwhile: those were put to both.

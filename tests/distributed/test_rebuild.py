@@ -104,7 +104,7 @@ def rebuilt(operator: str) -> Job:
     with open_channel(operator) as channel:
         stub = OperatorServiceStub(channel)
         job = stub.StartRebuild(StartRebuildRequest(), timeout=20).job
-        while job.state == JobState.JOB_STATE_RUNNING:
+        while job.state in {JobState.JOB_STATE_QUEUED, JobState.JOB_STATE_RUNNING}:
             assert time.monotonic() < until_s, job
             time.sleep(0.2)
             job = stub.GetJob(GetJobRequest(job_id=job.job_id), timeout=20).job
