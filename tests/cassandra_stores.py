@@ -12,6 +12,8 @@ from functools import cache
 from string import Template
 from typing import Final, TypeVar
 
+import pytest
+
 from ledger.app.engines import Cassandra
 from ledger.backends.cassandra_cluster import CassandraCluster
 from ledger.backends.cassandra_connect import open_session
@@ -24,8 +26,26 @@ T = TypeVar("T")
 QUICK: Final = Looks(every_s=0.05, believed_s=0.5, stands_s=0.7)
 """Looks of processes that a test waits for."""
 
+TABLE_2: Final = (
+    "CREATE TABLE $keyspace.rows_s2 (tracking_key blob, order_key blob, record blob, "
+    "PRIMARY KEY ((tracking_key), order_key))"
+)
+"""Makes the rows of a second generation, so that to begin it takes no time."""
+
 FAR_NS = 1 << 62
 """A time after all that tests put into the history: seen from there, it is there for good."""
+
+
+class Crash(Exception):
+    """The process ended here."""
+
+
+@pytest.fixture
+async def own_keyspace(one_cassandra: Cassandra) -> CassandraCluster:
+    """A keyspace of one test's own: numbers begin with 1."""
+    cluster = cluster_of(one_cassandra)
+    await create_schema(cluster, generation=1)
+    return cluster
 
 
 def cluster_of(cassandra: Cassandra) -> CassandraCluster:
@@ -75,3 +95,18 @@ async def opened_store(
         cluster, generation=1, now_ns=now_ns, monotonic=monotonic, looks=looks
     ) as store:
         yield store
+
+
+def crash_at(store: CassandraTrailStore, step: str, *, after: bool) -> None:
+    """End the process at a durable step of its generations: to `define` changes the schema, to
+    `change` the row.
+    """
+    generations, name = store.generations, f"_{step}"
+    do: Callable[..., Coroutine[None, None, object]] = getattr(generations, name)
+
+    async def crash(*args: object) -> None:
+        if after:
+            await do(*args)
+        raise Crash
+
+    setattr(generations, name, crash)

@@ -12,17 +12,22 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ledger.backends.cassandra_schema import check_schema, create_schema
-from ledger.errors import Busy, NotPossibleNow
+from ledger.errors import NotPossibleNow
 from ledger.generations import Standing
-from tests.cassandra_stores import QUICK, cluster_of, opened_store, run_cql
+from tests.cassandra_stores import (
+    QUICK,
+    TABLE_2,
+    Crash,
+    crash_at,
+    opened_store,
+    own_keyspace,
+    run_cql,
+)
 from tests.contracts.generations_contract import kept, of_key
 from tests.contracts.patience import unique
 from tests.contracts.store_under_test import everything, row, stored
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from ledger.app.engines import Cassandra
     from ledger.backends.cassandra_cluster import CassandraCluster
     from ledger.backends.store_cassandra import CassandraTrailStore
 
@@ -46,26 +51,19 @@ class Clock:
         self._stands = None
 
 
-class Crash(Exception):
-    """The process ended here."""
-
-
-@pytest.fixture
-async def cluster(one_cassandra: Cassandra) -> CassandraCluster:
-    """A keyspace of one test's own: numbers begin with 1."""
-    cluster = cluster_of(one_cassandra)
-    await create_schema(cluster, generation=1)
-    return cluster
+__all__ = ["own_keyspace"]  # A fixture, taken by its name.
 
 
 class TestSeveralProcesses:
-    async def test_who_writes_elsewhere_writes_to_both(self, cluster: CassandraCluster) -> None:
+    async def test_who_writes_elsewhere_writes_to_both(
+        self, own_keyspace: CassandraCluster
+    ) -> None:
         """From the return of `begin` on, and to the new one alone when the old one is dropped."""
         key = unique()
         rows = [row(key, time_ns) for time_ns in range(4)]
         async with (
-            opened_store(cluster, looks=QUICK) as here,
-            opened_store(cluster, looks=QUICK) as there,
+            opened_store(own_keyspace, looks=QUICK) as here,
+            opened_store(own_keyspace, looks=QUICK) as there,
         ):
             await there.put(rows[:1])
             building = await here.generations.begin()
@@ -80,7 +78,9 @@ class TestSeveralProcesses:
             assert await everything(there, key) == stored(rows[1:])
             assert (there.generation, here.generation) == (2, 2)
 
-    async def test_who_does_not_know_yet_misses_nothing(self, cluster: CassandraCluster) -> None:
+    async def test_who_does_not_know_yet_misses_nothing(
+        self, own_keyspace: CassandraCluster
+    ) -> None:
         """A process that still goes by the old one reads all that others put meanwhile; what it
         puts itself is in both.
         """
@@ -88,8 +88,8 @@ class TestSeveralProcesses:
         rows = [row(key, time_ns) for time_ns in range(3)]
         clock = Clock()
         async with (
-            opened_store(cluster, looks=QUICK) as here,
-            opened_store(cluster, looks=QUICK, monotonic=clock) as late,
+            opened_store(own_keyspace, looks=QUICK) as here,
+            opened_store(own_keyspace, looks=QUICK, monotonic=clock) as late,
         ):
             building = await here.generations.begin()
             await late.put(rows[:1])
@@ -101,7 +101,7 @@ class TestSeveralProcesses:
             assert late.generation == 1
             assert await everything(late, key) == await everything(here, key) == stored(rows)
 
-    async def test_a_sleeper_wakes_behind_a_drop(self, cluster: CassandraCluster) -> None:
+    async def test_a_sleeper_wakes_behind_a_drop(self, own_keyspace: CassandraCluster) -> None:
         """In the middle of a call it finds the table gone: no row is refused for that, what has to
         be kept is kept, and a read is answered from the one that serves.
         """
@@ -109,9 +109,9 @@ class TestSeveralProcesses:
         rows = [row(key, time_ns) for time_ns in range(300)]
         clocks = [Clock(), Clock()]
         async with (
-            opened_store(cluster, looks=QUICK) as here,
-            opened_store(cluster, looks=QUICK, monotonic=clocks[0]) as writes,
-            opened_store(cluster, looks=QUICK, monotonic=clocks[1]) as reads,
+            opened_store(own_keyspace, looks=QUICK) as here,
+            opened_store(own_keyspace, looks=QUICK, monotonic=clocks[0]) as writes,
+            opened_store(own_keyspace, looks=QUICK, monotonic=clocks[1]) as reads,
         ):
             building = await here.generations.begin()
             await writes.put([])
@@ -125,37 +125,13 @@ class TestSeveralProcesses:
             assert reads.generation == 1
             assert await everything(reads, key) == stored(rows)
 
-    async def test_who_cannot_look_stops_in_time(self, cluster: CassandraCluster) -> None:
-        """For a while it goes by its last look; then it neither puts nor reads, until it can look
-        again. So nobody has to ask whether it still lives.
-        """
-        key = unique()
-        looks = QUICK._replace(believed_s=3.0)
-        async with opened_store(cluster, looks=looks) as store:
-            look = store._serving.look
-
-            async def away() -> None:
-                raise Busy("The row cannot be read.", reason="TEST_BUSY", retry_after_s=0)
-
-            await store.put([row(key, 1)])
-            store._serving.look = away  # type: ignore[method-assign]
-            await asyncio.sleep(looks.every_s)
-            await store.put([row(key, 2)])
-            await asyncio.sleep(looks.believed_s)
-            for call in (store.put([row(key, 3)]), everything(store, key)):
-                with pytest.raises(Busy, match="row cannot be read"):
-                    await call
-            store._serving.look = look  # type: ignore[method-assign]
-
-            assert len(await everything(store, key)) == 2
-
-    async def test_two_who_begin_build_one(self, cluster: CassandraCluster) -> None:
+    async def test_two_who_begin_build_one(self, own_keyspace: CassandraCluster) -> None:
         """One is begun, and the other goes on with it; it serves once, and the other is told."""
         async with (
-            opened_store(cluster, looks=QUICK) as here,
-            opened_store(cluster, looks=QUICK) as there,
+            opened_store(own_keyspace, looks=QUICK) as here,
+            opened_store(own_keyspace, looks=QUICK) as there,
         ):
-            await run_cql(cluster, TABLE_2)
+            await run_cql(own_keyspace, TABLE_2)
             both = [here.generations, there.generations]
             built = await asyncio.gather(*(each.begin() for each in both))
             answers = await asyncio.gather(
@@ -165,12 +141,6 @@ class TestSeveralProcesses:
             assert [each.generation for each in built] == [2, 2]
             assert sum(isinstance(each, NotPossibleNow) for each in answers) == 1
             assert await here.generations.standing() == Standing(2, 0, [1])
-
-
-TABLE_2 = (
-    "CREATE TABLE $keyspace.rows_s2 (tracking_key blob, order_key blob, record blob, "
-    "PRIMARY KEY ((tracking_key), order_key))"
-)
 
 
 @pytest.mark.slow
@@ -193,7 +163,7 @@ class TestCrashes:
         ],
     )
     async def test_a_crash_is_gone_on_from(
-        self, cluster: CassandraCluster, act: str, step: str, after: bool, left: Standing
+        self, own_keyspace: CassandraCluster, act: str, step: str, after: bool, left: Standing
     ) -> None:
         """Before and after each durable step. Rows that are put then are where they have to be, and
         the same act, repeated elsewhere, ends as if nothing had been.
@@ -201,17 +171,17 @@ class TestCrashes:
         key = unique()
         rows = [row(key, time_ns) for time_ns in range(2)]
         acts = ["begin", "serve", "drop"]
-        async with opened_store(cluster, looks=QUICK) as store:
+        async with opened_store(own_keyspace, looks=QUICK) as store:
             await store.put(rows[:1])
             for each in acts[: acts.index(act)]:
                 await _do(store, each)
                 if each == "begin":  # As a rebuilding brings it.
                     await (await store.generations.begin()).put(rows[:1])
-            _crash(store, step, after=after)
+            crash_at(store, step, after=after)
             with pytest.raises(Crash):
                 await _do(store, act)
 
-        async with opened_store(cluster, looks=QUICK) as store:
+        async with opened_store(own_keyspace, looks=QUICK) as store:
             assert await store.generations.standing() == left
             await store.put(rows[1:])
             assert await everything(store, key) == stored(rows)
@@ -225,8 +195,8 @@ class TestCrashes:
                     await (await store.generations.begin()).put(rows)
             assert await store.generations.standing() == Standing(2, 0, [])
             assert await everything(store, key) == stored(rows)
-        assert await check_schema(cluster, generation=1) == []
-        assert await create_schema(cluster, generation=1) == []
+        assert await check_schema(own_keyspace, generation=1) == []
+        assert await create_schema(own_keyspace, generation=1) == []
 
 
 async def _do(store: CassandraTrailStore, act: str) -> None:
@@ -239,30 +209,14 @@ async def _do(store: CassandraTrailStore, act: str) -> None:
             await store.generations.drop(1)
 
 
-def _crash(store: CassandraTrailStore, step: str, *, after: bool) -> None:
-    """End the process at a durable step: a change of the schema, or of the row."""
-    generations = store.generations
-
-    def crashing(do: Callable[..., object]) -> Callable[..., object]:
-        async def crash(*args: object) -> None:
-            if after:
-                await do(*args)  # type: ignore[misc]
-            raise Crash
-
-        return crash
-
-    name = {"define": "_define", "change": "_change"}[step]
-    setattr(generations, name, crashing(getattr(generations, name)))
-
-
-async def test_a_lost_table_is_named(cluster: CassandraCluster) -> None:
+async def test_a_lost_table_is_named(own_keyspace: CassandraCluster) -> None:
     """Of each generation to which rows are put; another first generation is a fault too, and the
     data centre need not be named for a rebuilding.
     """
-    async with opened_store(replace(cluster, data_centre=""), looks=QUICK) as store:
+    async with opened_store(replace(own_keyspace, data_centre=""), looks=QUICK) as store:
         await store.generations.begin()
-    await run_cql(cluster, "DROP TABLE $keyspace.rows_s2")
+    await run_cql(own_keyspace, "DROP TABLE $keyspace.rows_s2")
 
-    assert await check_schema(cluster, generation=1) == [
+    assert await check_schema(own_keyspace, generation=1) == [
         "the table `rows_s2` is missing; `parcel-ledger init` makes it"
     ]

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ledger.app.engines import Cassandra, Kafka
+    from ledger.v1.trail_service_pb2 import ListScanEventsResponse
     from loadtest.acknowledged import Acknowledged
 
 PARTITIONS = 6
@@ -107,15 +108,19 @@ class Reading:
 
     Attributes:
         answers: how many came.
-        errors: what else came.
+        errors: what else came, and entries of a whole trail that an earlier answer had.
     """
 
-    def __init__(self, address: str, number: Callable[[], str | None]) -> None:
+    def __init__(
+        self, address: str, number: Callable[[], str | None], *, page_size: int = 20
+    ) -> None:
         """`number` gives the item to ask for, or None while there is none."""
         self.answers = 0
         self.errors: list[str] = []
         self._address = address
         self._number = number
+        self._page_size = page_size
+        self._seen: dict[str, set[bytes]] = {}
         self._ends = threading.Event()
         self._thread = threading.Thread(target=self._run)
 
@@ -133,10 +138,20 @@ class Reading:
             while not self._ends.wait(0.02):
                 if (number := self._number()) is None:
                     continue
-                request = ListScanEventsRequest(tracking_number=number, page_size=20)
+                request = ListScanEventsRequest(tracking_number=number, page_size=self._page_size)
                 try:
-                    stub.ListScanEvents(request, timeout=20)
+                    answer = stub.ListScanEvents(request, timeout=20)
                 except grpc.RpcError as error:
                     self.errors.append(str(error))
                 else:
                     self.answers += 1
+                    self._look(number, answer)
+
+    def _look(self, number: str, answer: ListScanEventsResponse) -> None:
+        """Note what a trail shows. One process never shows less of it than before."""
+        if answer.next_page_token:
+            return  # Earlier entries may have come in between.
+        shown = {one.position.SerializeToString(deterministic=True) for one in answer.entries}
+        if gone := self._seen.get(number, set()) - shown:
+            self.errors.append(f"{len(gone)} entries of {number} are gone")
+        self._seen[number] = shown
