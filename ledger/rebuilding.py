@@ -93,7 +93,8 @@ class Rebuilding:
                 told=_Behind(told, records),
             )
             if comparison.is_same:
-                await self._generations.serve(building.generation)
+                # A store that does not answer just now is not worth another comparison.
+                await insist(partial(self._generations.serve, building.generation))
             return Rebuilt(building.generation, before, records, comparison)
 
     async def drop(self, generation: int) -> None:

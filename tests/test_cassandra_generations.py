@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import pytest
 
@@ -30,6 +30,10 @@ from tests.contracts.store_under_test import everything, row, stored
 if TYPE_CHECKING:
     from ledger.backends.cassandra_cluster import CassandraCluster
     from ledger.backends.store_cassandra import CassandraTrailStore
+
+
+SLEEPY: Final = QUICK._replace(every_s=0.4)
+"""Looks of a process that sleeps just after one: it goes by that."""
 
 
 class Clock:
@@ -89,7 +93,7 @@ class TestSeveralProcesses:
         clock = Clock()
         async with (
             opened_store(own_keyspace, looks=QUICK) as here,
-            opened_store(own_keyspace, looks=QUICK, monotonic=clock) as late,
+            opened_store(own_keyspace, looks=SLEEPY, monotonic=clock) as late,
         ):
             building = await here.generations.begin()
             await late.put(rows[:1])
@@ -110,8 +114,8 @@ class TestSeveralProcesses:
         clocks = [Clock(), Clock()]
         async with (
             opened_store(own_keyspace, looks=QUICK) as here,
-            opened_store(own_keyspace, looks=QUICK, monotonic=clocks[0]) as writes,
-            opened_store(own_keyspace, looks=QUICK, monotonic=clocks[1]) as reads,
+            opened_store(own_keyspace, looks=SLEEPY, monotonic=clocks[0]) as writes,
+            opened_store(own_keyspace, looks=SLEEPY, monotonic=clocks[1]) as reads,
         ):
             building = await here.generations.begin()
             await writes.put([])

@@ -50,7 +50,8 @@ class Away:
         """Let it look again."""
         self._serving._look = self._look  # type: ignore[method-assign]
 
-    async def _fail(self, _: float) -> None:
+    async def _fail(self, began_s: float) -> None:
+        del began_s
         self.looks += 1
         await asyncio.sleep(0.05)
         raise Busy("The row cannot be read.", reason="TEST_BUSY", retry_after_s=0.05)

@@ -11,10 +11,13 @@ import pytest
 from ledger.app.engines import Cassandra
 from ledger.backends import cassandra_connect
 from ledger.backends.cassandra_connect import ANOTHER_NODE_AFTER_S, REQUEST_TIMEOUT_S
-from ledger.errors import Busy, Uncertain
+from ledger.backends.cassandra_schema import create_schema
+from ledger.backends.store_cassandra import CassandraTrailStore
+from ledger.errors import Busy, NotPossibleNow, Uncertain
+from ledger.generations import Building
 from ledger.insist import insist
 from ledger.trail_store import ProgressCell, Row, TrailStore
-from tests.cassandra_stores import opened_store, shared_cluster
+from tests.cassandra_stores import cluster_of, opened_store, shared_cluster
 from tests.contracts.patience import unique
 from tests.contracts.store_under_test import everything, mark, row, stored
 
@@ -147,6 +150,52 @@ async def test_two_nodes_may_answer_one_call(
 
         assert await callers.all_is_there()
         assert callers.calls > 50
+
+
+async def test_a_node_of_three_is_killed_while_a_store_is_rebuilt(
+    three_cassandra: Cassandra,
+) -> None:
+    """A generation is begun only while all nodes are there, so that one that comes back knows its
+    table; then a node may go: no call fails, and what was put is in the new generation.
+    """
+    victim = three_cassandra.nodes[2]
+    cluster = cluster_of(three_cassandra)
+    await create_schema(cluster, generation=1)
+    async with opened_store(cluster) as store, opened_store(cluster) as other:
+        victim.kill()
+        try:
+            await lives_of(store, 2)
+            with pytest.raises(NotPossibleNow) as refused:
+                await store.generations.begin()
+            await asyncio.to_thread(victim.start)
+            await lives_of(store, 3)
+            building = await begun(store)
+            callers = Callers(other)
+            async with callers.calling():
+                await asyncio.sleep(1)
+                victim.kill()
+                await insist(lambda: store.generations.serve(building.generation))
+                await store.generations.drop(1)
+                await asyncio.to_thread(victim.start)
+                await lives_of(store, 3)
+                await asyncio.sleep(2)
+        finally:
+            await asyncio.to_thread(victim.start)
+
+        assert refused.value.reason == "STORE_NODE_AWAY"
+        assert other.generation == building.generation == 2
+        assert await callers.all_is_there()
+        assert callers.calls > 100
+
+
+async def begun(store: CassandraTrailStore) -> Building:
+    """A generation, once all nodes agree on what tables there are."""
+    async with asyncio.timeout(90):
+        while True:
+            try:
+                return await store.generations.begin()
+            except NotPossibleNow:
+                await asyncio.sleep(0.5)
 
 
 async def lives_of(store: TrailStore, count: int) -> dict[str, str]:

@@ -199,8 +199,22 @@ class CassandraGenerations:
         return done
 
     async def _make(self, number: int) -> None:
+        await self._check_nodes()
         if number not in await rows_generations(self._session):
             await self._define(rows_statement(self._session, number))
+        # If we crash here, or a node goes away, the next one who begins looks again.
+        await self._check_nodes()
+
+    async def _check_nodes(self) -> None:
+        """See that every node knows every table. One that was away when a table was made answers
+        again before it knows of it, and refuses what is put there.
+        """
+        if not await self._nodes.agree():
+            raise NotPossibleNow(
+                "A node of Cassandra is away, or does not know all tables yet. Begin when all of "
+                "them are there (`nodetool status`, `nodetool describecluster`).",
+                reason="STORE_NODE_AWAY",
+            )
 
     async def _define(self, cql: str) -> None:
         try:

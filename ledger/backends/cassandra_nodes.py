@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from ledger.backends.cassandra_errors import Failure, Outcome, read_error
 from ledger.backends.cassandra_session import Bound
 from ledger.backends.cassandra_wire import encode_list
-from ledger.errors import Refused
+from ledger.errors import Busy, Refused
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,6 +36,7 @@ one keeps its coordinator busy for long.
 """
 
 _LIFE: Final = "SELECT host_id, gossip_generation FROM system.local WHERE key = 'local'"
+_SCHEMA: Final = "SELECT schema_version FROM system.local WHERE key = 'local'"
 _SETTINGS: Final = "SELECT name, value FROM system_views.settings WHERE name IN ?"
 _NAMES: Final = (
     b"commitlog_sync",
@@ -93,6 +94,17 @@ class Nodes:
         self.settle_after_s = max(SETTLE_AT_LEAST_S, *(2 * one.sync_s for one in told))
         self.batch_bytes = min(BATCH_BYTES_USUAL, *(one.batch_bytes for one in told))
         return dict(one for one in found if one)
+
+    async def agree(self) -> bool:
+        """Look whether all of them answer, and know the same tables."""
+        schema = await self._session.prepare(_SCHEMA, repeatable=False)
+        asked = (
+            self._session.read(schema, (), key=None, host=node) for node in self._session.nodes()
+        )
+        try:
+            return len({str(rows) for rows in await asyncio.gather(*asked)}) == 1
+        except Busy:
+            return False
 
     async def _life_of(self, node: Host) -> tuple[str, str] | None:
         try:
