@@ -108,18 +108,20 @@ class Reading:
 
     Attributes:
         answers: how many came.
-        errors: what else came, and entries of a whole trail that an earlier answer had.
+        errors: what else came; of whole trails also each answer without an entry of an earlier one.
     """
 
     def __init__(
-        self, address: str, number: Callable[[], str | None], *, page_size: int = 20
+        self, address: str, number: Callable[[], str | None], *, whole: bool = False
     ) -> None:
-        """`number` gives the item to ask for, or None while there is none."""
+        """`number` gives the item to ask for, or None while there is none. `whole`: all of its
+        trail, of which the process never shows less, since no node of the store ends.
+        """
         self.answers = 0
         self.errors: list[str] = []
         self._address = address
         self._number = number
-        self._page_size = page_size
+        self._whole = whole
         self._seen: dict[str, set[bytes]] = {}
         self._ends = threading.Event()
         self._thread = threading.Thread(target=self._run)
@@ -138,19 +140,20 @@ class Reading:
             while not self._ends.wait(0.02):
                 if (number := self._number()) is None:
                     continue
-                request = ListScanEventsRequest(tracking_number=number, page_size=self._page_size)
+                request = ListScanEventsRequest(
+                    tracking_number=number, page_size=1_000 if self._whole else 20
+                )
                 try:
                     answer = stub.ListScanEvents(request, timeout=20)
                 except grpc.RpcError as error:
                     self.errors.append(str(error))
                 else:
                     self.answers += 1
-                    self._look(number, answer)
+                    if self._whole:
+                        self._look(number, answer)
 
     def _look(self, number: str, answer: ListScanEventsResponse) -> None:
-        """Note what a trail shows. One process never shows less of it than before."""
-        if answer.next_page_token:
-            return  # Earlier entries may have come in between.
+        assert not answer.next_page_token, "longer than a page"
         shown = {one.position.SerializeToString(deterministic=True) for one in answer.entries}
         if gone := self._seen.get(number, set()) - shown:
             self.errors.append(f"{len(gone)} entries of {number} are gone")

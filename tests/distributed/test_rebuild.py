@@ -155,8 +155,8 @@ def test_rebuilt_under_load(
             others = load.said.acknowledged[:: len(load.said.acknowledged) // READ_TRAILS]
             numbers = [cycle(one.tracking_number for one in others) for _ in range(2)]
             with (
-                Reading(ledger.query.address, partial(next, numbers[0]), page_size=1_000) as one,
-                Reading(second.address, partial(next, numbers[1]), page_size=1_000) as other,
+                Reading(ledger.query.address, partial(next, numbers[0]), whole=True) as one,
+                Reading(second.address, partial(next, numbers[1]), whole=True) as other,
             ):
                 begin_and_die(operators[0], dies, brings=brings)
                 left = generations(operators[1])
