@@ -9,6 +9,7 @@ from rich.console import Console, RenderableType
 from ledger.app.render import (
     CLOCK_WORDS,
     CODE_WORDS,
+    NUMBER_WORDS,
     durability_words,
     local_time,
     marks_of,
@@ -24,7 +25,7 @@ from ledger.v1 import scan_event_pb2 as pb
 from ledger.v1.ingest_service_pb2 import Durability
 from ledger.v1.position_pb2 import Position
 from ledger.v1.progress_service_pb2 import PartitionProgress
-from ledger.v1.trail_service_pb2 import ClockFlag, EntryMarks, TrailEntry
+from ledger.v1.trail_service_pb2 import ClockFlag, EntryMarks, NumberFlag, TrailEntry
 from ledger.v1.vocabulary_pb2 import CodeFlag
 
 NOON = Timestamp(seconds=1_772_366_400)  # 2026-03-01T12:00:00Z
@@ -288,3 +289,12 @@ def test_a_mapped_event_is_marked_as_such() -> None:
 def test_every_flag_of_a_code_has_words() -> None:
     """None is shown by its number."""
     assert set(CODE_WORDS) == set(CodeFlag.values()) - {CodeFlag.CODE_FLAG_UNSPECIFIED}
+
+
+def test_every_flag_of_a_number_has_words() -> None:
+    """And they stand among the marks."""
+    one = entry(pb.ScanEvent())
+    one.marks.number_flags.extend(NUMBER_WORDS)
+
+    assert set(NUMBER_WORDS) == set(NumberFlag.values()) - {NumberFlag.NUMBER_FLAG_UNSPECIFIED}
+    assert "check digit wrong" in shown(trail_table([one], recorded=False))

@@ -21,7 +21,7 @@ from ledger.v1.ingest_service_pb2 import Durability
 from ledger.v1.position_pb2 import Position
 from ledger.v1.progress_service_pb2 import PartitionProgress
 from ledger.v1.quarantine_pb2 import QuarantineReason
-from ledger.v1.trail_service_pb2 import ClockFlag, EntryMarks, TrailEntry
+from ledger.v1.trail_service_pb2 import ClockFlag, EntryMarks, NumberFlag, TrailEntry
 from ledger.v1.vocabulary_pb2 import CodeFlag, MappedEvent
 
 CLOCK_WORDS: Final = {
@@ -39,6 +39,9 @@ CODE_WORDS: Final = {
     CodeFlag.CODE_FLAG_CLOCK_NOT_STOPPED: "clock not stopped: no retention reason",
 }
 """What each flag of a code says."""
+
+NUMBER_WORDS: Final = {NumberFlag.NUMBER_FLAG_CHECK_DIGIT_WRONG: "check digit wrong"}
+"""What each flag of a number says."""
 
 DURABILITY_WORDS: Final = {
     Durability.DURABILITY_SYNCED: "synced to disk",
@@ -153,6 +156,9 @@ def marks_of(marks: EntryMarks) -> Text:
         found.append((f"from {printable(marks.inherited_from)}", "cyan"))
     found += [(CLOCK_WORDS.get(flag, f"clock flag {flag}"), "dim") for flag in marks.clock_flags]
     found += [(CODE_WORDS.get(flag, f"code flag {flag}"), "yellow") for flag in marks.code_flags]
+    found += [
+        (NUMBER_WORDS.get(flag, f"number flag {flag}"), "yellow") for flag in marks.number_flags
+    ]
     return Text(", ").join(Text(words, style) for words, style in found)
 
 

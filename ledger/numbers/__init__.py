@@ -22,6 +22,7 @@ from ledger.numbers.filing_key import (
     partition_of,
     partitions_of,
 )
+from ledger.numbers.judging import is_check_digit_wrong, may_be_wrong
 
 __all__ = [
     "KEY_FORM",
@@ -40,7 +41,9 @@ __all__ = [
     "filing_key",
     "filing_keys",
     "gs1_check_digit",
+    "is_check_digit_wrong",
     "is_digits",
+    "may_be_wrong",
     "partition_of",
     "partitions_of",
     "passes_gs1",

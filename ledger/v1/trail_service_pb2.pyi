@@ -149,6 +149,26 @@ CLOCK_FLAG_OFFSET_ASSUMED: ClockFlag.ValueType  # 5
 """The UTC offset is not known; UTC is assumed."""
 Global___ClockFlag: _TypeAlias = ClockFlag  # noqa: Y015
 
+class _NumberFlag:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _NumberFlagEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_NumberFlag.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    NUMBER_FLAG_UNSPECIFIED: _NumberFlag.ValueType  # 0
+    """Not stated."""
+    NUMBER_FLAG_CHECK_DIGIT_WRONG: _NumberFlag.ValueType  # 1
+    """Its check digit is wrong in every format that it fits: a label that was misread, or made wrong."""
+
+class NumberFlag(_NumberFlag, metaclass=_NumberFlagEnumTypeWrapper):
+    """What is odd about an event's tracking number. Values may be added."""
+
+NUMBER_FLAG_UNSPECIFIED: NumberFlag.ValueType  # 0
+"""Not stated."""
+NUMBER_FLAG_CHECK_DIGIT_WRONG: NumberFlag.ValueType  # 1
+"""Its check digit is wrong in every format that it fits: a label that was misread, or made wrong."""
+Global___NumberFlag: _TypeAlias = NumberFlag  # noqa: Y015
+
 @_typing.final
 class ListScanEventsRequest(_message.Message):
     """Asks for a trail."""
@@ -530,6 +550,7 @@ class EntryMarks(_message.Message):
     CLOCK_FLAGS_FIELD_NUMBER: _builtins.int
     REPLAYED_POSITION_FIELD_NUMBER: _builtins.int
     CODE_FLAGS_FIELD_NUMBER: _builtins.int
+    NUMBER_FLAGS_FIELD_NUMBER: _builtins.int
     duplicate_count: _builtins.int
     """Further equal copies of this event that reached the log."""
     conflict: _builtins.bool
@@ -558,6 +579,10 @@ class EntryMarks(_message.Message):
     def code_flags(self) -> _containers.RepeatedScalarFieldContainer[_vocabulary_pb2.CodeFlag.ValueType]:
         """What the source's own code should have come with and did not. As `mapped`, by the mapping of this server."""
 
+    @_builtins.property
+    def number_flags(self) -> _containers.RepeatedScalarFieldContainer[Global___NumberFlag.ValueType]:
+        """What is odd about the tracking number as it was scanned. By the formats that this server knows."""
+
     def __init__(
         self,
         *,
@@ -570,10 +595,11 @@ class EntryMarks(_message.Message):
         clock_flags: _abc.Iterable[Global___ClockFlag.ValueType] | None = ...,
         replayed_position: _position_pb2.Position | None = ...,
         code_flags: _abc.Iterable[_vocabulary_pb2.CodeFlag.ValueType] | None = ...,
+        number_flags: _abc.Iterable[Global___NumberFlag.ValueType] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["replayed_position", b"replayed_position"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["clock_flags", b"clock_flags", "code_flags", b"code_flags", "conflict", b"conflict", "corrected", b"corrected", "corrected_by", b"corrected_by", "correction", b"correction", "duplicate_count", b"duplicate_count", "inherited_from", b"inherited_from", "replayed_position", b"replayed_position"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["clock_flags", b"clock_flags", "code_flags", b"code_flags", "conflict", b"conflict", "corrected", b"corrected", "corrected_by", b"corrected_by", "correction", b"correction", "duplicate_count", b"duplicate_count", "inherited_from", b"inherited_from", "number_flags", b"number_flags", "replayed_position", b"replayed_position"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -22,6 +22,7 @@ GROUPS: Final = (
     ),
     Group("taking gRPC", ("up", "ingest", "query", "gateway"), ("listen",)),
     Group("sharing a port", ("ingest", "query"), ("share_port",)),
+    Group("judging scans", ("up", "ingest"), ("strict_sources",)),
     Group("operating", ("up", "writer"), ("operator_listen", "quarantine_most")),
     Group("explaining codes", ("up", "writer", "query", "mapping"), ("mappings",)),
     Group(
