@@ -208,18 +208,29 @@ def _notice(entry: TrailEntry) -> Cells:
     )
 
 
-def trail_table(entries: Iterable[TrailEntry], *, recorded: bool) -> Table:
-    """Give a trail as a table; with `recorded` also when and where each entry was recorded."""
+def trail_table(entries: Iterable[TrailEntry], *, recorded: bool, with_keys: bool = False) -> Table:
+    """Give a trail as a table; with `recorded` also when and where each entry was recorded, with
+    `with_keys` also the key that it is filed under.
+    """
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     if recorded:
         table.add_column("recorded", no_wrap=True)
         table.add_column("position", no_wrap=True)
     table.add_column("local time", no_wrap=True)
-    for name in ("event", "place", "device", "source", "marks"):
+    for name in (
+        "event",
+        "place",
+        "device",
+        "source",
+        *(("filed under",) if with_keys else ()),
+        "marks",
+    ):
         table.add_column(name, overflow="fold")
     for entry in entries:
         before = [utc_time(entry.record_time), position_of(entry)] if recorded else []
-        table.add_row(*before, *cells_of(entry))
+        *cells, marks = cells_of(entry)
+        key = [Text(printable(entry.tracking_key))] if with_keys else []
+        table.add_row(*before, *cells, *key, marks)
     return table
 
 

@@ -17,7 +17,7 @@ class Group(NamedTuple):
 GROUPS: Final = (
     Group(
         "asking and sending",
-        ("send", "trail", "watch", "progress", "quarantine", "jobs", "unmapped"),
+        ("send", "trail", "watch", "progress", "alias", "quarantine", "jobs", "unmapped"),
         ("server",),
     ),
     Group("taking gRPC", ("up", "ingest", "query", "gateway"), ("listen",)),
