@@ -168,6 +168,11 @@ with a broken camera some hundreds. Beyond it they are to be sent again later, w
 source down until somebody sees to it.
 """
 
+GATEWAY_REFUSALS_PER_MINUTE_MAX: Final = 300
+"""The same at a gateway, whose spool holds them until they are forwarded: 150 MB for a day without
+a ledger. Less than what the ledger keeps in a minute, so that what was gathered comes to an end.
+"""
+
 REFUSING_SOURCES_MAX: Final = 10_000
 """Sources whose refused scans are counted. Some 200 bytes each."""
 

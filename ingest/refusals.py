@@ -29,8 +29,8 @@ from ledger.v1.refused_scan_pb2 import RefusedScan
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from ingest.batcher import AppendLog
     from ingest.limits import IngestLimits
-    from ledger.scan_log import ScanLog
     from ledger.v1.ingest_service_pb2 import Refusal
     from ledger.v1.raw_pb2 import RawBatch
 
@@ -63,7 +63,7 @@ class Refusals:
     """Appends refused scans. `run` does the work; without it nothing moves."""
 
     def __init__(
-        self, log: ScanLog, limits: IngestLimits, *, monotonic: Callable[[], float]
+        self, log: AppendLog, limits: IngestLimits, *, monotonic: Callable[[], float]
     ) -> None:
         self._partitions = log.identity.partitions
         self._minutes = _Minutes(

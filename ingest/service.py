@@ -59,7 +59,7 @@ class IngestService:
         self,
         log: AppendLog,
         *,
-        refusals: ScanLog | None = None,
+        refusals: AppendLog | None = None,
         receipts: ScanLog | None = None,
         minted: Minted | None = None,
         policy: AdmissionPolicy | None = None,

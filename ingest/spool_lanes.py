@@ -51,6 +51,8 @@ class Outbound(NamedTuple):
     """How far the source's clock is ahead of this machine's."""
 
     event: bytes
+    was_refused: bool = False
+    """Whether its source was told already that it is refused."""
 
 
 class Run(NamedTuple):
@@ -60,6 +62,7 @@ class Run(NamedTuple):
     spool_id: bytes
     skew_ns: int
     first_place: int
+    was_refused: bool
 
     @property
     def source(self) -> Source:
@@ -213,8 +216,9 @@ class _Gathering:
         self._scan = scan
         self._next_sequence = scan.sequence
         self._size = self.batch.bytes
-        self._run: list[bytes] = []  # Of places that follow each other.
+        self._run: list[bytes] = []  # Of places that follow each other, refused or not.
         self._first_place = 0
+        self._was_refused = False
 
     def fits(self, scan: Outbound, scans_max: int, bytes_max: int) -> bool:
         """Tell whether a scan may be the next one."""
@@ -227,10 +231,11 @@ class _Gathering:
 
     def add(self, place: int, scan: Outbound) -> None:
         """Take a scan."""
-        if self._run and place != self._first_place + len(self._run):
+        follows = place == self._first_place + len(self._run)
+        if self._run and not (follows and scan.was_refused is self._was_refused):
             self.close()
         if not self._run:
-            self._first_place = place
+            self._first_place, self._was_refused = place, scan.was_refused
         self._run.append(scan.event)
         self._size += len(scan.event) + SCAN_FRAME_BYTES
         self._next_sequence += 1 if scan.sequence else 0
@@ -238,7 +243,9 @@ class _Gathering:
     def close(self) -> OutBatch[Run]:
         """Give the batch with all that was taken."""
         first = self._scan
-        owner = Run(first.source_id, first.spool_id, first.skew_ns, self._first_place)
+        owner = Run(
+            first.source_id, first.spool_id, first.skew_ns, self._first_place, self._was_refused
+        )
         self.batch.add(Part(owner, 0, len(self._run)), self._run)
         self._run = []
         return self.batch

@@ -39,6 +39,11 @@ AGAIN_SCANS_MAX: Final = 20_000
 HOLD_S: Final = 60.0
 """Seconds for which a source is held back that the server does not take: a person has to act."""
 
+HOLD_FROM_S: Final = 10.0
+"""From so many seconds on a wait is for a limit of its source alone, such as refused scans in a
+minute: the source is held back, else its scans would take the room of all others in memory.
+"""
+
 
 class SpoolOutgoing:
     """The outbox of one spool, for `Session` and `Link`."""
@@ -76,6 +81,7 @@ class SpoolOutgoing:
         self._again: list[OutBatch[Run]] = []
         self._again_scans = 0
         self._held_until_s: dict[Source, float] = {}
+        self._closed: set[Source] = set()  # Of these, those that want another stream.
 
     @property
     def scans(self) -> int:
@@ -169,17 +175,26 @@ class SpoolOutgoing:
                 self.refuse(piece, refusals)
             elif piece.parts[0].owner.source in self._held_until_s:
                 self._lanes.put_back(piece)  # Its wait is nobody else's.
+            elif wait_s >= HOLD_FROM_S:
+                self._hold(piece.parts[0].owner.source, wait_s)
+                self._lanes.put_back(piece)
             else:
                 again.append((piece, wait_s))
         self._out.discard(batch)
         return again
 
     def refuse(self, batch: OutBatch[Run], refusals: Sequence[Refusal]) -> None:
-        """As in Outbox: the scans go into the spool's list."""
+        """As in Outbox: the scans go into the spool's list, but those whose source knows it."""
         refused = []
         index = 0
+        self._counts.refused += len(batch.events)
         for owner, offset, scans in batch.parts:
-            for place in range(owner.first_place + offset, owner.first_place + offset + scans):
+            first_place = owner.first_place + offset
+            if owner.was_refused:
+                self._spool.settle(first_place, first_place + scans)
+                index += scans
+                continue
+            for place in range(first_place, first_place + scans):
                 refused.append(
                     RefusedScan(
                         place=place,
@@ -194,9 +209,10 @@ class SpoolOutgoing:
                     )
                 )
                 index += 1
-        logger.warning("the ledger refused scans that were spooled", extra={"scans": len(refused)})
-        self._counts.refused += len(refused)
-        self._spool.refuse(refused)
+        if refused:
+            count = len(refused)
+            logger.warning("the ledger refused scans that were spooled", extra={"scans": count})
+            self._spool.refuse(refused)
 
     def not_open(self, state: SourceState) -> str:
         """As in Outbox: the source is held back, and all others go on."""
@@ -205,13 +221,18 @@ class SpoolOutgoing:
             "the ledger does not take a source now; its scans are kept",
             extra={"source": state.source_id, "why": state.reason, "again_in_s": HOLD_S},
         )
-        self._held_until_s[source] = self._monotonic() + HOLD_S
-        self._lanes.hold(source)
+        self._hold(source, HOLD_S)
+        self._closed.add(source)
         return ""
+
+    def _hold(self, source: Source, wait_s: float) -> None:
+        self._held_until_s[source] = self._monotonic() + wait_s
+        self._lanes.hold(source)
 
     def _release(self, now_s: float) -> None:
         for source in [one for one, until_s in self._held_until_s.items() if until_s <= now_s]:
             del self._held_until_s[source]
             self._lanes.release(source)
-            # On this stream it stays closed.
-            self.is_stale = True
+            if source in self._closed:
+                self._closed.discard(source)
+                self.is_stale = True  # On this stream it stays closed.

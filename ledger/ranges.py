@@ -39,6 +39,11 @@ class Ranges:
         firsts[start:end] = [first]
         lasts[start:end] = [last]
 
+    @property
+    def first(self) -> int:
+        """The lowest number in the set, which is not empty."""
+        return self._firsts[0]
+
     def count(self) -> int:
         """Tell how many numbers are in the set."""
         return sum(self._lasts) - sum(self._firsts) + len(self._firsts)

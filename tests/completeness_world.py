@@ -118,7 +118,9 @@ class World:
         for refusal in self.refusals:
             sources.take_refusal(refusal)
         for record in self.records if with_records else ():
-            sources.take_record(record)
+            sources.take_record(record, is_looked_at=True)
+        for _, source in sources.all() if with_records else ():
+            source.compare()
         looked_ns = self.now_ns + MINUTE_NS if with_records else 0
         return sources, Beside({}, {}, {}, looked_ns)
 

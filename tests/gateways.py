@@ -12,7 +12,7 @@ from ingest.forwarder import Forwarder
 from ingest.minted import Minted
 from ingest.scanner import CHANNEL_OPTIONS
 from ingest.scanner_settings import ScannerSettings
-from ingest.spool_log import SpoolLog, read_spooled
+from ingest.spool_log import SpooledRefusals, SpoolLog, read_spooled
 from ingest.spool_opening import open_spool
 from tests.ingest_server import Served, serving
 
@@ -58,7 +58,7 @@ async def gateway(
     minted = Minted()
     async with (
         open_spool(folder / "gateway", limits=limits) as spool,
-        serving(SpoolLog(spool), minted=minted) as served,
+        serving(SpoolLog(spool), refusals=SpooledRefusals(spool), minted=minted) as served,
         grpc.aio.insecure_channel(ledger, options=CHANNEL_OPTIONS) as channel,
     ):
         forwarder = Forwarder(

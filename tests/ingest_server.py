@@ -53,13 +53,14 @@ async def serving(
     limits: IngestLimits | None = None,
     lag_records: Callable[[], int | None] = lambda: None,
     minted: Minted | None = None,
+    refusals: AppendLog | None = None,
     policy: AdmissionPolicy | None = None,
 ) -> AsyncIterator[Served]:
     """Serve a log until the end of the block; whatever runs then is cut off."""
     beside = log.beside if isinstance(log, FaultyLog) else {}
     service = IngestService(
         log,
-        refusals=beside.get(REFUSALS_LOG),
+        refusals=refusals or beside.get(REFUSALS_LOG),
         receipts=beside.get(RECEIPTS_LOG),
         minted=minted,
         policy=policy,

@@ -1,5 +1,7 @@
 """Each error of the driver has one meaning for who writes, and one for who reads."""
 
+from ssl import SSLEOFError
+
 import pytest
 from cassandra import (
     AuthenticationFailed,
@@ -138,3 +140,13 @@ def test_a_mistake_while_connecting_is_not_hidden() -> None:
     """What is no error of server or network comes out as it is."""
     with pytest.raises(TypeError):
         connect_error(TypeError("x"), ["a"], "dc")
+
+
+def test_an_end_in_the_middle_of_tls_is_no_refusal() -> None:
+    """A node that dies ends so too; what else it may be is told."""
+    error = NoHostAvailable("none", {"10.0.0.1": SSLEOFError(8, "EOF occurred")})
+    told = connect_error(error, ["10.0.0.1"], "dc")
+
+    assert type(told) is Busy
+    assert "EOF occurred. A node that asks for our certificate may do that" in told.message
+    assert "`cassandra_tls_cert`" in told.message

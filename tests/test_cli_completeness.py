@@ -13,7 +13,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from ledger.app.client import open_channel
 from ledger.app.demo.processes import LedgerProcess
-from ledger.app.exits import DONE, FAILED, INCOMPLETE
+from ledger.app.exits import DONE, FAILED, INCOMPLETE, REFUSED
 from ledger.v1.ingest_service_pb2 import (
     Batch,
     Open,
@@ -214,7 +214,7 @@ def test_the_document_keeps_its_form(ledger: LedgerProcess) -> None:
         "day": "str",
         "since": "str",
     }
-    assert answer["not_looked_at"] == {"records": 0, "sources": 0}
+    assert answer["not_looked_at"] == {"records": 0, "sources": 0, "forgotten_spools": 0}
     assert datetime.fromisoformat(one["since"]).tzinfo is UTC
 
 
@@ -258,6 +258,40 @@ def test_a_wrong_question_is_refused(
 
     assert raised.value.code() is grpc.StatusCode.INVALID_ARGUMENT
     assert field in (raised.value.details() or "")
+
+
+def test_an_operator_settles_what_will_never_come(tmp_path: Path) -> None:
+    """By the source's only spool, or one that is named; it is shown with who and why, in the table
+    too, makes no alarm, and outlives the process. What says nothing is told so.
+    """
+    with ledger_up(tmp_path) as ledger:
+        with open_channel(ledger.address) as channel:
+            stub = IngestServiceStub(channel)
+            send(stub, "gate-20", range(3, 6), minted=9)
+        wait_for(ledger, {"gate-20": 6})
+        words = ("completeness", "settle", "--server", ledger.address, "gate-20")
+        whole = typed(*words, "1-9", "--why", "run over", "--by", "ada")
+        again = typed(*words, "1-9", "--why", "run over", "--spool", SPOOL.hex())
+        wrong = typed(*words, "one", "--why", "run over")
+        nobody = typed(*words[:-1], "gate-99", "1", "--why", "run over")
+        ledger.end()
+        ledger.start()
+        table = asked(ledger)
+        answer = document(ledger)
+
+    assert (whole.code, whole.answer) == (DONE, "6 scans are settled.\n")
+    assert [said.code for said in (again, wrong, nobody)] == [REFUSED, FAILED, FAILED]
+    assert "have an outcome, or are settled" in again.remark
+    assert "It reads 41-50, or 7." in wrong.remark
+    assert "in 0 spools" in nobody.remark
+    assert table.code == DONE
+    assert "\ngate-20 1 to 2: settled by ada at 20" in table.answer
+    assert table.answer.endswith("Z: run over\n")
+    assert [(one["first"], one["last"], one["state"]) for one in answer["findings"]] == [
+        (1, 2, "settled"),
+        (6, 9, "settled"),
+    ]
+    assert answer["findings"][0]["settled"].keys() == {"by", "why", "at"}
 
 
 def test_a_restart_changes_nothing(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """The audit names exactly what never arrived, whatever was lost on the way that tells of it."""
 
+from random import Random
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -9,6 +11,8 @@ from ledger.completeness.history import DAY_NS
 from ledger.completeness.sources import Recorded, SourceKey, Sources
 from ledger.v1.ingest_service_pb2 import SequenceRange
 from ledger.v1.receipt_pb2 import RECEIPT_KIND_BATCH, RECEIPT_KIND_WORD, Receipt
+from ledger.v1.refused_scan_pb2 import RefusedScan
+from ledger.v1.scan_event_pb2 import ScanEvent
 from tests.completeness_world import MINUTE_NS, START_NS, World, found, numbers
 from tests.scale import scaled
 
@@ -74,7 +78,7 @@ def test_with_the_records_it_names_exactly_what_never_arrived(steps: list[tuple]
     arrived = {(one.key, n) for one in world.spools for n in one.recorded | one.refused}
     minted = {(one.key, n) for one in world.spools for n in range(1, one.minted + 1)}
     assert numbers(findings, Where.NEVER_ARRIVED) == minted - arrived
-    assert not numbers(findings, Where.UNCONFIRMED)
+    assert not numbers(findings, Where.UNCONFIRMED, Where.WITHOUT_RECORD)
     assert numbers(findings, Where.REFUSED) == {
         (one.key, n) for one in world.spools for n in one.refused
     }
@@ -105,6 +109,29 @@ def test_a_receipt_that_is_missing_makes_nothing_lost(steps: list[tuple]) -> Non
     assert unconfirmed >= known - arrived
 
 
+@settings(max_examples=scaled(400, soak=20_000), deadline=None)
+@given(STEPS, st.randoms(use_true_random=False))
+def test_what_was_acknowledged_and_is_in_no_record_shows(
+    steps: list[tuple],  # type: ignore[type-arg]
+    random: Random,
+) -> None:
+    """A log that has lost records: exactly those of which a receipt says that they were recorded
+    are without record, whatever else became of the others.
+    """
+    world = lived(steps)
+    world.records = [one for one in world.records if random.random() < 0.7]
+    findings = found(*world.audited(with_records=True))
+
+    promised = {
+        (SourceKey(one.source_id, one.spool_id), n)
+        for one in world.receipts
+        for part in one.durable
+        for n in range(part.first, part.last + 1)
+    }
+    there = {(one.key, one.sequence) for one in world.records}
+    assert numbers(findings, Where.WITHOUT_RECORD) == promised - there
+
+
 def receipt(*durable: tuple[int, int], minted: int = 0, **fields: object) -> Receipt:
     """A receipt of the one source."""
     one = Receipt(
@@ -131,6 +158,40 @@ def test_a_gap_has_the_facility_of_the_scan_before_it() -> None:
         (41, 50, "DEFRAA"),
         (91, 100, "FRCYMA"),
     ]
+
+
+def refused_at(number: int, facility: str, *, field: str = "event.tracking_number") -> RefusedScan:
+    """A refused scan of the one source."""
+    return RefusedScan(
+        source_id=SOURCE.source_id,
+        spool_id=SOURCE.spool_id,
+        sequence=number,
+        record_time_ns=START_NS,
+        field=field,
+        event=ScanEvent(facility=facility).SerializeToString(),
+    )
+
+
+def test_a_refused_scan_says_itself_where_it_was() -> None:
+    """Also within a batch, whose receipt knows the place of its last scan alone; but not where it
+    is refused for that, cannot be read, or says what no facility is called.
+    """
+    sources = Sources()
+    sources.take_receipt(receipt((1, 4), facility="DEFRAA"))
+    for refused in (
+        refused_at(5, "FRCYMA"),
+        refused_at(6, "NOWHERE", field="event.facility"),
+        refused_at(8, "X" * 65),
+        refused_at(9, "A\nB"),
+        RefusedScan(
+            source_id=SOURCE.source_id, spool_id=SOURCE.spool_id, sequence=10, event=b"\x07"
+        ),
+    ):
+        sources.take_refusal(refused)
+    source = sources.get(SOURCE)
+    assert source is not None
+
+    assert [source.places.nearest(n) for n in (4, 5, 6, 8, 9, 10)] == ["DEFRAA", *["FRCYMA"] * 5]
 
 
 def test_a_gap_over_midnight_is_two() -> None:
@@ -220,3 +281,22 @@ def test_what_there_is_no_room_for_is_never_called_missing(
     assert numbers(findings, Where.UNCONFIRMED) == {(SOURCE, n) for n in range(1, 6)}
     assert numbers(findings, Where.NEVER_ARRIVED) == {(SOURCE, n) for n in (7, 9, 11)}
     assert sources.beyond == {"gate-2"}
+
+
+def test_all_sources_together_have_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond it a set that grows keeps few ranges, the highest; what was known of others stays, and
+    nothing is called missing that was only forgotten.
+    """
+    monkeypatch.setattr("ledger.completeness.sources.RANGES_ALL_MAX", 6)
+    monkeypatch.setattr("ledger.completeness.sources.RANGES_FEW", 2)
+    sources, other = Sources(), SourceKey("gate-2", SOURCE.spool_id)
+    sources.take_receipt(receipt(*((n, n) for n in range(2, 12, 2)), minted=10))
+    sources.take_receipt(receipt(*((n, n) for n in range(2, 12, 2)), minted=10, source_id="gate-2"))
+    findings = found(sources, Beside({}, {}, {}, looked_through_ns=START_NS + MINUTE_NS))
+
+    assert numbers(findings, Where.NEVER_ARRIVED) == {
+        *((SOURCE, n) for n in (1, 3, 5, 7, 9)),
+        (other, 9),
+    }
+    assert numbers(findings, Where.UNCONFIRMED) == {(other, n) for n in range(1, 8)}
+    assert [source.forgot_through for _, source in sources.all()] == [0, 7]

@@ -1,18 +1,18 @@
-"""The audit over real logs: what it reads, and when it looks through the scans."""
+"""The audit over real logs: what it reads, and what it says of that."""
 
-import asyncio
 import time
+from collections.abc import Callable
 
 import pytest
 
 from ledger.backends.rocksdb_folder import Folder
-from ledger.completeness import audit as audit_module
 from ledger.completeness import readers
 from ledger.completeness.audit import Audit, Report
 from ledger.completeness.findings import Where
 from ledger.completeness.sources import SourceKey
 from ledger.errors import Diverged
 from ledger.quarantine.desk import Desk
+from ledger.scan_log import ScanLog
 from ledger.v1.ingest_service_pb2 import SequenceRange
 from ledger.v1.receipt_pb2 import RECEIPT_KIND_BATCH, RECEIPT_KIND_WORD, Receipt, ReceiptGroup
 from ledger.v1.refused_scan_pb2 import RefusedScan
@@ -28,25 +28,36 @@ SOURCE = SourceKey("faults", bytes(16))
 LATER_NS = SCAN_TIME_NS + 3_600 * 1_000_000_000
 
 
-def audit_of(ledger: Folder, *, now_ns: int = LATER_NS) -> Audit:
+def audit_of(
+    ledger: Folder,
+    *,
+    now_ns: Callable[[], int] = lambda: LATER_NS,
+    receipts: ScanLog | None = None,
+) -> Audit:
     """An audit an hour after the scans."""
     desk = Desk(ledger.log, ledger.quarantine, ledger.store, now_ns=time.time_ns)
     return Audit(
         ledger.log,
-        ledger.receipts,
+        receipts or ledger.receipts,
         ledger.refusals,
         desk,
         ledger.store,
-        now_ns=lambda: now_ns,
+        now_ns=now_ns,
         monotonic=time.monotonic,
     )
 
 
-async def tell(ledger: Folder, *durable: tuple[int, int], minted: int, acked: int = 0) -> None:
+async def tell(
+    ledger: Folder,
+    *durable: tuple[int, int],
+    minted: int,
+    acked: int = 0,
+    source: str = SOURCE.source_id,
+) -> None:
     """Write a receipt of the source."""
     receipt = Receipt(
         kind=RECEIPT_KIND_BATCH if durable else RECEIPT_KIND_WORD,
-        source_id=SOURCE.source_id,
+        source_id=source,
         spool_id=SOURCE.spool_id,
         minted_through=minted,
         acked_through=acked,
@@ -147,52 +158,6 @@ async def test_a_source_is_believed_what_it_was_told(ledger: Folder) -> None:
     report = await audit.report(after_s=60)
     assert places(report) == [(61, 100, Where.NEVER_ARRIVED)]
     assert [one.where for one in report.findings if not one.last] == [Where.SILENT]
-
-
-async def test_it_looks_through_the_records_by_itself(
-    ledger: Folder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Where something is open for long: a lost receipt is healed though nobody asks."""
-    monkeypatch.setattr(audit_module, "EVERY_S", 0.02)
-    await fill(ledger, range(50))
-    async with running(ledger.log, ledger.quarantine, ledger.store):
-        await caught_up(ledger)
-    await tell(ledger, minted=50)
-    audit = audit_of(ledger)
-    task = asyncio.create_task(audit.run())
-    async with asyncio.timeout(10):
-        while places(await audit.report(after_s=60)):  # noqa: ASYNC110 - as it says.
-            await asyncio.sleep(0.02)
-    task.cancel()
-
-
-async def test_where_all_is_told_no_scan_is_read(
-    ledger: Folder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The records are only looked through where something is open."""
-    monkeypatch.setattr(audit_module, "EVERY_S", 0.01)
-    await fill(ledger, range(50))
-    async with running(ledger.log, ledger.quarantine, ledger.store):
-        await caught_up(ledger)
-    await tell(ledger, (1, 50), minted=50)
-    audit = audit_of(ledger)
-    task = asyncio.create_task(audit.run())
-    await asyncio.sleep(0.2)
-    task.cancel()
-
-    assert (await audit.report(after_s=60)).looked_through_ns == 0
-
-
-async def test_a_page_is_cut_from_the_report_of_the_first(ledger: Folder) -> None:
-    """So that pages fit together, whatever comes meanwhile; of another question it is no page."""
-    await tell(ledger, minted=10)
-    audit = audit_of(ledger)
-    first = await audit.paged(after_s=60, is_first=True)
-    await tell(ledger, (1, 10), minted=10)
-
-    assert await audit.paged(after_s=60, is_first=False) is first
-    assert places(first) == [(1, 10, Where.UNCONFIRMED)]
-    assert places(await audit.paged(after_s=61, is_first=False)) == []
 
 
 async def test_a_log_that_was_cut_is_said(ledger: Folder) -> None:

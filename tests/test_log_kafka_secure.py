@@ -14,7 +14,7 @@ from ledger.backends.kafka_commands import acl_lines
 from ledger.backends.kafka_topics import check_topics, create_topics
 from ledger.backends.log_kafka import KafkaScanLog, open_kafka_log
 from ledger.errors import Busy, Refused
-from ledger.position import LOGS, RECEIPTS_LOG
+from ledger.position import LOGS, RECEIPTS_LOG, REFUSALS_LOG
 from tests.contracts.patience import Starting, append, follow_until, records
 from tests.kafka_logs import PARTITIONS
 from tests.kafka_secure import PRINCIPALS, cluster_as, secure_kafka, type_in
@@ -64,9 +64,9 @@ async def test_each_role_does_its_work_with_its_rights(kafka: Kafka, folder: Pat
 async def test_no_role_can_do_what_it_need_not(
     kafka: Kafka, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A writer that appends receipts and an ingest server that reads are Busy, with the reason:
+    """A writer that appends refusals and an ingest server that reads are Busy, with the reason:
     somebody has to change their rights, and until then nothing is lost. To `scans` a writer may
-    append: what it replays out of quarantine.
+    append, what it replays out of quarantine, and to `receipts`, what an operator settles.
     """
     monkeypatch.setattr(kafka_sender, "APPEND_S", 2.0)
     monkeypatch.setattr(kafka_reader, "READ_S", 2.0)
@@ -74,8 +74,13 @@ async def test_no_role_can_do_what_it_need_not(
     writer = cluster_as(kafka, folder, "writer")
     async with opened(writer) as log:
         await append(log, 0, records(1))
-    receipts = open_kafka_log(writer, name=RECEIPTS_LOG, generation=1, partitions=PARTITIONS)
+    receipts, refusals = (
+        open_kafka_log(writer, name=name, generation=1, partitions=PARTITIONS)
+        for name in (RECEIPTS_LOG, REFUSALS_LOG)
+    )
     async with receipts as log:
+        await append(log, 0, records(1))
+    async with refusals as log:
         with pytest.raises(Busy, match="AuthorizationFailed"):
             await append(log, 0, records(1))
     async with opened(cluster_as(kafka, folder, "ingest")) as log:

@@ -1,5 +1,6 @@
 """Log lines: plain or JSON, with their fields, and drivers that do not fill the log."""
 
+import asyncio
 import json
 import logging
 import warnings
@@ -71,6 +72,21 @@ def own_logs(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("GRPC_VERBOSITY", "ERROR")
     with kept_logs():
         yield
+
+
+@pytest.mark.usefixtures("own_logs")
+def test_a_known_false_alarm_of_grpc_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    """And nothing else that an event loop tells: no other error there, nor this one elsewhere."""
+    set_up_logs(level="info", as_json=False)
+    loop = asyncio.new_event_loop()
+    taken, other = BlockingIOError(11, "Resource temporarily unavailable"), OSError("disk")
+    poller = "Exception in callback PollerCompletionQueue._handle_events()()"
+    for message, error in ((poller, taken), (poller, other), ("Exception in callback x()", taken)):
+        loop.call_exception_handler({"message": message, "exception": error})
+    loop.close()
+
+    said = [line for line in capsys.readouterr().err.splitlines() if " ERROR " in line]
+    assert ["PollerCompletionQueue" in line for line in said] == [True, False]
 
 
 @pytest.mark.usefixtures("own_logs")

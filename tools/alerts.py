@@ -156,8 +156,18 @@ ALERTS: Final[Sequence[Alert]] = (
         "too few replicas in sync, a full disk, rights that were taken away.",
     ),
     Alert(
+        "LedgerScansWithoutRecord",
+        'max(ledger_completeness_scans{state="without_record"}) > 0',
+        "1m",
+        CRITICAL,
+        "{{ $value }} scans were acknowledged, and no record has them",
+        "The log has lost what it had promised to keep: look after its disks, and what was changed "
+        "or restored. Their sources have forgotten them; `parcel-ledger completeness` says which.",
+    ),
+    Alert(
         "LedgerScansMissing",
-        'max by (state) (ledger_completeness_scans{state!~"refused|dropped"}) > 0',
+        "max by (state) (ledger_completeness_scans"
+        '{state!~"refused|dropped|settled|without_record"}) > 0',
         "15m",
         WARNING,
         "{{ $value }} scans are missing ({{ $labels.state }})",

@@ -16,7 +16,7 @@ from cyclopts import App, CycloptsError, Group
 from ledger.app.commands.alias import alias
 from ledger.app.commands.backup import backup, restore
 from ledger.app.commands.compare import compare
-from ledger.app.commands.completeness import completeness
+from ledger.app.commands.completeness import app as completeness
 from ledger.app.commands.demo import demo
 from ledger.app.commands.engines import engines
 from ledger.app.commands.gateway import app as gateway
@@ -68,7 +68,6 @@ for _command, _group in (
     (compare, "operate"),
     (backup, "operate"),
     (restore, "operate"),
-    (completeness, "ask"),
     (unmapped, "operate"),
     (demo, "operate"),
     (hammer, "operate"),
@@ -76,8 +75,9 @@ for _command, _group in (
     (version, "operate"),
 ):
     app.command(_command, group=GROUPS[_group])
-number.group = (GROUPS["ask"],)
-app.command(number)
+for _asking in (completeness, number):
+    _asking.group = (GROUPS["ask"],)
+    app.command(_asking)
 gateway.group = (GROUPS["run"],)
 app.command(gateway)
 for _several in (engines, quarantine, jobs, rebuild, mapping):

@@ -4,6 +4,7 @@ out.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -15,6 +16,7 @@ from ledger.app.render import printable
 from ledger.v1 import operator_service_pb2 as pb
 
 _STATE_STYLES: Final = {
+    pb.COMPLETENESS_STATE_WITHOUT_RECORD: "bold red",
     pb.COMPLETENESS_STATE_NEVER_ARRIVED: "bold red",
     pb.COMPLETENESS_STATE_UNCONFIRMED: "red",
     pb.COMPLETENESS_STATE_QUARANTINED: "yellow",
@@ -24,6 +26,7 @@ _STATE_STYLES: Final = {
 _SETTLED: Final = {
     pb.COMPLETENESS_STATE_REFUSED,
     pb.COMPLETENESS_STATE_DROPPED,
+    pb.COMPLETENESS_STATE_SETTLED,
     pb.COMPLETENESS_STATE_SILENT,
 }
 """What is never missing, however old."""
@@ -44,6 +47,8 @@ def summary_line(page: pb.ListCompletenessFindingsResponse) -> Text:
         line.append(f"; {page.unread_count:,} more records are in no trail yet, and of any source")
     if page.untracked_count:
         line.append(f"; {page.untracked_count:,} sources beyond the limit were not looked at")
+    if page.forgotten_count:
+        line.append(f"; {page.forgotten_count:,} spools have more gaps than can be told apart")
     return line.append(".")
 
 
@@ -67,6 +72,15 @@ def findings_table(page: pb.ListCompletenessFindingsResponse) -> Table:
             age_words(page.find_time.seconds - one.since_time.seconds),
         )
     return table
+
+
+def settled_lines(page: pb.ListCompletenessFindingsResponse) -> Iterator[str]:
+    """Say who settled what, and why."""
+    for one in page.findings:
+        if one.state == pb.COMPLETENESS_STATE_SETTLED:
+            what = f"{one.source_id} {sequences_words(one)}"
+            who = f"by {one.settled_by} at {_iso(one.settle_time)}: {one.settled_why}"
+            yield printable(f"{what}: settled {who}")
 
 
 def sequences_words(one: pb.CompletenessFinding) -> str:
@@ -104,7 +118,11 @@ def head_document(page: pb.ListCompletenessFindingsResponse) -> dict[str, Any]:
         "looked_through_until": _iso(page.look_time) if page.HasField("look_time") else None,
         "spools": page.spool_count,
         "minted": page.minted_count,
-        "not_looked_at": {"records": page.unread_count, "sources": page.untracked_count},
+        "not_looked_at": {
+            "records": page.unread_count,
+            "sources": page.untracked_count,
+            "forgotten_spools": page.forgotten_count,
+        },
         "sums": {
             _word(one.state): {"scans": one.count, "missing": one.missing_count}
             for one in page.sums
@@ -114,7 +132,7 @@ def head_document(page: pb.ListCompletenessFindingsResponse) -> dict[str, Any]:
 
 def finding_document(one: pb.CompletenessFinding) -> dict[str, Any]:
     """Give one finding for a program."""
-    return {
+    document: dict[str, Any] = {
         "source": one.source_id,
         "spool": one.spool_id.hex(),
         "first": one.first_sequence,
@@ -126,6 +144,13 @@ def finding_document(one: pb.CompletenessFinding) -> dict[str, Any]:
         "day": one.day,
         "since": _iso(one.since_time),
     }
+    if one.state == pb.COMPLETENESS_STATE_SETTLED:
+        document["settled"] = {
+            "by": one.settled_by,
+            "why": one.settled_why,
+            "at": _iso(one.settle_time),
+        }
+    return document
 
 
 def _count(one: pb.CompletenessFinding) -> int:

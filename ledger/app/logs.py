@@ -78,6 +78,18 @@ class Seldom(logging.Filter):
         return True
 
 
+def is_alarm(record: logging.LogRecord) -> bool:
+    """Say whether a record means anything.
+
+    Where two event loops of a process use gRPC, also one after the other, gRPC wakes both for one
+    answer; the one that finds it taken says BlockingIOError, and nothing is amiss (issue 25364 of
+    grpc).
+    """
+    error = record.exc_info[1] if record.exc_info else None
+    is_grpc = record.name == "asyncio" and "PollerCompletionQueue" in record.getMessage()
+    return not (is_grpc and isinstance(error, BlockingIOError))
+
+
 def set_up_logs(*, level: str, as_json: bool) -> None:
     """Send the logs of this process to standard error, those of its libraries among them.
 
@@ -86,6 +98,7 @@ def set_up_logs(*, level: str, as_json: bool) -> None:
     os.environ.setdefault("GRPC_VERBOSITY", "NONE" if as_json else "ERROR")
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(Formatter(as_json=as_json))
+    handler.addFilter(is_alarm)
     if level != "debug":
         handler.addFilter(Seldom())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)

@@ -7,6 +7,7 @@ may be repeated, another node is tried at once where that has a chance.
 from __future__ import annotations
 
 from enum import Enum
+from ssl import SSLEOFError
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from cassandra import (
@@ -174,6 +175,10 @@ def connect_error(error: BaseException, points: Iterable[str], data_centre: str)
         )
     if not all(isinstance(c, (*_NOT_ASKED, UnresolvableContactPoints, Timeout)) for c in causes):
         raise error
+    if any(isinstance(cause, SSLEOFError) for cause in causes):
+        # A node that dies does that too, so it is no refusal. What it says of a certificate that it
+        # misses may come too late to be read.
+        said += ". A node that asks for our certificate may do that: see `cassandra_tls_cert`"
     return Busy(
         f"No node of Cassandra can be reached at {where}: {said}",
         reason="STORE_UNREACHABLE",

@@ -22,7 +22,7 @@ PRINCIPALS: Final = {
 
 _DOES: Final[Mapping[str, Mapping[str, Sequence[str]]]] = {
     SCANS_LOG: {"ingest": ("Write",), "writer": ("Read", "Write")},
-    RECEIPTS_LOG: {"ingest": ("Write",), "writer": ("Read",)},
+    RECEIPTS_LOG: {"ingest": ("Write",), "writer": ("Read", "Write")},
     REFUSALS_LOG: {"ingest": ("Write",), "writer": ("Read",)},
     QUARANTINE_LOG: {"writer": ("Read", "Write")},
 }

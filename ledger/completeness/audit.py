@@ -1,13 +1,14 @@
 """The audit of one ledger: follows the small logs, and looks through the scans where it has to.
 
-Receipts and refusals are read always. The log `scans` is read only where something is open for
-longer than it should be: then its records tell whether only a receipt was lost.
+Receipts and refusals are read always. The log `scans` is read where something is open for longer
+than it should be: its records tell whether only a receipt was lost; and once a day, to compare.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ledger import metrics
@@ -19,23 +20,24 @@ from ledger.completeness.findings import (
     findings_of,
     silent,
 )
+from ledger.completeness.look import Look
 from ledger.completeness.readers import (
     LogReader,
-    Unread,
     read_to_end,
     read_unread,
-    recorded_in,
     taking_receipts,
     taking_refusals,
 )
-from ledger.completeness.sources import Recorded, SourceKey, Sources
+from ledger.completeness.settling import Settling
+from ledger.completeness.sources import Recorded, Settlement, SourceKey, Sources
 from ledger.errors import LedgerError
 from ledger.quarantine.items import State
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 
     from ledger.completeness.findings import Finding
+    from ledger.completeness.readers import Unread
     from ledger.quarantine.desk import Desk
     from ledger.quarantine.items import Item
     from ledger.scan_log import ScanLog
@@ -56,14 +58,14 @@ LOOK_AGAIN_NS: Final = 600 * 1_000_000_000
 may have come by now, and its receipt may be lost.
 """
 
-LOOK_SHARE: Final = 0.2
-"""Which part of the time records may be looked through where nobody waits for it."""
-
-PAGED_S: Final = 300.0
-"""For how many seconds the pages of an answer are cut from one report."""
-
 SOURCES_AT_ONCE: Final = 200
 """Sources that are judged before others have their turn: some milliseconds."""
+
+
+LOOK_ANYWAY_NS: Final = 86_400 * 1_000_000_000
+"""After how many nanoseconds the newer records are looked through where nothing is missing: till
+then receipts are believed. A process that starts waits as long for its first look, which reads all.
+"""
 
 
 class Report(NamedTuple):
@@ -82,10 +84,12 @@ class Report(NamedTuple):
     """Records behind the trails that were too many to be looked at."""
     beyond: int
     """Sources for which there was no place."""
+    forgotten: int
+    """Pairs of source and spool of which more was known than there was room for."""
 
     @property
     def counts(self) -> Mapping[Where, int]:
-        """How many sequences are missing, refused, dropped, and how many sources silent."""
+        """How many sequences are missing, or settled in any way, and how many sources silent."""
         return counts_of(self.findings, now_ns=self.now_ns)
 
 
@@ -110,51 +114,28 @@ class Audit:
         self._desk = desk
         self._store = store
         self._now_ns = now_ns
-        self._monotonic = monotonic
         self._sources = Sources()
         self._receipts = LogReader(receipts)
         self._refusals = LogReader(refusals)
-        self._records = LogReader(scans)
-        self._looked_through_ns = 0
         self._reading = asyncio.Lock()
-        self._looking = asyncio.Lock()
+        self._look = Look(scans, self._sources, self._caught_up, now_ns=now_ns, monotonic=monotonic)
         self._look_wanted = asyncio.Event()
-        self._waiting = 0  # Who waits for a look.
-        self._paged: tuple[float, float, Report] | None = None
-        """The last report, when it was asked for, and with which silence."""
+        self._began_ns = now_ns()
+        self._settling = Settling(receipts, self._sources, self._caught_up)
 
     async def run(self) -> None:
         """Count what is missing, and look through the records where that helps, until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._again(self._count))
-            tasks.create_task(self._again(self._look))
+            tasks.create_task(self._again(self._look_if_wanted))
 
     async def look_through(self, told: Callable[[int, int], None]) -> None:
         """Look through all records of `scans` that were not looked through before.
 
         `told` is called with how many were read and how many there are. Raises Busy or Uncertain
-        where the log is away: the next time goes on from there.
+        where a log is away: the next time goes on from there.
         """
-        self._waiting += 1
-        try:
-            await self._look_on(told)
-        finally:
-            self._waiting -= 1
-
-    async def _look_on(self, told: Callable[[int, int], None]) -> None:
-        async with self._looking:
-            began_ns = self._now_ns()
-            done, begun_s = 0, self._monotonic()
-            async for read, behind in self._records.pieces(self._take_record):
-                done += read
-                told(done, done + behind)
-                metrics.COMPLETENESS_RECORDS.inc(read)
-                rest = 0 if self._waiting else 1 / LOOK_SHARE - 1
-                await asyncio.sleep((self._monotonic() - begun_s) * rest)
-                begun_s = self._monotonic()
-            # Records of earlier generations are in a log that this process does not know.
-            if self._scans.identity.generation == 1:
-                self._looked_through_ns = began_ns
+        await self._look.on(told, is_awaited=True)
 
     async def _again(self, work: Callable[[], Awaitable[None]]) -> None:
         while True:
@@ -168,40 +149,64 @@ class Audit:
     async def _count(self) -> None:
         report = await self.report(after_s=SILENT_AFTER_S)
         _tell(report)
-        if _asks_for_records(report):
+        looked_ns = self._look.began_ns
+        is_due = report.now_ns - max(looked_ns, self._began_ns) > LOOK_ANYWAY_NS
+        if is_due or _asks_for_records(report, looked_ns=looked_ns):
             self._look_wanted.set()
 
-    async def _look(self) -> None:
+    async def _look_if_wanted(self) -> None:
         await self._look_wanted.wait()
         self._look_wanted.clear()
-        await self._look_on(lambda _, __: None)
+        await self._look.on(lambda _, __: None, is_awaited=False)
 
-    async def paged(self, *, after_s: float, is_first: bool) -> Report:
-        """As `report`; a page that is not the first is cut from the report of the first."""
-        now_s, last = self._monotonic(), self._paged
-        if is_first or last is None or now_s - last[0] > PAGED_S or last[1] != after_s:
-            self._paged = last = now_s, after_s, await self.report(after_s=after_s)
-        return last[2]
+    async def settle(self, key: SourceKey, first: int, last: int, *, by: str, why: str) -> int:
+        """Take an operator's word that nobody waits for these any more; return how many it were.
+
+        Raises NotPossibleNow where it says nothing, Busy or Uncertain where an engine is away.
+        """
+        word = Settlement(first, last, by, why, self._now_ns())
+        return await self._settling.settle(key, word)
 
     async def report(self, *, after_s: float) -> Report:
         """Find what there is now; a source is silent after so many seconds.
 
         Raises Busy or Uncertain where an engine is away.
         """
+        async with self._caught_up() as before:
+            # What is replayed from here on is told as it was: else it might be in no place.
+            was_open = {item.position for item in before if item.state is State.OPEN}
+            unread = await read_unread(self._scans, self._store, self._sources.take_record)
+            items = await self._items()
+        still_open = [
+            item
+            for item in items
+            if item.state is State.OPEN
+            or (item.state is State.REPLAYED and item.position in was_open)
+        ]
+        beside = Beside(
+            unread=unread.by_source,
+            quarantined=_times_of(still_open),
+            dropped=_times_of(item for item in items if item.state is State.DROPPED),
+            looked_through_ns=self._look.through_ns,
+        )
+        return await self._judge(unread, beside, after_ns=int(after_s * 1e9))
+
+    @asynccontextmanager
+    async def _caught_up(self) -> AsyncIterator[Sequence[Item]]:
+        """Read the small logs to their end; give what is in quarantine. One at a time is inside."""
         async with self._reading:
             await read_to_end(self._receipts, taking_receipts(self._sources))
             await read_to_end(self._refusals, taking_refusals(self._sources))
+            yield await self._items()
+
+    async def _items(self) -> Sequence[Item]:
+        """Give what is in quarantine of numbered sources. Its records are in the log, also where
+        nobody can read them there.
+        """
         items = [item for item in (await self._desk.items()).all() if item.sequence]
-        unread = await read_unread(self._scans, self._store, self._sources.take_record)
         for item in items:
-            self._sources.take_record(_recorded(item))
-        beside = Beside(
-            unread=unread.by_source,
-            quarantined=_in_state(items, State.OPEN),
-            dropped=_in_state(items, State.DROPPED),
-            looked_through_ns=self._looked_through_ns,
-        )
-        return await self._judge(unread, beside, after_ns=int(after_s * 1e9))
+            self._sources.take_record(_recorded(item), is_looked_at=True)
+        return items
 
     async def _judge(self, unread: Unread, beside: Beside, *, after_ns: int) -> Report:
         findings: list[Finding] = []
@@ -218,25 +223,19 @@ class Audit:
         return Report(
             findings=findings,
             now_ns=now_ns,
-            looked_through_ns=self._looked_through_ns,
+            looked_through_ns=self._look.through_ns,
             sources=len(sources),
             minted=minted,
             not_looked_at=unread.not_looked_at,
             beyond=len(self._sources.beyond),
+            forgotten=sum(source.forgot_through > 0 for _, source in sources),
         )
 
-    def _take_record(self, value: bytes) -> None:
-        record = recorded_in(value)
-        if record is not None:
-            self._sources.take_record(record)
 
-
-def _in_state(items: Iterable[Item], state: State) -> Mapping[SourceKey, Mapping[int, int]]:
+def _times_of(items: Iterable[Item]) -> Mapping[SourceKey, Mapping[int, int]]:
     found: dict[SourceKey, dict[int, int]] = {}
-    for item in items:
-        if item.state is state:
-            one = _recorded(item)
-            found.setdefault(one.key, {})[one.sequence] = one.time_ns
+    for one in map(_recorded, items):
+        found.setdefault(one.key, {})[one.sequence] = one.time_ns
     return found
 
 
@@ -244,12 +243,16 @@ def _recorded(item: Item) -> Recorded:
     return Recorded(SourceKey(item.source_id, item.spool_id), item.sequence, item.time_ns, "")
 
 
-def _asks_for_records(report: Report) -> bool:
-    """Whether something is open for so long that a receipt was lost, or the scans were."""
-    looked_ago_ns = report.now_ns - report.looked_through_ns
+def _asks_for_records(report: Report, *, looked_ns: int) -> bool:
+    """Whether something is open for so long that a receipt was lost, or the scans were; and no look
+    began since, or not for long.
+    """
+    long_ns = 2 * GRACE_NS
+    is_long_ago = report.now_ns - looked_ns > LOOK_AGAIN_NS
     return any(
-        (one.where is Where.UNCONFIRMED and report.now_ns - one.since_ns > 2 * GRACE_NS)
-        or (one.where is Where.NEVER_ARRIVED and looked_ago_ns > LOOK_AGAIN_NS)
+        one.where in {Where.UNCONFIRMED, Where.NEVER_ARRIVED, Where.WITHOUT_RECORD}
+        and report.now_ns - one.since_ns > long_ns
+        and (is_long_ago or looked_ns < one.since_ns + long_ns)
         for one in report.findings
     )
 

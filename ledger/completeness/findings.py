@@ -15,9 +15,9 @@ from ledger.completeness.history import DAY_NS
 from ledger.ranges import Ranges
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from ledger.completeness.sources import Source, SourceKey
+    from ledger.completeness.sources import Settlement, Source, SourceKey
 
 GRACE_NS: Final = 60 * 1_000_000_000
 """What is younger is on its way: a batch, its receipt and its row take seconds, and an engine that
@@ -42,6 +42,12 @@ class Where(IntEnum):
     """The same, and it is settled that they stay out."""
     SILENT = 7
     """No sequences: the source has not been heard of for long."""
+    WITHOUT_RECORD = 8
+    """A receipt says that they were recorded, and no record has them: a promise was broken."""
+    SETTLED = 9
+    """Nothing tells an outcome, or they are without a record, and nobody waits for them any more:
+    an operator said so.
+    """
 
 
 MISSING: Final = frozenset(
@@ -50,6 +56,7 @@ MISSING: Final = frozenset(
         Where.NEVER_ARRIVED,
         Where.NOT_YET_READABLE,
         Where.QUARANTINED,
+        Where.WITHOUT_RECORD,
     }
 )
 """What is not complete, once it is older than GRACE_NS. A refused scan has its outcome."""
@@ -68,6 +75,8 @@ class Finding(NamedTuple):
     """UTC day, from 1970-01-01, of the first receipt or word that covers the sequences."""
     since_ns: int
     """When the first of them was heard of; of a silent source when it was heard of last."""
+    word: Settlement | None = None
+    """Of SETTLED, who said so and why."""
 
     @property
     def rank(self) -> bytes:
@@ -113,13 +122,18 @@ def findings_of(key: SourceKey, source: Source, beside: Beside) -> Iterator[Find
     ):
         if key in known:
             yield from _listed(key, source, where, known[key], taken)
+    for first, last in source.unrecorded:
+        for free in list(taken.missing_in(first, last)):
+            taken.add(*free)
+            yield from _or_settled(source, _by_day(key, source, Where.WITHOUT_RECORD, free))
     for first, last in source.refused:
         for part in source.durable.missing_in(first, last):
             for free in taken.missing_in(*part):
                 yield from _by_day(key, source, Where.REFUSED, free)
     for first, last in source.open_ranges():
         for free in taken.missing_in(first, last):
-            yield from _open(key, source, free, beside.looked_through_ns)
+            found = _open(key, source, free, beside.looked_through_ns)
+            yield from _or_settled(source, found)
 
 
 def silent(
@@ -176,6 +190,31 @@ def _open(
         # What was recorded before the look was found by it: so these had not come by then.
         looked = one.since_ns < looked_through_ns and one.first > source.forgot_through
         yield one._replace(where=Where.NEVER_ARRIVED) if looked else one
+
+
+def _or_settled(source: Source, findings: Iterable[Finding]) -> Iterator[Finding]:
+    """Say of what operators settled that it is; the first word about a sequence counts."""
+    for one in findings:
+        for first, last, word in parts_of((one.first, one.last), source.settled):
+            part = one._replace(first=first, last=last)
+            yield part if word is None else part._replace(where=Where.SETTLED, word=word)
+
+
+def parts_of(
+    part: tuple[int, int], words: Sequence[Settlement]
+) -> Iterator[tuple[int, int, Settlement | None]]:
+    """Cut a range where another word begins, in ascending order; None where nobody said any."""
+    first, last = part
+    for place, word in enumerate(words):
+        begin, end = max(first, word.first), min(last, word.last)
+        if begin <= end:
+            if first < begin:
+                yield from parts_of((first, begin - 1), words[place + 1 :])
+            yield begin, end, word
+            if end < last:
+                yield from parts_of((end + 1, last), words[place + 1 :])
+            return
+    yield first, last, None
 
 
 def _by_day(

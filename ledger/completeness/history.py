@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
+from sys import intern
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ class Places:
         ):
             return
         self._sequences.insert(place, sequence)
-        self._codes.insert(place, facility)
+        self._codes.insert(place, intern(facility))  # Many sources, and few facilities.
         self._forget_between(place)
 
     def nearest(self, sequence: int) -> str:

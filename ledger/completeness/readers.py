@@ -15,7 +15,7 @@ from ledger.v1.receipt_pb2 import ReceiptGroup
 from ledger.v1.refused_scan_pb2 import RefusedScan
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncGenerator, Callable, Mapping
 
     from ledger.completeness.sources import Sources
     from ledger.scan_log import ScanLog
@@ -37,25 +37,28 @@ class LogReader:
         """It begins with the first record that the log still has."""
         self._log = log
         self._next = [0] * log.identity.partitions
+        self._reached_ns = [0] * log.identity.partitions
+        self.was_trimmed = False
+        """Whether the log has begun behind its first record."""
 
-    async def pieces(self, take: Callable[[bytes], None]) -> AsyncIterator[tuple[int, int]]:
-        """Give each record up to the end as it is now to `take`; say after each piece how many
-        records it had, and how many there are still to read. Raises Busy or Uncertain where the log
-        is away: what was read stays read.
-        Partitions go on side by side, so that what was sent together is read together.
+    async def pieces(self, take: Callable[[bytes], int]) -> AsyncGenerator[tuple[int, int], None]:
+        """Give each record up to the end as it is now to `take`, which says of when it is, or 0;
+        say after each piece how many records it had, and how many there are still to read. Raises
+        Busy or Uncertain where the log is away: what was read stays read.
+        The partition that is the furthest behind in time is next, so that what was sent together
+        is read together, and a source's sequences are few ranges on the way.
         """
         ends = [await self._end(place) for place in range(len(self._next))]
-        behind = {place for place, end in enumerate(ends) if self._next[place] < end}
-        while behind:
-            for place in sorted(behind):
-                values = await self._log.read(place, self._next[place], READ_RECORDS)
-                for value in values:
-                    take(value)
-                self._next[place] += len(values)
-                if self._next[place] >= ends[place]:
-                    behind.discard(place)
-                behind_records = sum(max(0, ends[at] - self._next[at]) for at in behind)
-                yield len(values), behind_records
+        while True:
+            behind = [place for place, end in enumerate(ends) if self._next[place] < end]
+            if not behind:
+                return
+            place = min(behind, key=lambda one: (self._reached_ns[one], self._next[one]))
+            values = await self._log.read(place, self._next[place], READ_RECORDS)
+            for value in values:
+                self._reached_ns[place] = take(value) or self._reached_ns[place]
+            self._next[place] += len(values)
+            yield len(values), sum(max(0, ends[at] - self._next[at]) for at in behind)
 
     async def _end(self, partition: int) -> int:
         bounds = await self._log.bounds(partition)
@@ -67,6 +70,7 @@ class LogReader:
                 reason="LOG_SHORTER_THAN_READ",
                 metadata={"partition": str(partition)},
             )
+        self.was_trimmed |= bounds.first > 0
         self._next[partition] = max(self._next[partition], bounds.first)
         return bounds.next
 
@@ -80,34 +84,37 @@ class Unread(NamedTuple):
     """Records beyond UNREAD_MAX."""
 
 
-async def read_to_end(reader: LogReader, take: Callable[[bytes], None]) -> None:
+async def read_to_end(reader: LogReader, take: Callable[[bytes], int]) -> None:
     """Read what there is of a small log."""
     async for _ in reader.pieces(take):
         await asyncio.sleep(0)
 
 
-def taking_receipts(sources: Sources) -> Callable[[bytes], None]:
+def taking_receipts(sources: Sources) -> Callable[[bytes], int]:
     """Give what takes a record of the log `receipts`. One that is none says nothing."""
 
-    def take(value: bytes) -> None:
+    def take(value: bytes) -> int:
         try:
             group = ReceiptGroup.FromString(value)
         except DecodeError:
-            return
+            return 0
         for receipt in group.receipts:
             sources.take_receipt(receipt)
+        return group.receipts[-1].time_ns if group.receipts else 0
 
     return take
 
 
-def taking_refusals(sources: Sources) -> Callable[[bytes], None]:
+def taking_refusals(sources: Sources) -> Callable[[bytes], int]:
     """Give what takes a record of the log `refusals`. One that is none says nothing."""
 
-    def take(value: bytes) -> None:
+    def take(value: bytes) -> int:
         try:
-            sources.take_refusal(RefusedScan.FromString(value))
+            refused = RefusedScan.FromString(value)
         except DecodeError:
-            return
+            return 0
+        sources.take_refusal(refused)
+        return refused.record_time_ns
 
     return take
 

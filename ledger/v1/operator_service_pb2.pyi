@@ -76,6 +76,10 @@ class _CompletenessStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Com
     """The same, and it is settled that they stay out."""
     COMPLETENESS_STATE_SILENT: _CompletenessState.ValueType  # 7
     """No sequences: nothing was heard of the source for long."""
+    COMPLETENESS_STATE_WITHOUT_RECORD: _CompletenessState.ValueType  # 8
+    """A receipt says that they were recorded, and no record has them: a promise was broken."""
+    COMPLETENESS_STATE_SETTLED: _CompletenessState.ValueType  # 9
+    """Nothing tells an outcome, or they are without a record, and an operator has settled that nobody waits for them."""
 
 class CompletenessState(_CompletenessState, metaclass=_CompletenessStateEnumTypeWrapper):
     """Where scans are that are in no trail. Values may be added."""
@@ -96,6 +100,10 @@ COMPLETENESS_STATE_DROPPED: CompletenessState.ValueType  # 6
 """The same, and it is settled that they stay out."""
 COMPLETENESS_STATE_SILENT: CompletenessState.ValueType  # 7
 """No sequences: nothing was heard of the source for long."""
+COMPLETENESS_STATE_WITHOUT_RECORD: CompletenessState.ValueType  # 8
+"""A receipt says that they were recorded, and no record has them: a promise was broken."""
+COMPLETENESS_STATE_SETTLED: CompletenessState.ValueType  # 9
+"""Nothing tells an outcome, or they are without a record, and an operator has settled that nobody waits for them."""
 Global___CompletenessState: _TypeAlias = CompletenessState  # noqa: Y015
 
 class _JobState:
@@ -539,6 +547,7 @@ class ListCompletenessFindingsResponse(_message.Message):
     LOOK_TIME_FIELD_NUMBER: _builtins.int
     UNREAD_COUNT_FIELD_NUMBER: _builtins.int
     UNTRACKED_COUNT_FIELD_NUMBER: _builtins.int
+    FORGOTTEN_COUNT_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
     """Token of the next page; empty at the end, and only there. At most 256 bytes."""
     complete: _builtins.bool
@@ -553,6 +562,10 @@ class ListCompletenessFindingsResponse(_message.Message):
     """Records that no trail shows yet and that were too many to be looked at."""
     untracked_count: _builtins.int
     """Sources that are beyond the limit, and so in no finding."""
+    forgotten_count: _builtins.int
+    """Pairs of source and spool with more gaps than there is room for: the lowest of their sequences may be UNCONFIRMED
+    though more is known of them, and are neither NEVER_ARRIVED nor WITHOUT_RECORD.
+    """
     @_builtins.property
     def findings(self) -> _containers.RepeatedCompositeFieldContainer[Global___CompletenessFinding]:
         """In the order of source, spool, sequence."""
@@ -584,10 +597,11 @@ class ListCompletenessFindingsResponse(_message.Message):
         look_time: _timestamp_pb2.Timestamp | None = ...,
         unread_count: _builtins.int = ...,
         untracked_count: _builtins.int = ...,
+        forgotten_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["find_time", b"find_time", "look_time", b"look_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["complete", b"complete", "find_time", b"find_time", "findings", b"findings", "look_time", b"look_time", "minted_count", b"minted_count", "next_page_token", b"next_page_token", "spool_count", b"spool_count", "sums", b"sums", "unread_count", b"unread_count", "untracked_count", b"untracked_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["complete", b"complete", "find_time", b"find_time", "findings", b"findings", "forgotten_count", b"forgotten_count", "look_time", b"look_time", "minted_count", b"minted_count", "next_page_token", b"next_page_token", "spool_count", b"spool_count", "sums", b"sums", "unread_count", b"unread_count", "untracked_count", b"untracked_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -638,6 +652,9 @@ class CompletenessFinding(_message.Message):
     FACILITY_FIELD_NUMBER: _builtins.int
     DAY_FIELD_NUMBER: _builtins.int
     SINCE_TIME_FIELD_NUMBER: _builtins.int
+    SETTLED_BY_FIELD_NUMBER: _builtins.int
+    SETTLED_WHY_FIELD_NUMBER: _builtins.int
+    SETTLE_TIME_FIELD_NUMBER: _builtins.int
     source_id: _builtins.str
     """The source. At most 128 bytes."""
     spool_id: _builtins.bytes
@@ -658,11 +675,19 @@ class CompletenessFinding(_message.Message):
     """The day (UTC) of the first receipt or heartbeat that covers them, such as 2026-11-27; of a silent source that on
     which it was heard of last. At most 10 bytes.
     """
+    settled_by: _builtins.str
+    """Of SETTLED: who settled them. At most 128 bytes."""
+    settled_why: _builtins.str
+    """Of SETTLED: why. At most 512 bytes."""
     @_builtins.property
     def since_time(self) -> _timestamp_pb2.Timestamp:
         """When the first of them was heard of, recorded, or came into quarantine; of a silent source when it was heard of
         last.
         """
+
+    @_builtins.property
+    def settle_time(self) -> _timestamp_pb2.Timestamp:
+        """Of SETTLED: when."""
 
     def __init__(
         self,
@@ -676,14 +701,81 @@ class CompletenessFinding(_message.Message):
         facility: _builtins.str = ...,
         day: _builtins.str = ...,
         since_time: _timestamp_pb2.Timestamp | None = ...,
+        settled_by: _builtins.str = ...,
+        settled_why: _builtins.str = ...,
+        settle_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["since_time", b"since_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["settle_time", b"settle_time", "since_time", b"since_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["day", b"day", "facility", b"facility", "first_sequence", b"first_sequence", "last_sequence", b"last_sequence", "missing", b"missing", "since_time", b"since_time", "source_id", b"source_id", "spool_id", b"spool_id", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["day", b"day", "facility", b"facility", "first_sequence", b"first_sequence", "last_sequence", b"last_sequence", "missing", b"missing", "settle_time", b"settle_time", "settled_by", b"settled_by", "settled_why", b"settled_why", "since_time", b"since_time", "source_id", b"source_id", "spool_id", b"spool_id", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CompletenessFinding: _TypeAlias = CompletenessFinding  # noqa: Y015
+
+@_typing.final
+class SettleSequencesRequest(_message.Message):
+    """Says that nobody waits for some sequences any more."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SOURCE_ID_FIELD_NUMBER: _builtins.int
+    SPOOL_ID_FIELD_NUMBER: _builtins.int
+    FIRST_SEQUENCE_FIELD_NUMBER: _builtins.int
+    LAST_SEQUENCE_FIELD_NUMBER: _builtins.int
+    BY_FIELD_NUMBER: _builtins.int
+    WHY_FIELD_NUMBER: _builtins.int
+    source_id: _builtins.str
+    """Required. The source. At most 128 bytes."""
+    spool_id: _builtins.bytes
+    """Required. The spool. Exactly 16 bytes."""
+    first_sequence: _builtins.int
+    """Required. The first sequence."""
+    last_sequence: _builtins.int
+    """Required. The last sequence, which the source is known to have minted."""
+    by: _builtins.str
+    """Required. Who says so; it is kept. At most 128 bytes."""
+    why: _builtins.str
+    """Required. Why; it is kept. At most 512 bytes."""
+    def __init__(
+        self,
+        *,
+        source_id: _builtins.str = ...,
+        spool_id: _builtins.bytes = ...,
+        first_sequence: _builtins.int = ...,
+        last_sequence: _builtins.int = ...,
+        by: _builtins.str = ...,
+        why: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["by", b"by", "first_sequence", b"first_sequence", "last_sequence", b"last_sequence", "source_id", b"source_id", "spool_id", b"spool_id", "why", b"why"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SettleSequencesRequest: _TypeAlias = SettleSequencesRequest  # noqa: Y015
+
+@_typing.final
+class SettleSequencesResponse(_message.Message):
+    """They are settled."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SETTLED_COUNT_FIELD_NUMBER: _builtins.int
+    settled_count: _builtins.int
+    """How many sequences of the range had no outcome, and were not settled before."""
+    def __init__(
+        self,
+        *,
+        settled_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["settled_count", b"settled_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SettleSequencesResponse: _TypeAlias = SettleSequencesResponse  # noqa: Y015
 
 @_typing.final
 class StartCompletenessLookRequest(_message.Message):

@@ -95,6 +95,11 @@ class OperatorServiceStub:
                 request_serializer=ledger_dot_v1_dot_operator__service__pb2.StartCompletenessLookRequest.SerializeToString,
                 response_deserializer=ledger_dot_v1_dot_operator__service__pb2.StartCompletenessLookResponse.FromString,
                 _registered_method=True)
+        self.SettleSequences = channel.unary_unary(
+                '/ledger.v1.OperatorService/SettleSequences',
+                request_serializer=ledger_dot_v1_dot_operator__service__pb2.SettleSequencesRequest.SerializeToString,
+                response_deserializer=ledger_dot_v1_dot_operator__service__pb2.SettleSequencesResponse.FromString,
+                _registered_method=True)
         self.ListUnmapped = channel.unary_unary(
                 '/ledger.v1.OperatorService/ListUnmapped',
                 request_serializer=ledger_dot_v1_dot_operator__service__pb2.ListUnmappedRequest.SerializeToString,
@@ -218,7 +223,8 @@ class OperatorServiceServicer:
     def ListCompletenessFindings(self, request, context):
         """Lists what is not in a trail of the scans that numbered sources minted: ranges of sequences and where they are, in
         the order of source, spool and sequence. Each sequence is in one range at most. All pages of an answer are cut from
-        what was found when the first was asked for, where they are asked for within five minutes.
+        what was found when the first was asked for, whoever asks meanwhile. Where that is forgotten, after five minutes or
+        because others have asked for much, the next page is PAGE_TOKEN_EXPIRED (FAILED_PRECONDITION).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -226,7 +232,17 @@ class OperatorServiceServicer:
 
     def StartCompletenessLook(self, request, context):
         """Starts a job that looks through all records of the log `scans` that this process has not yet looked through, for
-        scans of which no receipt is there. The process does so by itself too, slowly, where something is missing.
+        scans of which no receipt is there, and then compares what receipts say was recorded with the records. The process
+        does so by itself too, slowly, where something is missing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SettleSequences(self, request, context):
+        """Notes that nobody waits any more for sequences of a source: those of the range that have no outcome are SETTLED from
+        then on, with who said so and why. What becomes known of one all the same goes before. NO_SUCH_SPOOL,
+        SEQUENCES_NOT_MINTED, NOTHING_TO_SETTLE or SETTLED_TOO_OFTEN (FAILED_PRECONDITION): nothing happened then.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -341,6 +357,11 @@ def add_OperatorServiceServicer_to_server(servicer, server):
                     servicer.StartCompletenessLook,
                     request_deserializer=ledger_dot_v1_dot_operator__service__pb2.StartCompletenessLookRequest.FromString,
                     response_serializer=ledger_dot_v1_dot_operator__service__pb2.StartCompletenessLookResponse.SerializeToString,
+            ),
+            'SettleSequences': grpc.unary_unary_rpc_method_handler(
+                    servicer.SettleSequences,
+                    request_deserializer=ledger_dot_v1_dot_operator__service__pb2.SettleSequencesRequest.FromString,
+                    response_serializer=ledger_dot_v1_dot_operator__service__pb2.SettleSequencesResponse.SerializeToString,
             ),
             'ListUnmapped': grpc.unary_unary_rpc_method_handler(
                     servicer.ListUnmapped,
@@ -698,6 +719,33 @@ class OperatorService:
             '/ledger.v1.OperatorService/StartCompletenessLook',
             ledger_dot_v1_dot_operator__service__pb2.StartCompletenessLookRequest.SerializeToString,
             ledger_dot_v1_dot_operator__service__pb2.StartCompletenessLookResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SettleSequences(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ledger.v1.OperatorService/SettleSequences',
+            ledger_dot_v1_dot_operator__service__pb2.SettleSequencesRequest.SerializeToString,
+            ledger_dot_v1_dot_operator__service__pb2.SettleSequencesResponse.FromString,
             options,
             channel_credentials,
             insecure,

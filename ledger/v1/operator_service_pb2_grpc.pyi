@@ -77,11 +77,18 @@ class OperatorServiceStub:
     ListCompletenessFindings: _grpc.UnaryUnaryMultiCallable[_operator_service_pb2.ListCompletenessFindingsRequest, _operator_service_pb2.ListCompletenessFindingsResponse]
     """Lists what is not in a trail of the scans that numbered sources minted: ranges of sequences and where they are, in
     the order of source, spool and sequence. Each sequence is in one range at most. All pages of an answer are cut from
-    what was found when the first was asked for, where they are asked for within five minutes.
+    what was found when the first was asked for, whoever asks meanwhile. Where that is forgotten, after five minutes or
+    because others have asked for much, the next page is PAGE_TOKEN_EXPIRED (FAILED_PRECONDITION).
     """
     StartCompletenessLook: _grpc.UnaryUnaryMultiCallable[_operator_service_pb2.StartCompletenessLookRequest, _operator_service_pb2.StartCompletenessLookResponse]
     """Starts a job that looks through all records of the log `scans` that this process has not yet looked through, for
-    scans of which no receipt is there. The process does so by itself too, slowly, where something is missing.
+    scans of which no receipt is there, and then compares what receipts say was recorded with the records. The process
+    does so by itself too, slowly, where something is missing.
+    """
+    SettleSequences: _grpc.UnaryUnaryMultiCallable[_operator_service_pb2.SettleSequencesRequest, _operator_service_pb2.SettleSequencesResponse]
+    """Notes that nobody waits any more for sequences of a source: those of the range that have no outcome are SETTLED from
+    then on, with who said so and why. What becomes known of one all the same goes before. NO_SUCH_SPOOL,
+    SEQUENCES_NOT_MINTED, NOTHING_TO_SETTLE or SETTLED_TOO_OFTEN (FAILED_PRECONDITION): nothing happened then.
     """
     ListUnmapped: _grpc.UnaryUnaryMultiCallable[_operator_service_pb2.ListUnmappedRequest, _operator_service_pb2.ListUnmappedResponse]
     """Lists the codes of sources that no mapping of this process explains, the most frequent first: looks through the
@@ -152,11 +159,18 @@ class OperatorServiceAsyncStub(OperatorServiceStub):
     ListCompletenessFindings: _aio.UnaryUnaryMultiCallable[_operator_service_pb2.ListCompletenessFindingsRequest, _operator_service_pb2.ListCompletenessFindingsResponse]  # type: ignore[assignment]
     """Lists what is not in a trail of the scans that numbered sources minted: ranges of sequences and where they are, in
     the order of source, spool and sequence. Each sequence is in one range at most. All pages of an answer are cut from
-    what was found when the first was asked for, where they are asked for within five minutes.
+    what was found when the first was asked for, whoever asks meanwhile. Where that is forgotten, after five minutes or
+    because others have asked for much, the next page is PAGE_TOKEN_EXPIRED (FAILED_PRECONDITION).
     """
     StartCompletenessLook: _aio.UnaryUnaryMultiCallable[_operator_service_pb2.StartCompletenessLookRequest, _operator_service_pb2.StartCompletenessLookResponse]  # type: ignore[assignment]
     """Starts a job that looks through all records of the log `scans` that this process has not yet looked through, for
-    scans of which no receipt is there. The process does so by itself too, slowly, where something is missing.
+    scans of which no receipt is there, and then compares what receipts say was recorded with the records. The process
+    does so by itself too, slowly, where something is missing.
+    """
+    SettleSequences: _aio.UnaryUnaryMultiCallable[_operator_service_pb2.SettleSequencesRequest, _operator_service_pb2.SettleSequencesResponse]  # type: ignore[assignment]
+    """Notes that nobody waits any more for sequences of a source: those of the range that have no outcome are SETTLED from
+    then on, with who said so and why. What becomes known of one all the same goes before. NO_SUCH_SPOOL,
+    SEQUENCES_NOT_MINTED, NOTHING_TO_SETTLE or SETTLED_TOO_OFTEN (FAILED_PRECONDITION): nothing happened then.
     """
     ListUnmapped: _aio.UnaryUnaryMultiCallable[_operator_service_pb2.ListUnmappedRequest, _operator_service_pb2.ListUnmappedResponse]  # type: ignore[assignment]
     """Lists the codes of sources that no mapping of this process explains, the most frequent first: looks through the
@@ -290,7 +304,8 @@ class OperatorServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_operator_service_pb2.ListCompletenessFindingsResponse, _abc.Awaitable[_operator_service_pb2.ListCompletenessFindingsResponse]]:
         """Lists what is not in a trail of the scans that numbered sources minted: ranges of sequences and where they are, in
         the order of source, spool and sequence. Each sequence is in one range at most. All pages of an answer are cut from
-        what was found when the first was asked for, where they are asked for within five minutes.
+        what was found when the first was asked for, whoever asks meanwhile. Where that is forgotten, after five minutes or
+        because others have asked for much, the next page is PAGE_TOKEN_EXPIRED (FAILED_PRECONDITION).
         """
 
     @_abc_1.abstractmethod
@@ -300,7 +315,19 @@ class OperatorServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_operator_service_pb2.StartCompletenessLookResponse, _abc.Awaitable[_operator_service_pb2.StartCompletenessLookResponse]]:
         """Starts a job that looks through all records of the log `scans` that this process has not yet looked through, for
-        scans of which no receipt is there. The process does so by itself too, slowly, where something is missing.
+        scans of which no receipt is there, and then compares what receipts say was recorded with the records. The process
+        does so by itself too, slowly, where something is missing.
+        """
+
+    @_abc_1.abstractmethod
+    def SettleSequences(
+        self,
+        request: _operator_service_pb2.SettleSequencesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operator_service_pb2.SettleSequencesResponse, _abc.Awaitable[_operator_service_pb2.SettleSequencesResponse]]:
+        """Notes that nobody waits any more for sequences of a source: those of the range that have no outcome are SETTLED from
+        then on, with who said so and why. What becomes known of one all the same goes before. NO_SUCH_SPOOL,
+        SEQUENCES_NOT_MINTED, NOTHING_TO_SETTLE or SETTLED_TOO_OFTEN (FAILED_PRECONDITION): nothing happened then.
         """
 
     @_abc_1.abstractmethod

@@ -25,17 +25,17 @@ _sym_db = _symbol_database.Default()
 from ledger.v1 import ingest_service_pb2 as ledger_dot_v1_dot_ingest__service__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17ledger/v1/receipt.proto\x12\tledger.v1\x1a\x1eledger/v1/ingest_service.proto\"4\n\x0cReceiptGroup\x12$\n\x08receipts\x18\x01 \x03(\x0b\x32\x12.ledger.v1.Receipt\"\x9f\x02\n\x07Receipt\x12$\n\x04kind\x18\x01 \x01(\x0e\x32\x16.ledger.v1.ReceiptKind\x12\x11\n\tsource_id\x18\x02 \x01(\t\x12\x10\n\x08spool_id\x18\x03 \x01(\x0c\x12)\n\x07\x64urable\x18\x04 \x03(\x0b\x32\x18.ledger.v1.SequenceRange\x12)\n\x07refused\x18\x05 \x03(\x0b\x32\x18.ledger.v1.SequenceRange\x12\x16\n\x0eminted_through\x18\x06 \x01(\x04\x12\x15\n\racked_through\x18\x07 \x01(\x04\x12\x0e\n\x06\x64igest\x18\x08 \x01(\x0c\x12\x0f\n\x07time_ns\x18\t \x01(\x10\x12\x11\n\tprincipal\x18\n \x01(\t\x12\x10\n\x08\x66\x61\x63ility\x18\x0b \x01(\t*s\n\x0bReceiptKind\x12\x1c\n\x18RECEIPT_KIND_UNSPECIFIED\x10\x00\x12\x16\n\x12RECEIPT_KIND_BATCH\x10\x01\x12\x17\n\x13RECEIPT_KIND_MERGED\x10\x02\x12\x15\n\x11RECEIPT_KIND_WORD\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17ledger/v1/receipt.proto\x12\tledger.v1\x1a\x1eledger/v1/ingest_service.proto\"4\n\x0cReceiptGroup\x12$\n\x08receipts\x18\x01 \x03(\x0b\x32\x12.ledger.v1.Receipt\"\xe3\x02\n\x07Receipt\x12$\n\x04kind\x18\x01 \x01(\x0e\x32\x16.ledger.v1.ReceiptKind\x12\x11\n\tsource_id\x18\x02 \x01(\t\x12\x10\n\x08spool_id\x18\x03 \x01(\x0c\x12)\n\x07\x64urable\x18\x04 \x03(\x0b\x32\x18.ledger.v1.SequenceRange\x12)\n\x07refused\x18\x05 \x03(\x0b\x32\x18.ledger.v1.SequenceRange\x12\x16\n\x0eminted_through\x18\x06 \x01(\x04\x12\x15\n\racked_through\x18\x07 \x01(\x04\x12\x0e\n\x06\x64igest\x18\x08 \x01(\x0c\x12\x0f\n\x07time_ns\x18\t \x01(\x10\x12\x11\n\tprincipal\x18\n \x01(\t\x12\x10\n\x08\x66\x61\x63ility\x18\x0b \x01(\t\x12)\n\x07settled\x18\x0c \x03(\x0b\x32\x18.ledger.v1.SequenceRange\x12\n\n\x02\x62y\x18\r \x01(\t\x12\x0b\n\x03why\x18\x0e \x01(\t*\x8d\x01\n\x0bReceiptKind\x12\x1c\n\x18RECEIPT_KIND_UNSPECIFIED\x10\x00\x12\x16\n\x12RECEIPT_KIND_BATCH\x10\x01\x12\x17\n\x13RECEIPT_KIND_MERGED\x10\x02\x12\x15\n\x11RECEIPT_KIND_WORD\x10\x03\x12\x18\n\x14RECEIPT_KIND_SETTLED\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'ledger.v1.receipt_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_RECEIPTKIND']._serialized_start=414
-  _globals['_RECEIPTKIND']._serialized_end=529
+  _globals['_RECEIPTKIND']._serialized_start=483
+  _globals['_RECEIPTKIND']._serialized_end=624
   _globals['_RECEIPTGROUP']._serialized_start=70
   _globals['_RECEIPTGROUP']._serialized_end=122
   _globals['_RECEIPT']._serialized_start=125
-  _globals['_RECEIPT']._serialized_end=412
+  _globals['_RECEIPT']._serialized_end=480
 # @@protoc_insertion_point(module_scope)

@@ -34,6 +34,8 @@ class _ReceiptKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ReceiptKi
     """Results of several batches, in one because they could not be written at once; without a digest."""
     RECEIPT_KIND_WORD: _ReceiptKind.ValueType  # 3
     """The source's own word, on opening a stream or in a heartbeat: how far it has minted, and what it was told."""
+    RECEIPT_KIND_SETTLED: _ReceiptKind.ValueType  # 4
+    """An operator's word: nobody waits for some sequences any more. What becomes known of them all the same goes before."""
 
 class ReceiptKind(_ReceiptKind, metaclass=_ReceiptKindEnumTypeWrapper):
     """What a receipt is about. Values may be added; a reader passes over one that it does not know."""
@@ -46,6 +48,8 @@ RECEIPT_KIND_MERGED: ReceiptKind.ValueType  # 2
 """Results of several batches, in one because they could not be written at once; without a digest."""
 RECEIPT_KIND_WORD: ReceiptKind.ValueType  # 3
 """The source's own word, on opening a stream or in a heartbeat: how far it has minted, and what it was told."""
+RECEIPT_KIND_SETTLED: ReceiptKind.ValueType  # 4
+"""An operator's word: nobody waits for some sequences any more. What becomes known of them all the same goes before."""
 Global___ReceiptKind: _TypeAlias = ReceiptKind  # noqa: Y015
 
 @_typing.final
@@ -92,6 +96,9 @@ class Receipt(_message.Message):
     TIME_NS_FIELD_NUMBER: _builtins.int
     PRINCIPAL_FIELD_NUMBER: _builtins.int
     FACILITY_FIELD_NUMBER: _builtins.int
+    SETTLED_FIELD_NUMBER: _builtins.int
+    BY_FIELD_NUMBER: _builtins.int
+    WHY_FIELD_NUMBER: _builtins.int
     kind: Global___ReceiptKind.ValueType
     """Required. What it is about, and which of the fields below it has."""
     source_id: _builtins.str
@@ -117,6 +124,10 @@ class Receipt(_message.Message):
     """Optional. Of a BATCH: the facility of the last scan of `durable`, where that has one; of a MERGED that of the last
     receipt that had one. At most 64 bytes.
     """
+    by: _builtins.str
+    """Optional. Of SETTLED: who says so. At most 128 bytes."""
+    why: _builtins.str
+    """Optional. Of SETTLED: why. At most 512 bytes."""
     @_builtins.property
     def durable(self) -> _containers.RepeatedCompositeFieldContainer[_ingest_service_pb2.SequenceRange]:
         """Optional. These were durable in the log `scans` before this was written, in ascending order. At most 2,000."""
@@ -124,6 +135,10 @@ class Receipt(_message.Message):
     @_builtins.property
     def refused(self) -> _containers.RepeatedCompositeFieldContainer[_ingest_service_pb2.SequenceRange]:
         """Optional. These were refused, in ascending order. At most 2,000."""
+
+    @_builtins.property
+    def settled(self) -> _containers.RepeatedCompositeFieldContainer[_ingest_service_pb2.SequenceRange]:
+        """Optional. Of SETTLED: the sequences that an operator does not wait for any more. Exactly one range."""
 
     def __init__(
         self,
@@ -139,10 +154,13 @@ class Receipt(_message.Message):
         time_ns: _builtins.int = ...,
         principal: _builtins.str = ...,
         facility: _builtins.str = ...,
+        settled: _abc.Iterable[_ingest_service_pb2.SequenceRange] | None = ...,
+        by: _builtins.str = ...,
+        why: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["acked_through", b"acked_through", "digest", b"digest", "durable", b"durable", "facility", b"facility", "kind", b"kind", "minted_through", b"minted_through", "principal", b"principal", "refused", b"refused", "source_id", b"source_id", "spool_id", b"spool_id", "time_ns", b"time_ns"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acked_through", b"acked_through", "by", b"by", "digest", b"digest", "durable", b"durable", "facility", b"facility", "kind", b"kind", "minted_through", b"minted_through", "principal", b"principal", "refused", b"refused", "settled", b"settled", "source_id", b"source_id", "spool_id", b"spool_id", "time_ns", b"time_ns", "why", b"why"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

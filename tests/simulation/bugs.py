@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 from unittest.mock import patch
 
+import ledger.quarantine.sorting
 import ledger.writer
 from ingest.receipts import Receipts
 from ingest.refusals import Kept, Refusals
@@ -137,7 +138,7 @@ class _EqualToAll(int):
 
 
 def _any_partition() -> Any:
-    return patch.object(ledger.writer, "partition_of", lambda *_: _EqualToAll())
+    return patch.object(ledger.quarantine.sorting, "partition_of", lambda *_: _EqualToAll())
 
 
 def _not_pinned() -> Any:

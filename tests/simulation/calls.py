@@ -18,8 +18,8 @@ from tests.simulation.window import Window
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.simulation.loop import Process
     from tests.simulation.network import Network, Server
+    from tests.simulation.process import Process
 
 UNREAD_MOST = 12
 """Messages on their way one way; then a writer waits, as HTTP/2 holds it back."""

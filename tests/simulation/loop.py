@@ -10,9 +10,10 @@ nothing is promised, so the seed chooses. A process that was killed never runs a
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from tests.simulation.process import Handle, Process
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -28,50 +29,6 @@ TURN_S = 2e-6
 
 TEARDOWN_STEPS_MOST = 20_000
 """Callbacks after which a world that does not end is a mistake of the simulation."""
-
-
-class Handle:
-    """A callback that waits for its turn, or for its time."""
-
-    __slots__ = ("_when", "args", "callback", "process")
-
-    def __init__(
-        self, process: Process, callback: Callable[..., object] | None, args: tuple[Any, ...]
-    ) -> None:
-        self.process = process
-        self.callback = callback
-        self.args = args
-        self._when = 0.0
-
-    def cancel(self) -> None:
-        self.callback = None
-        self.args = ()
-
-    def cancelled(self) -> bool:
-        return self.callback is None
-
-    def when(self) -> float:
-        return self._when
-
-
-class Process:
-    """What runs, pauses and dies as one."""
-
-    __slots__ = ("fuse", "is_alive", "is_listed", "is_paused", "name", "number", "on_fuse", "ready")
-
-    def __init__(self, name: str, number: int) -> None:
-        self.name = name
-        self.number = number
-        self.ready: deque[Handle] = deque()
-        self.is_alive = True
-        self.is_paused = False
-        self.is_listed = False
-        self.fuse = -1
-        """Callbacks until `on_fuse`: a process dies between two of them, at any await."""
-        self.on_fuse: Callable[[], object] = bool
-
-    def __repr__(self) -> str:
-        return self.name
 
 
 class SimTask(asyncio.Task[T]):
@@ -181,11 +138,14 @@ class SimLoop(asyncio.AbstractEventLoop):
 
     def pause(self, process: Process) -> None:
         """Let a process stand still; what reaches it waits."""
-        process.is_paused = True
+        if not process.is_paused:
+            process.is_paused, process.paused_at_s = True, self._now
 
     def resume(self, process: Process) -> None:
         """Let it go on; to it no time has passed."""
-        process.is_paused = False
+        if process.is_paused:
+            process.is_paused = False
+            process.stood_s += self._now - process.paused_at_s
         if process.ready:
             self._list(process)
 

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from random import Random
 
     from tests.simulation.faults import Faults
-    from tests.simulation.loop import Process, SimLoop
+    from tests.simulation.loop import SimLoop
+    from tests.simulation.process import Process
 
 LATENCY_S = 0.01
 """One way's time at most, but for slow messages."""

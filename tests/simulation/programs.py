@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from tests.simulation.devices import Device
-    from tests.simulation.loop import Process
+    from tests.simulation.process import Process
     from tests.simulation.world import World
 
 UNFIT_MOST = 50

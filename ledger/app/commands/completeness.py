@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Final
 
-from cyclopts import Parameter
+from cyclopts import App, Parameter
 
-from ledger.app.commands.operating import ended_job, operator_at
+from ledger.app.commands.operating import By, ended_job, operator_at, print_json, who_asks
 from ledger.app.commands.options import AsJson, Config, Server
 from ledger.app.exits import DONE, INCOMPLETE, CommandFailed
 
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 TABLE_FINDINGS_MAX: Final = 1_000
 """Most findings in a table: nobody reads more. --json shows all."""
+
+SPOOL_DIGITS: Final = 32
+"""Digits of a whole spool id."""
 
 FINDINGS_S: Final = 120.0
 """Longest wait for an answer: the first one after a start reads all receipts."""
@@ -92,6 +95,84 @@ def completeness(
     return DONE if first.complete else INCOMPLETE
 
 
+def settle(
+    source: Annotated[str, Parameter(help="The source.")],
+    sequences: Annotated[str, Parameter(help="Which of its scans, such as 41-50, or 7.")],
+    /,
+    *,
+    why: Annotated[str, Parameter(help="Why, which is kept.", show_default=False)],
+    spool: Annotated[
+        str,
+        Parameter(help="The spool, or how it begins, where there are several.", show_default=False),
+    ] = "",
+    by: By = None,
+    as_json: AsJson = False,
+    server: Server = None,
+    config: Config = None,
+) -> int:
+    """Settle that nobody waits any more for scans that have no outcome, as of a lost device.
+
+    They are shown as settled from then on, with who settled them and why, and make no alarm. What
+    becomes known of one all the same goes before.
+
+    Exit code: 0 settled, 1 refused, such as where nothing is open, 2 could not be done.
+    """
+    from ledger.app.client import ANSWER_S
+    from ledger.app.commands.screen import answers
+    from ledger.v1.operator_service_pb2 import SettleSequencesRequest
+
+    first, last = _range_in(sequences)
+    with operator_at(server, config) as stub:
+        request = SettleSequencesRequest(
+            source_id=source,
+            spool_id=_spool_of(stub, source, spool),
+            first_sequence=first,
+            last_sequence=last,
+            by=who_asks(by),
+            why=why,
+        )
+        answer = stub.SettleSequences(request, timeout=ANSWER_S)
+    if as_json:
+        print_json(answer)
+    else:
+        count = answer.settled_count
+        scans = "scan is" if count == 1 else "scans are"
+        answers().print(f"{count:,} {scans} settled.", soft_wrap=True)
+    return DONE
+
+
+def _range_in(text: str) -> tuple[int, int]:
+    first, _, last = text.partition("-")
+    if not (first.isdecimal() and (last or first).isdecimal()):
+        raise CommandFailed(f"`{text}` is no range of sequences. It reads 41-50, or 7.")
+    return int(first), int(last or first)
+
+
+def _spool_of(stub: OperatorServiceStub, source: str, begins: str) -> bytes:
+    """Find the one spool of a source in which something is found."""
+    from ledger.v1.operator_service_pb2 import ListCompletenessFindingsRequest
+
+    if len(begins) == SPOOL_DIGITS:
+        try:
+            return bytes.fromhex(begins)
+        except ValueError:
+            raise CommandFailed(f"`{begins}` is no spool: it has 32 hexadecimal digits.") from None
+    request = ListCompletenessFindingsRequest(page_size=TABLE_FINDINGS_MAX, source_id=source)
+    spools = {
+        one.spool_id.hex()
+        for page in _pages(stub, request)
+        for one in page.findings
+        if one.spool_id.hex().startswith(begins.lower()) and one.last_sequence
+    }
+    if len(spools) != 1:
+        found = ", ".join(sorted(spools)[:10]) or "none"
+        raise CommandFailed(
+            f"Of {source} something is to be settled in {len(spools)} spools: {found}. Name one "
+            f"with --spool."
+        )
+    return bytes.fromhex(spools.pop())
+
+
 def _pages(
     stub: OperatorServiceStub, request: ListCompletenessFindingsRequest
 ) -> Iterator[ListCompletenessFindingsResponse]:
@@ -105,13 +186,15 @@ def _pages(
 
 def _print_table(page: ListCompletenessFindingsResponse) -> None:
     from ledger.app.commands.screen import answers
-    from ledger.app.completeness_render import findings_table, summary_line
+    from ledger.app.completeness_render import findings_table, settled_lines, summary_line
 
     console = answers()
     console.print(summary_line(page), soft_wrap=True)
     if page.findings:
         console.print()
         console.print(findings_table(page))
+    for line in settled_lines(page):
+        console.print(line, soft_wrap=True, markup=False, highlight=False)
     if page.next_page_token:
         console.print(f"\nThere are more than {len(page.findings):,}; --json shows all.")
 
@@ -136,3 +219,8 @@ def _print_json(
             write(between + json.dumps(finding_document(one)))
             between = ",\n"
     write("\n]}\n")
+
+
+app = App(name="completeness", help_format="plaintext")
+app.default(completeness)
+app.command(settle)

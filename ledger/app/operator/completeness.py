@@ -11,8 +11,13 @@ from typing import Final
 from ledger.app.operator import requests
 from ledger.completeness.audit import SILENT_AFTER_S, Audit
 from ledger.completeness.findings import GRACE_NS, Finding
+from ledger.completeness.paged import PagedReports
+from ledger.completeness.sources import SourceKey
 from ledger.errors import Refused
 from ledger.v1 import operator_service_pb2 as pb
+
+SPOOL_BYTES: Final = 16
+"""Bytes of a spool's id."""
 
 SILENT_LEAST_S: Final = 1.0
 """Least seconds of silence that are asked for."""
@@ -20,17 +25,23 @@ SILENT_LEAST_S: Final = 1.0
 COUNT_MAX: Final = (1 << 64) - 1
 """What a count says at most: a source may say that it has minted any number."""
 
+NUMBER_BYTES: Final = 8
+"""Of a report's number, with which its page tokens begin."""
+
 _EPOCH_DAY: Final = date(1970, 1, 1).toordinal()
 
 
 async def findings_page(
-    audit: Audit, request: pb.ListCompletenessFindingsRequest
+    audit: Audit, paged: PagedReports, request: pb.ListCompletenessFindingsRequest
 ) -> pb.ListCompletenessFindingsResponse:
-    """Answer with one page. Raises Refused; Busy or Uncertain where an engine is away."""
-    most, begin = requests.page_size_in(request), requests.open_token(request)
+    """Answer with one page. Raises Refused; NotPossibleNow for a page that comes too late; Busy or
+    Uncertain where an engine is away.
+    """
+    most, token = requests.page_size_in(request), requests.open_token(request)
+    number, begin = int.from_bytes(token[:NUMBER_BYTES], "big"), token[NUMBER_BYTES:]
     day, after_s = _day_in(request), _silence_in(request)
     grace_ns = _grace_in(request)
-    report = await audit.paged(after_s=after_s, is_first=not begin)
+    report = paged.get(number) if token else await audit.report(after_s=after_s)
     asked = [
         one
         for one in report.findings
@@ -48,13 +59,39 @@ async def findings_page(
         minted_count=min(report.minted, COUNT_MAX),
         unread_count=report.not_looked_at,
         untracked_count=report.beyond,
+        forgotten_count=report.forgotten,
     )
     response.find_time.FromNanoseconds(report.now_ns)
     if report.looked_through_ns:
         response.look_time.FromNanoseconds(report.looked_through_ns)
     if len(later) > most:
-        response.next_page_token = requests.seal_token(request, later[most - 1].rank)
+        number = number if token else paged.keep(report)
+        place = number.to_bytes(NUMBER_BYTES, "big") + later[most - 1].rank
+        response.next_page_token = requests.seal_token(request, place)
     return response
+
+
+async def settle(audit: Audit, request: pb.SettleSequencesRequest) -> pb.SettleSequencesResponse:
+    """Take an operator's word. Raises Refused; NotPossibleNow where it says nothing; Busy or
+    Uncertain where an engine is away.
+    """
+    first, last = request.first_sequence, request.last_sequence
+    for field, is_right in (
+        ("source_id", bool(request.source_id)),
+        ("spool_id", len(request.spool_id) == SPOOL_BYTES),
+        ("first_sequence", first > 0),
+        ("last_sequence", first <= last),
+    ):
+        if not is_right:
+            raise Refused(f"`{field}` is missing, or is none.", reason="FIELD_INVALID", field=field)
+    count = await audit.settle(
+        SourceKey(request.source_id, request.spool_id),
+        first,
+        last,
+        by=requests.who(request.by),
+        why=requests.reason_given(request.why, needed=True),
+    )
+    return pb.SettleSequencesResponse(settled_count=count)
 
 
 def _day_in(request: pb.ListCompletenessFindingsRequest) -> int | None:
@@ -122,4 +159,7 @@ def _message(one: Finding, is_missing: bool) -> pb.CompletenessFinding:
         day=date.fromordinal(_EPOCH_DAY + one.day).isoformat(),
     )
     message.since_time.FromNanoseconds(one.since_ns)
+    if one.word is not None:
+        message.settled_by, message.settled_why = one.word.by, one.word.why
+        message.settle_time.FromNanoseconds(one.word.time_ns)
     return message

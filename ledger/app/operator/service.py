@@ -16,14 +16,15 @@ import grpc
 from ledger.aliases.desk import AliasDesk
 from ledger.app.operator import requests
 from ledger.app.operator.aliases import record_alias
-from ledger.app.operator.completeness import findings_page
+from ledger.app.operator.completeness import findings_page, settle
 from ledger.app.operator.jobs import Jobs, Progress
 from ledger.app.operator.quarantined import STATES, item_message, replay_all
 from ledger.app.operator.rebuilds import REBUILD, Rebuilds
 from ledger.app.operator.unmapped import list_unmapped
 from ledger.app.operator.upkeep import BACKUP, COMPARE, Kept, backup_work, compare_work
 from ledger.completeness.audit import Audit
-from ledger.errors import LedgerError
+from ledger.completeness.paged import PagedReports
+from ledger.errors import LedgerError, NotPossibleNow
 from ledger.quarantine.desk import Desk
 from ledger.v1 import operator_service_pb2 as pb
 from ledger.vocabulary import Mappings
@@ -47,8 +48,8 @@ _UNARY: Final = (
     *("ListQuarantined", "GetQuarantined", "ReplayQuarantined", "DropQuarantined"),
     *("StartQuarantineReplay", "StartCompare", "StartBackup", "StartRebuild"),
     *("ListStoreGenerations", "DropStoreGeneration"),
-    *("ListCompletenessFindings", "StartCompletenessLook", "ListUnmapped", "RecordAlias"),
-    *("ListJobs", "GetJob", "CancelJob"),
+    *("ListCompletenessFindings", "StartCompletenessLook", "SettleSequences", "ListUnmapped"),
+    *("RecordAlias", "ListJobs", "GetJob", "CancelJob"),
 )
 
 
@@ -76,6 +77,7 @@ class OperatorService:
         self._rebuilds = Rebuilds(kept, desk)
         self._audit = audit
         self._audits = audits
+        self._paged = PagedReports(monotonic=monotonic)
         self._mappings = mappings
         self._monotonic = monotonic
         self._jobs = Jobs(now_ns=now_ns, new_id=lambda: secrets.token_hex(8))
@@ -202,7 +204,13 @@ class OperatorService:
         self, request: pb.ListCompletenessFindingsRequest, _: object
     ) -> pb.ListCompletenessFindingsResponse:
         """Answer with one page of what is not in a trail."""
-        return await findings_page(self._audit, request)
+        return await findings_page(self._audit, self._paged, request)
+
+    async def SettleSequences(
+        self, request: pb.SettleSequencesRequest, _: object
+    ) -> pb.SettleSequencesResponse:
+        """Note that nobody waits for sequences any more."""
+        return await settle(self._audit, request)
 
     async def StartCompletenessLook(
         self, _: pb.StartCompletenessLookRequest, __: object

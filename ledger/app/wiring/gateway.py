@@ -18,12 +18,13 @@ from typing import Final
 import grpc
 
 from ingest.forwarder import Forwarder
+from ingest.limits import GATEWAY_REFUSALS_PER_MINUTE_MAX, IngestLimits
 from ingest.minted import Minted
 from ingest.scanner import CHANNEL_OPTIONS
 from ingest.service import SERVICE_NAMES, IngestService
 from ingest.spool import Spool
 from ingest.spool_limits import SpoolLimits
-from ingest.spool_log import SpoolLog, read_spooled
+from ingest.spool_log import SpooledRefusals, SpoolLog, read_spooled
 from ingest.spool_opening import open_spool
 from ledger import metrics
 from ledger.app.health import Health
@@ -65,7 +66,9 @@ async def _open(settings: Settings, _: Health) -> AsyncIterator[Work]:
         log, minted = SpoolLog(spool), Minted()
         ingest = IngestService(
             log,
+            refusals=SpooledRefusals(spool),
             minted=minted,
+            limits=IngestLimits(refusals_per_minute_max=GATEWAY_REFUSALS_PER_MINUTE_MAX),
             now_ns=time.time_ns,
             monotonic=time.monotonic,
             server_version=version("parcel-ledger"),
