@@ -155,12 +155,14 @@ class TrailReader:
         is_whole = True
         joined = Joined(keys)
         limits: dict[int, int] = {}
+        parts = begun or {}
         for key in joined.keys:  # It grows with every alias that is found.
+            if key not in parts:
+                # All that are known by now, at once: so an item with aliases is read in two steps.
+                wanted = [each for each in joined.keys if each not in parts]
+                parts = {**parts, **await self._first_rows(wanted)}
+            part = parts[key]
             limits |= limits_of(shown.pins([key]))
-            part = begun.get(key) if begun else None
-            if part is None:
-                async with self._short:
-                    part = await self._store.read(key, max_rows=SHORT_ROWS, max_bytes=SHORT_BYTES)
             if part.rows and part.rows[0].order < ALIASES_END:
                 joined.add(await self._aliases(key, part, limits))
             if is_whole:
@@ -175,9 +177,19 @@ class TrailReader:
         whole = Whole(keyed_rows, copies) if is_whole else None
         return Item(joined.keys, joined.is_cut, limits, whole)
 
+    async def _first_rows(self, keys: Sequence[bytes]) -> Mapping[bytes, Slice]:
+        if len(keys) == 1:  # Nearly always. A task costs more than all else here.
+            return {keys[0]: await self._first_rows_of(keys[0])}
+        found = await asyncio.gather(*map(self._first_rows_of, keys))
+        return dict(zip(keys, found, strict=True))
+
+    async def _first_rows_of(self, key: bytes) -> Slice:
+        async with self._short:
+            return await self._store.read(key, max_rows=SHORT_ROWS, max_bytes=SHORT_BYTES)
+
     async def _aliases(self, key: bytes, part: Slice, limits: Mapping[int, int]) -> Sequence[bytes]:
         """Give the keys that a key is joined with, from its first rows; and from those behind them,
-        where so many events stand among the aliases. Of endlessly many the first are looked at.
+        where it was said very often. Of endlessly many the first are looked at.
         """
         head = Events(limits, most=Amount(WHOLE_ROWS_MAX, WHOLE_BYTES_MAX))
         rows = [row for row in part.rows if row.order < ALIASES_END]

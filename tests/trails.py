@@ -155,7 +155,7 @@ class Shelf:
 
 
 def row(arrival: Arrival, position: Position, *, record_time_ns: int, key: bytes = b"") -> Row:
-    """Make the row of an event, as ingest and the writer do; under another key where one is said."""
+    """Make the row of an event, as ingest and the writer do; under `key` where one is given."""
     event = arrival.event
     key = key or filing_key(arrival.number or event.tracking_number)
     maker = RecordMaker(

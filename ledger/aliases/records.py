@@ -6,7 +6,6 @@ reads a trail from its beginning has its aliases at hand, and a trail without an
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING, Final
 
 from ledger.codec import read_record
@@ -23,25 +22,28 @@ KEYS_MAX: Final = 16
 three or four. It bounds the reads of one look-up, and the partitions in its page token.
 """
 
-_ZEROS: Final = bytes(EVENT_ID_BYTES // 2)
+_ID: Final = bytes(EVENT_ID_BYTES)
+"""Event id of all aliases. Ingest refuses an event that has it at the beginning of time: so nobody
+can put events among the aliases of an item until these are too many to be looked through.
+"""
 
-ALIASES_END: Final = order_key(0, (1 << 64).to_bytes(EVENT_ID_BYTES, "big"), 0)
-"""The order before which all aliases of a key stand. An event may stand there too: one of a clock
-that was never set, whose id begins with eight zeros.
+ALIASES_END: Final = order_key(0, (1).to_bytes(EVENT_ID_BYTES, "big"), 0)
+"""The order before which all aliases of a key stand, as they were recorded: where there are too
+many, those that were followed before are followed still.
 """
 
 
 def alias_record(
     key: bytes, other: bytes, *, form: int, other_form: int, by: str, why: str, time_ns: int
 ) -> bytes:
-    """Make the record that stands under `key` and names the other one. What is said of the same two
-    again has the same identity, so it is a copy.
+    """Make the record that stands under `key` and names the other one. To say it again makes copies,
+    whoever says it.
     """
     return LogRecord(
         alias=Alias(other_key=other, other_key_form=other_form, reason=why, by=by),
         tracking_key=key,
         key_form=form,
-        event_id=_ZEROS + hashlib.sha256(other).digest()[: len(_ZEROS)],
+        event_id=_ID,
         send_time_ns=time_ns,
         record_time_ns=time_ns,
     ).SerializeToString(deterministic=True)

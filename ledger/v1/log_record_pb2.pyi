@@ -54,9 +54,7 @@ class LogRecord(_message.Message):
     scan_time_ns: _builtins.int
     """Required. The event's scan time in nanoseconds since 1970-01-01T00:00:00Z. Of an alias 0."""
     event_id: _builtins.bytes
-    """Required. The event's id. Exactly 16 bytes. Of an alias eight bytes 0, and eight that follow from the two keys: so it
-    stands before the events of its key.
-    """
+    """Required. The event's id. Exactly 16 bytes. Of an alias 16 bytes 0: so it stands before the events of its key."""
     source_id: _builtins.str
     """Required. Who saw the event. At most 128 bytes. Not set for an alias."""
     spool_id: _builtins.bytes

@@ -24,7 +24,7 @@ from ledger.app.operator.unmapped import list_unmapped
 from ledger.app.operator.upkeep import BACKUP, COMPARE, Kept, backup_work, compare_work
 from ledger.completeness.audit import Audit
 from ledger.completeness.paged import PagedReports
-from ledger.errors import LedgerError, NotPossibleNow
+from ledger.errors import LedgerError
 from ledger.quarantine.desk import Desk
 from ledger.v1 import operator_service_pb2 as pb
 from ledger.vocabulary import Mappings
