@@ -241,7 +241,13 @@ def _cleared(usual: Usual) -> Usual:
     clear = [not may_be_wrong(key) for key in usual.keys]
     if all(clear):
         return usual
-    return Usual(*(list(compress(column, clear)) for column in usual))
+    return Usual(
+        places=list(compress(usual.places, clear)),
+        keys=list(compress(usual.keys, clear)),
+        scan_times_ns=list(compress(usual.scan_times_ns, clear)),
+        event_ids=list(compress(usual.event_ids, clear)),
+        suffixes=list(compress(usual.suffixes, clear)),
+    )
 
 
 def _judge(scan: RawScan, event: bytes, *, refuses_check_digits: bool) -> Filed | Violation:

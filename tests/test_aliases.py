@@ -49,22 +49,22 @@ async def seen(door: Asked, number: str, **fields: object) -> list[object]:
 
 @asynccontextmanager
 async def watching(
-    door: Asked, number: str, **fields: str
+    door: Asked, number: str, cursor: str = ""
 ) -> AsyncIterator[Callable[[int], Awaitable[tuple[list[TrailEntry], str]]]]:
     """Watch a number; gives what waits for so many more entries, and returns them and the cursor.
 
     A watch may begin with marks that are some milliseconds old, so one message is not all.
     """
-    watch = door.trails.WatchTrail(WatchTrailRequest(tracking_number=number, **fields))
+    request = WatchTrailRequest(tracking_number=number, resume_after=cursor)
+    watch = door.trails.WatchTrail(request)
 
     async def entries(count: int) -> tuple[list[TrailEntry], str]:
         found: list[TrailEntry] = []
-        cursor = ""
-        while len(found) < count:
-            answer = await watch.read()
+        async for answer in watch:
             found += answer.entries
-            cursor = answer.cursor
-        return found, cursor
+            if len(found) >= count:
+                return found, answer.cursor
+        raise AssertionError("the watch has ended")
 
     try:
         yield entries
@@ -328,7 +328,7 @@ class TestWatch:
             await door.shelf.put(scan("c", minute=2, number=other), scan("b", number=other))
             third, cursor = await watch(1)
         await door.shelf.put(scan("d", minute=3, number=other))
-        async with watching(door, A, resume_after=cursor) as watch:
+        async with watching(door, A, cursor) as watch:
             fourth, _ = await watch(1)
 
         sent = [names(one, ALL) for one in (first, second, third, fourth)]

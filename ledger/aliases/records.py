@@ -36,7 +36,7 @@ many, those that were followed before are followed still.
 def alias_record(
     key: bytes, other: bytes, *, form: int, other_form: int, by: str, why: str, time_ns: int
 ) -> bytes:
-    """Make the record that stands under `key` and names the other one. To say it again makes copies,
+    """Make the record that stands under `key` and names the other one. Said again it is a copy,
     whoever says it.
     """
     return LogRecord(
