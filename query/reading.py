@@ -156,12 +156,16 @@ class TrailReader:
         joined = Joined(keys)
         limits: dict[int, int] = {}
         parts = begun or {}
-        for key in joined.keys:  # It grows with every alias that is found.
-            if key not in parts:
+        for at, key in enumerate(joined.keys):  # It grows with every alias that is found.
+            part = parts.get(key)
+            if part is None and len(joined.keys) == 1:  # Nearly always.
+                part = await self._first_rows(key)
+            elif part is None:
                 # All that are known by now, at once: so an item with aliases is read in two steps.
-                wanted = [each for each in joined.keys if each not in parts]
-                parts = {**parts, **await self._first_rows(wanted)}
-            part = parts[key]
+                wanted = [each for each in joined.keys[at:] if each not in parts]
+                found = await asyncio.gather(*map(self._first_rows, wanted))
+                parts = {**parts, **dict(zip(wanted, found, strict=True))}
+                part = parts[key]
             limits |= limits_of(shown.pins([key]))
             if part.rows and part.rows[0].order < ALIASES_END:
                 joined.add(await self._aliases(key, part, limits))
@@ -177,13 +181,7 @@ class TrailReader:
         whole = Whole(keyed_rows, copies) if is_whole else None
         return Item(joined.keys, joined.is_cut, limits, whole)
 
-    async def _first_rows(self, keys: Sequence[bytes]) -> Mapping[bytes, Slice]:
-        if len(keys) == 1:  # Nearly always. A task costs more than all else here.
-            return {keys[0]: await self._first_rows_of(keys[0])}
-        found = await asyncio.gather(*map(self._first_rows_of, keys))
-        return dict(zip(keys, found, strict=True))
-
-    async def _first_rows_of(self, key: bytes) -> Slice:
+    async def _first_rows(self, key: bytes) -> Slice:
         async with self._short:
             return await self._store.read(key, max_rows=SHORT_ROWS, max_bytes=SHORT_BYTES)
 
