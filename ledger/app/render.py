@@ -5,16 +5,14 @@ Text of an event comes from anywhere, so whatever a terminal would obey is shown
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
-from google.protobuf.message import DecodeError
 from google.protobuf.timestamp_pb2 import Timestamp
 from rich.table import Table
 from rich.text import Text
 
-from ingest.spool_refused import RefusedScan
 from ledger.event import event_type_name
 from ledger.v1 import scan_event_pb2 as pb
 from ledger.v1.ingest_service_pb2 import Durability
@@ -217,14 +215,8 @@ def trail_table(entries: Iterable[TrailEntry], *, recorded: bool, with_keys: boo
         table.add_column("recorded", no_wrap=True)
         table.add_column("position", no_wrap=True)
     table.add_column("local time", no_wrap=True)
-    for name in (
-        "event",
-        "place",
-        "device",
-        "source",
-        *(("filed under",) if with_keys else ()),
-        "marks",
-    ):
+    filed = ("filed under",) if with_keys else ()
+    for name in ("event", "place", "device", "source", *filed, "marks"):
         table.add_column(name, overflow="fold")
     for entry in entries:
         before = [utc_time(entry.record_time), position_of(entry)] if recorded else []
@@ -234,13 +226,15 @@ def trail_table(entries: Iterable[TrailEntry], *, recorded: bool, with_keys: boo
     return table
 
 
-def watched_line(entry: TrailEntry) -> Text:
-    """Give one entry as a line of a watch."""
+def watched_line(entry: TrailEntry, keys: Collection[str]) -> Text:
+    """Give one entry as a line of a watch; `keys` are those of the number that is watched."""
     *columns, marks = cells_of(entry)
     line = Text(no_wrap=True, overflow="ignore")
     for cell, width in zip(columns, _WATCH_WIDTHS, strict=True):
         cell.pad_right(max(0, width - cell.cell_len))
         line.append_text(cell).append(" ")
+    if entry.tracking_key not in keys:
+        line.append(f"filed under {printable(entry.tracking_key)} ", "cyan")
     line.append_text(marks)
     line.rstrip()
     return line
@@ -284,26 +278,6 @@ def progress_table(partitions: Sequence[PartitionProgress]) -> Table:
     settled = sum(one.settled_index for one in partitions)
     sums = ("all", str(len(partitions)), f"{readable:,}", f"{settled:,}", f"{readable - settled:,}")
     table.add_row(*sums, "", style="bold")
-    return table
-
-
-def refused_table(scans: Iterable[RefusedScan]) -> Table:
-    """Give scans that were refused after they had been spooled."""
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for name in ("refused", "source", "sequence", "tracking number"):
-        table.add_column(name, no_wrap=True)
-    for name in ("reason", "field", "why"):
-        table.add_column(name, overflow="fold")
-    for scan in scans:
-        when = Timestamp()
-        when.FromNanoseconds(scan.time_ns)
-        try:
-            number = pb.ScanEvent.FromString(scan.event).tracking_number
-        except DecodeError:
-            number = ""
-        words = (scan.source_id, str(scan.sequence or ""), number, scan.reason, scan.field)
-        cells = [Text(printable(word)) for word in (*words, scan.message)]
-        table.add_row(utc_time(when), *cells)
     return table
 
 
