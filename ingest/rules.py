@@ -91,13 +91,6 @@ def _identity(event: ScanEvent) -> Iterator[Violation]:
             "event.event_id is missing; the source mints 16 bytes once and keeps them over "
             "every retry.",
         )
-    elif not any(event.event_id) and not timestamp_ns(event.scan_time):
-        # Where such an event would stand, the ledger keeps which numbers are one item.
-        yield _required(
-            "event.event_id",
-            "event.event_id and event.scan_time are all zeros, so neither was ever set; the source "
-            "mints 16 bytes once and keeps them over every retry.",
-        )
     yield from _number(event.tracking_number, "event.tracking_number")
     if event.type == SCAN_EVENT_TYPE_UNSPECIFIED:
         yield Violation(

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ledger.aliases.desk import AliasDesk
+from ledger.aliases.desk import HEAD_BYTES_MAX, HEAD_ROWS_MAX, AliasDesk
 from ledger.aliases.records import ALIASES_END, KEYS_MAX, other_keys
 from ledger.codec import fault_of, read_record
 from ledger.errors import Busy, LedgerError, NotPossibleNow, Refused, Uncertain
 from ledger.numbers import KEY_FORMS, filing_key, keys_of, partition_of
 from ledger.v1.log_record_pb2 import Alias, LogRecord
+from ledger.v1.scan_event_pb2 import ScanEvent
 from tests.faults.known import contents
 from tests.faulty_log import BUSY, UNCERTAIN, FaultyLog
 from tests.folders import PARTITIONS
@@ -97,6 +98,34 @@ class TestBothRecords:
         assert (same.value.reason, many.value.reason) == ("SAME_KEY", "TOO_MANY_KEYS")
         assert len(more.positions) == 2, "two keys of one item may be named once more"
         assert len(await contents(ledger.log)) == len(before) + 2
+
+
+@pytest.mark.parametrize("size", [1, 4_000])
+async def test_what_could_not_be_found_is_not_said(ledger: Folder, size: int) -> None:
+    """Where too much stands before the events of a key, of a device whose clock and ids are never
+    set: by rows, or by bytes. What was said before that is found still.
+    """
+    await say(ledger, ONE, "ITEM1")
+    await keep(ledger)
+    count = HEAD_ROWS_MAX if size == 1 else HEAD_BYTES_MAX // size
+    partition = partition_of(A, PARTITIONS)
+    for begin in range(0, count, 100):
+        values = [
+            LogRecord(
+                event=ScanEvent(source_text=f"{number}".ljust(size)).SerializeToString(),
+                tracking_key=A,
+                key_form=1,
+                event_id=bytes(16),
+            ).SerializeToString()
+            for number in range(begin, min(begin + 100, count))
+        ]
+        await ledger.log.append(partition, [A] * len(values), values)
+    await keep(ledger)
+    with pytest.raises(NotPossibleNow) as full:
+        await say(ledger, TWO, ONE)
+
+    assert (full.value.reason, await named(ledger, TWO)) == ("TOO_MUCH_BEFORE_EVENTS", [])
+    assert await named(ledger, ONE) == [b"ITEM1"]
 
 
 FAULTS: list[tuple[int, bool, LedgerError, type[LedgerError], int]] = [

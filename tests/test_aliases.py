@@ -136,10 +136,10 @@ class TestList:
     async def test_a_clock_that_was_never_set_hides_no_alias(
         self, door: Asked, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Events at the beginning of time, with the smallest ids, stand beside the aliases."""
+        """Nor does one that sets no ids: such events stand among the aliases, here before them."""
         monkeypatch.setattr(reading, "SHORT_ROWS", 3)
         early = [
-            scan(i, number=A, event_id=i.to_bytes(16, "big"), scan_time=Timestamp())
+            scan(i, number=A, event_id=bytes(16), facility=f"F{i}", scan_time=Timestamp())
             for i in range(10)
         ]
         for event in early:

@@ -21,10 +21,12 @@ if TYPE_CHECKING:
     from ledger.trail_store import TrailStore
 
 HEAD_ROWS_MAX: Final = 1_000
-"""Most rows among which what was said of a key is looked for: sixteen keys, and many copies."""
+"""Most rows before a key's events of which a further one is said: sixteen keys, and many copies. A
+fifth of what answers look through, so that they find what is appended now.
+"""
 
 HEAD_BYTES_MAX: Final = 1 << 20
-"""Most bytes of these rows."""
+"""Most bytes of these rows: an eighth of what answers look through."""
 
 
 class Said(NamedTuple):
@@ -53,7 +55,7 @@ class AliasDesk:
         who comes by the one finds what lies under every key of the other.
 
         Raises Refused where they have the same key, NotPossibleNow where the item would have more
-        keys than are followed: nothing happened then. After Busy nothing happened either; after
+        keys than are followed, or one of them has too much before its events: nothing happened. After Busy nothing happened either; after
         Uncertain a part may have been said. The same again appends what is missing, and at worst
         copies, which readers collapse.
         """
@@ -79,6 +81,8 @@ class AliasDesk:
             head = await self._store.read(
                 key, stop=ALIASES_END, max_rows=HEAD_ROWS_MAX, max_bytes=HEAD_BYTES_MAX
             )
+            if head.more:
+                raise _full(key)
             known[key] = list(other_keys(head.rows))
             joined.add(known[key])
         if joined.is_cut:
@@ -117,6 +121,16 @@ def _both_ways(hub: bytes, forms: Mapping[bytes, int]) -> Iterator[tuple[bytes, 
         if key != hub:
             yield hub, key
             yield key, hub
+
+
+def _full(key: bytes) -> NotPossibleNow:
+    shown = key.decode()
+    return NotPossibleNow(
+        f"{shown} has so many scans of the first moment of 1970 whose id is all zeros that an "
+        f"answer would not find what is said of it now. Look which device sends them.",
+        reason="TOO_MUCH_BEFORE_EVENTS",
+        metadata={"tracking_key": shown},
+    )
 
 
 def _same_key(key: bytes) -> Refused:

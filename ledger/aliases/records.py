@@ -23,13 +23,13 @@ three or four. It bounds the reads of one look-up, and the partitions in its pag
 """
 
 _ID: Final = bytes(EVENT_ID_BYTES)
-"""Event id of all aliases. Ingest refuses an event that has it at the beginning of time: so nobody
-can put events among the aliases of an item until these are too many to be looked through.
+"""Event id of all aliases, at the beginning of time: so they stand in the order of their positions,
+and nothing that comes later pushes one out of what is looked through.
 """
 
 ALIASES_END: Final = order_key(0, (1).to_bytes(EVENT_ID_BYTES, "big"), 0)
-"""The order before which all aliases of a key stand, as they were recorded: where there are too
-many, those that were followed before are followed still.
+"""The order before which all aliases of a key stand. An event may stand there too: of a clock that
+was never set, with an id that was not set either.
 """
 
 

@@ -261,7 +261,8 @@ class OperatorServiceServicer:
         and a trail that is asked for by either number shows the events of both. Nothing that was said about the past
         changes. Where it was said before, the answer is the same, and nothing is appended. It is UNAVAILABLE where only one
         of the records may be there: the same again is safe, and completes it. TOO_MANY_KEYS (FAILED_PRECONDITION) where the
-        item would have more than 16 keys, of which an answer reads no more.
+        item would have more than 16 keys, of which an answer reads no more; TOO_MUCH_BEFORE_EVENTS (the same) where a key has
+        so many scans of the first moment of 1970 that an answer would not find the records.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -99,7 +99,8 @@ class OperatorServiceStub:
     and a trail that is asked for by either number shows the events of both. Nothing that was said about the past
     changes. Where it was said before, the answer is the same, and nothing is appended. It is UNAVAILABLE where only one
     of the records may be there: the same again is safe, and completes it. TOO_MANY_KEYS (FAILED_PRECONDITION) where the
-    item would have more than 16 keys, of which an answer reads no more.
+    item would have more than 16 keys, of which an answer reads no more; TOO_MUCH_BEFORE_EVENTS (the same) where a key has
+    so many scans of the first moment of 1970 that an answer would not find the records.
     """
     ListJobs: _grpc.UnaryUnaryMultiCallable[_operator_service_pb2.ListJobsRequest, _operator_service_pb2.ListJobsResponse]
     """Lists the jobs of this process, the newest first: those that wait or run, and the last 100 that ended."""
@@ -181,7 +182,8 @@ class OperatorServiceAsyncStub(OperatorServiceStub):
     and a trail that is asked for by either number shows the events of both. Nothing that was said about the past
     changes. Where it was said before, the answer is the same, and nothing is appended. It is UNAVAILABLE where only one
     of the records may be there: the same again is safe, and completes it. TOO_MANY_KEYS (FAILED_PRECONDITION) where the
-    item would have more than 16 keys, of which an answer reads no more.
+    item would have more than 16 keys, of which an answer reads no more; TOO_MUCH_BEFORE_EVENTS (the same) where a key has
+    so many scans of the first moment of 1970 that an answer would not find the records.
     """
     ListJobs: _aio.UnaryUnaryMultiCallable[_operator_service_pb2.ListJobsRequest, _operator_service_pb2.ListJobsResponse]  # type: ignore[assignment]
     """Lists the jobs of this process, the newest first: those that wait or run, and the last 100 that ended."""
@@ -350,7 +352,8 @@ class OperatorServiceServicer(metaclass=_abc_1.ABCMeta):
         and a trail that is asked for by either number shows the events of both. Nothing that was said about the past
         changes. Where it was said before, the answer is the same, and nothing is appended. It is UNAVAILABLE where only one
         of the records may be there: the same again is safe, and completes it. TOO_MANY_KEYS (FAILED_PRECONDITION) where the
-        item would have more than 16 keys, of which an answer reads no more.
+        item would have more than 16 keys, of which an answer reads no more; TOO_MUCH_BEFORE_EVENTS (the same) where a key has
+        so many scans of the first moment of 1970 that an answer would not find the records.
         """
 
     @_abc_1.abstractmethod

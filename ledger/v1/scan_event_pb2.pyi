@@ -828,7 +828,6 @@ class ScanEvent(_message.Message):
     Two scans of one source with the same `event_id` are one scan. A source that has ids of its own uses the first
     16 bytes of SHA-256 over: code system, NUL, its id; with NUL and the tracking number as sent behind it where one
     message concerns several items; and with NUL and `error` where it repeats an id to declare an error.
-    16 bytes 0 beside a scan time of exactly 1970-01-01T00:00:00Z are an id that was never set: REQUIRED.
     """
     tracking_number: _builtins.str
     """Required. The item's number as it was scanned or typed. At most 128 bytes, no control character but GS (0x1D)
