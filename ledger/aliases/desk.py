@@ -55,9 +55,9 @@ class AliasDesk:
         who comes by the one finds what lies under every key of the other.
 
         Raises Refused where they have the same key, NotPossibleNow where the item would have more
-        keys than are followed, or one of them has too much before its events: nothing happened. After Busy nothing happened either; after
-        Uncertain a part may have been said. The same again appends what is missing, and at worst
-        copies, which readers collapse.
+        keys than are followed, or one of them has too much before its events: nothing happened.
+        After Busy nothing happened either; after Uncertain a part may have been said. The same
+        again appends what is missing, and at worst copies, which readers collapse.
         """
         hub = next(iter(one))
         if hub == next(iter(other)):
