@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ledger.app.engines import Cassandra, Kafka
     from tests.roles import RoleProcess
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(scaled(600, soak=7_200))
 
 AWAY_S = scaled(3, soak=30)
 GROWTH_MAX = 1.3
@@ -63,7 +63,7 @@ def test_what_a_killed_node_forgot_is_written_again(
     writes it again, and every scan is settled and in its trail.
     """
     node = one_cassandra.nodes[0]
-    for _ in range(scaled(2, soak=60)):
+    for _ in range(scaled(2, soak=20)):
         rewinds = writer.metric("ledger_writer_rewinds_total")
         settled = ledger.settled()
         with Load(ledger.ingest.address) as load:

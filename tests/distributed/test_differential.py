@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from ledger.app.engines import Cassandra, Kafka
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(scaled(600, soak=7_200))
 
 PARTITIONS = 32
 """As many as `up` makes: the same record then has the same position in both."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from ledger.app.engines import Cassandra, Kafka
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(scaled(600, soak=7_200))
 
 
 @pytest.fixture(scope="module")
