@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from functools import partial
+from itertools import compress
 from typing import TYPE_CHECKING, NamedTuple
 
 from google.protobuf.message import DecodeError
@@ -16,7 +17,7 @@ from google.protobuf.message import DecodeError
 from ingest.forms import Violation
 from ingest.limits import FIELD_BYTES_EXACT, FIELD_BYTES_MAX, SEQUENCE_MAX
 from ingest.rules import first_violation, is_time
-from ingest.usual import read_usual
+from ingest.usual import Usual, read_usual
 from ledger.codec import RecordMaker, containment_suffix
 from ledger.errors import Refused, TooLarge
 from ledger.event import (
@@ -26,8 +27,15 @@ from ledger.event import (
     PERSONAL_BYTES_MAX,
     timestamp_ns,
 )
-from ledger.numbers import KEY_FORM, filing_key, partitions_of
+from ledger.numbers import (
+    KEY_FORM,
+    filing_key,
+    is_check_digit_wrong,
+    may_be_wrong,
+    partitions_of,
+)
 from ledger.v1.ingest_service_pb2 import (
+    REFUSAL_REASON_CHECK_DIGIT,
     REFUSAL_REASON_PERSONAL_DATA_NOT_ACCEPTED,
     REFUSAL_REASON_REQUIRED,
     REFUSAL_REASON_TOO_LARGE,
@@ -142,8 +150,18 @@ def _check_spool(batch: RawBatch) -> None:
         )
 
 
-def admit(batch: RawBatch, *, partitions: int, now_ns: int, principal: str) -> Admitted:
-    """Judge every scan of a batch that `check_batch` let through, and make the log records."""
+def admit(
+    batch: RawBatch,
+    *,
+    partitions: int,
+    now_ns: int,
+    principal: str,
+    refuses_check_digits: bool = False,
+) -> Admitted:
+    """Judge every scan of a batch that `check_batch` let through, and make the log records.
+
+    `refuses_check_digits` is whether wrong ones are refused; else such a scan is a good one.
+    """
     scans = batch.scans
     events = [scan.event for scan in scans]
     first, step = batch.first_sequence, 1 if batch.first_sequence else 0
@@ -162,6 +180,8 @@ def admit(batch: RawBatch, *, partitions: int, now_ns: int, principal: str) -> A
         if any(personal)
         else events
     )
+    if refuses_check_digits:
+        usual = _cleared(usual)
     places, keys = usual.places, usual.keys
     is_all = len(places) == len(events)
     records = maker.all(
@@ -179,7 +199,7 @@ def admit(batch: RawBatch, *, partitions: int, now_ns: int, principal: str) -> A
     for place, event in enumerate(events):
         if place in known:
             continue
-        judged = _judge(scans[place], event)
+        judged = _judge(scans[place], event, refuses_check_digits=refuses_check_digits)
         if isinstance(judged, Violation):
             refusals.append(
                 Refusal(
@@ -216,7 +236,21 @@ def _grouped(
     return groups
 
 
-def _judge(scan: RawScan, event: bytes) -> Filed | Violation:
+def _cleared(usual: Usual) -> Usual:
+    """Keep those usual events whose numbers cannot have a wrong check digit: 2 µs each."""
+    clear = [not may_be_wrong(key) for key in usual.keys]
+    if all(clear):
+        return usual
+    return Usual(
+        places=list(compress(usual.places, clear)),
+        keys=list(compress(usual.keys, clear)),
+        scan_times_ns=list(compress(usual.scan_times_ns, clear)),
+        event_ids=list(compress(usual.event_ids, clear)),
+        suffixes=list(compress(usual.suffixes, clear)),
+    )
+
+
+def _judge(scan: RawScan, event: bytes, *, refuses_check_digits: bool) -> Filed | Violation:
     """Judge a scan that is not of the usual kind."""
     if len(scan.personal) > PERSONAL_BYTES_MAX:
         return Violation(
@@ -230,7 +264,24 @@ def _judge(scan: RawScan, event: bytes) -> Filed | Violation:
             REFUSAL_REASON_PERSONAL_DATA_NOT_ACCEPTED,
             "This server cannot seal personal data; send the scan without it.",
         )
-    return read_exactly(event)
+    judged = read_exactly(event)
+    if refuses_check_digits and not isinstance(judged, Violation) and may_be_wrong(judged[0]):
+        return _wrong_check_digit(event) or judged
+    return judged
+
+
+def _wrong_check_digit(event: bytes) -> Violation | None:
+    parsed = ScanEvent.FromString(event)
+    corrects = parsed.HasField("correction")
+    number = parsed.correction.tracking_number if corrects else parsed.tracking_number
+    if not is_check_digit_wrong(number):
+        return None
+    return Violation(
+        "event.correction.tracking_number" if corrects else "event.tracking_number",
+        REFUSAL_REASON_CHECK_DIGIT,
+        "The check digit of the tracking number is wrong, and this ledger refuses that from this "
+        "source. The scan is kept among the refused ones; read the label again.",
+    )
 
 
 def read_exactly(event: bytes) -> Filed | Violation:

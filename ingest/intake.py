@@ -27,10 +27,12 @@ from ledger.v1.ingest_service_pb2 import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from ingest.admission import Admitted
     from ingest.batcher import Batcher
     from ingest.chunks import Outcome
     from ingest.minted import Minted
     from ingest.pace import Pace
+    from ingest.policy import AdmissionPolicy
     from ingest.receipts import Receipts
     from ingest.recent import Hint, Source
     from ingest.refusals import Kept, Refusals
@@ -94,6 +96,7 @@ class Intake:
         receipts: Receipts | None,
         *,
         minted: Minted | None,
+        policy: AdmissionPolicy,
         now_ns: Callable[[], int],
         monotonic: Callable[[], float],
     ) -> None:
@@ -104,6 +107,7 @@ class Intake:
         self._refusals = refusals
         self._receipts = receipts
         self._minted = minted
+        self._policy = policy
         self.is_draining = False
         """Set when the server is about to end: then every batch is to be sent again."""
 
@@ -126,9 +130,7 @@ class Intake:
             again = _DRAINING if self.is_draining else _BUSY if is_open else _NOT_OPEN
             return Taken(number, count, arrived_s, again)
         now_ns = self.now_ns()
-        admitted = admit(
-            batch, partitions=self.identity.partitions, now_ns=now_ns, principal=PRINCIPAL
-        )
+        admitted = self._admit(batch, now_ns)
         outcomes = kept = numbered = None
         if admitted.groups:
             size = message_bytes + count * RECORD_OVERHEAD_BYTES
@@ -164,7 +166,7 @@ class Intake:
 
     def validate(self, batch: RawBatch) -> BatchResult:
         """Say which scans of a batch would be refused. Nothing is recorded."""
-        admitted = admit(batch, partitions=1, now_ns=self.now_ns(), principal=PRINCIPAL)
+        admitted = self._admit(batch, self.now_ns())
         return result_of(
             len(batch.scans),
             admitted.refusals,
@@ -188,6 +190,15 @@ class Intake:
         self._count(result, taken)
         self._note(taken, result)
         return result
+
+    def _admit(self, batch: RawBatch, now_ns: int) -> Admitted:
+        return admit(
+            batch,
+            partitions=self.identity.partitions,
+            now_ns=now_ns,
+            principal=PRINCIPAL,
+            refuses_check_digits=self._policy.refuses_check_digits(batch.source_id),
+        )
 
     def abandon(self, taken: Taken) -> None:
         """Say to nobody what becomes of a batch, as its sender is gone; but write it down, so that

@@ -17,6 +17,7 @@ from ingest.batcher import Batcher, first_of
 from ingest.intake import Intake
 from ingest.limits import MESSAGE_BYTES_MAX, IngestLimits
 from ingest.pace import Pace
+from ingest.policy import AdmissionPolicy
 from ingest.receipts import Receipts
 from ingest.refusals import Refusals
 from ingest.stream import Stream
@@ -61,6 +62,7 @@ class IngestService:
         refusals: AppendLog | None = None,
         receipts: ScanLog | None = None,
         minted: Minted | None = None,
+        policy: AdmissionPolicy | None = None,
         lag_records: Callable[[], int | None] = _unknown,
         now_ns: Callable[[], int],
         monotonic: Callable[[], float],
@@ -70,7 +72,8 @@ class IngestService:
         """`now_ns` gives the ledger's clock in ns since 1970, `monotonic` seconds for waits.
 
         `refusals` keeps refused scans; without it they are refused all the same. `receipts` keeps
-        what numbered sources were told; a gateway has `minted` instead.
+        what numbered sources were told; a gateway has `minted` instead. `policy` says what is
+        refused by who sends it; nothing by default.
         `lag_records` tells how many records no trail shows yet, where that is known.
         """
         self._limits = limits or IngestLimits()
@@ -89,6 +92,7 @@ class IngestService:
             self._refusals,
             self._receipts,
             minted=minted,
+            policy=policy or AdmissionPolicy(),
             now_ns=now_ns,
             monotonic=monotonic,
         )

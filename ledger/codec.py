@@ -218,7 +218,7 @@ def rows_of(values: Sequence[bytes], first_position: int) -> list[Row]:
             key.isalnum()  # Nearly every key is, and it says that there is nothing odd in it.
             and len(key) <= key_max
             and len(event_id) == id_bytes
-            and time_min <= time_ns < time_end
+            and time_min < time_ns < time_end  # An alias has 0.
         ) and _fault_in(record):
             break
         order = pack(time_ns, event_id, position)
@@ -267,12 +267,16 @@ def _fault_in(record: CheckedLogRecord) -> Fault | None:
             invalid,
             f"The event id has {len(record.event_id)} bytes instead of {EVENT_ID_BYTES}.",
         )
-    if not is_key(record.tracking_key):
-        return Fault(
-            invalid,
-            f"The tracking key has {len(record.tracking_key)} bytes; it is UTF-8 of 1 to "
-            f"{MAX_NUMBER_BYTES} bytes, without NUL.",
-        )
+    keys = {"tracking key": record.tracking_key}
+    if record.HasField("alias"):
+        keys["other key of the alias"] = record.alias.other_key
+    for name, key in keys.items():
+        if not is_key(key):
+            return Fault(
+                invalid,
+                f"The {name} has {len(key)} bytes; it is UTF-8 of 1 to {MAX_NUMBER_BYTES} bytes, "
+                f"without NUL.",
+            )
     if not is_time(record.scan_time_ns):
         return Fault(
             invalid, f"The scan time {record.scan_time_ns} ns is not within the years 1970 to 2199."

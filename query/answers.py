@@ -6,11 +6,13 @@ anew. It is only looked at, for what its times and its source's own code say.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ledger.event import clock_flags
+from ledger.numbers import is_check_digit_wrong, may_be_wrong
 from ledger.position import INDEX_MAX, SCANS_LOG, unpack_position
 from ledger.v1.raw_pb2 import RawTrailEntry
+from ledger.v1.trail_service_pb2 import NumberFlag
 from query.explaining import explain
 from query.trail import INDEX_BITS, read_event
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
         RawListScanEventsResponse,
         RawWatchTrailResponse,
     )
+    from ledger.v1.scan_event_pb2 import ScanEvent
     from ledger.v1.trail_service_pb2 import EntryMarks
     from ledger.vocabulary import Mappings
     from query.trail import Entry
@@ -48,6 +51,8 @@ _ENTRY_ROOM = 704
 _CORRECTED_BY_ROOM = 32
 """Most bytes of one position in `corrected_by`."""
 
+_CHECK_DIGIT_WRONG: Final = NumberFlag.NUMBER_FLAG_CHECK_DIGIT_WRONG
+
 
 def fill(
     answer: _Answer,
@@ -61,7 +66,7 @@ def fill(
     """Add entries until a limit is reached, but at least one; return how many were added."""
     count = size = 0
     # What entries of one key and partition share is made once, and copied: that is cheaper.
-    drafts: dict[tuple[int, bytes], RawTrailEntry] = {}
+    drafts: dict[tuple[int, bytes], _Draft] = {}
     for entry in entries:
         event = entry.event
         size += len(event) + _ENTRY_ROOM
@@ -80,14 +85,14 @@ def fill(
         if draft is None:
             draft = drafts[place] = _draft(position, record.tracking_key)
         out = answer.entries.add()
-        out.CopyFrom(draft)
+        out.CopyFrom(draft.entry)
         out.event = event
         out.source_id = record.source_id
         out.position.index = position & INDEX_MAX
         record_time = out.record_time
         record_time.seconds, record_time.nanos = divmod(record_time_ns, 1_000_000_000)
         if event:
-            _look_at(out, event, record, mappings)
+            _look_at(out, event, record, mappings, is_clear=draft.is_clear)
         else:
             out.quarantined.CopyFrom(record.quarantined)
         if entry.is_marked:
@@ -97,9 +102,11 @@ def fill(
     return count
 
 
-def _look_at(out: RawTrailEntry, data: bytes, record: LogRecord, mappings: Mappings) -> None:
-    """Mark what its times, its code and its record say of an event. Fields of `marks` exist once
-    they are set.
+def _look_at(
+    out: RawTrailEntry, data: bytes, record: LogRecord, mappings: Mappings, *, is_clear: bool
+) -> None:
+    """Mark what its times, its code, its number and its record say of an event. Fields of `marks`
+    exist once they are set. `is_clear`: its key says that its check digit is not wrong.
     """
     marks = out.marks
     event = read_event(data)
@@ -113,14 +120,31 @@ def _look_at(out: RawTrailEntry, data: bytes, record: LogRecord, mappings: Mappi
     )
     if flags:
         marks.clock_flags.extend(flags)
+    if not is_clear and is_check_digit_wrong(_number_of(event)):
+        marks.number_flags.append(_CHECK_DIGIT_WRONG)
     if record.HasField("replayed_position"):
         marks.replayed_position.CopyFrom(record.replayed_position)
 
 
-def _draft(position: int, key: bytes) -> RawTrailEntry:
-    draft = RawTrailEntry(tracking_key=key.decode())
-    _put_position(draft.position, position)
-    return draft
+def _number_of(event: ScanEvent) -> str:
+    """Give the number that an event is filed by."""
+    if event.HasField("correction"):
+        return event.correction.tracking_number
+    return event.tracking_number
+
+
+class _Draft(NamedTuple):
+    """What entries of one key and partition share."""
+
+    entry: RawTrailEntry
+    is_clear: bool
+    """The check digit of their numbers is not wrong, as their key says; else each is looked at."""
+
+
+def _draft(position: int, key: bytes) -> _Draft:
+    entry = RawTrailEntry(tracking_key=key.decode())
+    _put_position(entry.position, position)
+    return _Draft(entry, not may_be_wrong(key))
 
 
 def _mark(marks: EntryMarks, entry: Entry) -> None:

@@ -55,26 +55,26 @@ class BatchLookUp:
         count = len(self._request.tracking_numbers)
         for begin in range(0, count, CHUNK_NUMBERS):
             items = [self._item(i) for i in range(begin, min(begin + CHUNK_NUMBERS, count))]
-            begun = await self._read_together([key for key, _ in items if key])
+            begun = await self._read_together([key for keys, _ in items for key in keys])
             if begun is None:  # Each one waits for the store, so all wait together.
                 await asyncio.gather(
-                    *(self._answer_one(key, shown, None, out) for key, out in items if key)
+                    *(self._answer_one(keys, shown, None, out) for keys, out in items if keys)
                 )
-            for key, out in items:
-                if key and begun is not None:
-                    await self._answer_one(key, shown, begun, out)
+            for keys, out in items:
+                if keys and begun is not None:
+                    await self._answer_one(keys, shown, begun, out)
                 yield out
 
-    def _item(self, index: int) -> tuple[bytes, RawBatchGetTrailsResponse]:
-        """Begin one answer; the key is empty where the number is invalid, and all is said."""
+    def _item(self, index: int) -> tuple[Sequence[bytes], RawBatchGetTrailsResponse]:
+        """Begin one answer; there are no keys where the number is invalid, and all is said."""
         number = self._request.tracking_numbers[index]
         out = RawBatchGetTrailsResponse(index=index, tracking_number=number)
         try:
-            return requests.key_of(number), out
+            return requests.keys_of(number), out
         except Refused as refusal:
             out.status = LookupStatus.LOOKUP_STATUS_INVALID_NUMBER
             out.message = refusal.message
-            return b"", out
+            return (), out
 
     async def _read_together(self, keys: Sequence[bytes]) -> Mapping[bytes, Slice] | None:
         """Read the first rows of a chunk. None where that fails: then each is tried alone, as the
@@ -89,13 +89,13 @@ class BatchLookUp:
 
     async def _answer_one(
         self,
-        key: bytes,
+        keys: Sequence[bytes],
         shown: Shown,
         begun: Mapping[bytes, Slice] | None,
         out: RawBatchGetTrailsResponse,
     ) -> None:
         question = Question(
-            keys=[key],
+            keys=keys,
             recorded=self._recorded,
             descending=self._request.descending,
             full=self._full,
@@ -103,10 +103,9 @@ class BatchLookUp:
             bytes_max=ITEM_BYTES_MAX,
             mappings=self._mappings,
         )
-        pins = shown.pins(question.keys)
         try:
             async with asyncio.timeout(READ_TIMEOUT_S):
-                more = await answer(self._reader, question, pins, out, begun=begun)
+                more = await answer(self._reader, question, shown, out, begun=begun)
         except NotPossibleNow as error:  # Oversized; the response says so.
             out.message = error.message
         except (Busy, Uncertain, TimeoutError) as error:
@@ -117,7 +116,7 @@ class BatchLookUp:
         else:
             if more:
                 digest = page_digest(self._listing(out.tracking_number))
-                out.next_page_token = write_page_token(digest, pins, more)
+                out.next_page_token = write_page_token(digest, more.pins, more.place)
 
     def _listing(self, number: str) -> ListScanEventsRequest:
         """Make the request that goes on with this item."""

@@ -28,9 +28,10 @@ class Amount(NamedTuple):
 ENDLESS = Amount(sys.maxsize, sys.maxsize)
 """An amount that is never reached."""
 
-_Content = tuple[str, bytes, bytes, bytes]
-"""Source id, event, sealed personal data: within a group, what makes two rows copies. And what was
-replayed, since a trail has to know of it: a replay collapses when the trail is made.
+_Content = tuple[str, bytes, bytes, bytes, bytes]
+"""Source id, event, sealed personal data; of an alias the other key: within a group, what makes two
+rows copies. And what was replayed, since a trail has to know of it: a replay collapses when the
+trail is made.
 """
 
 
@@ -104,4 +105,5 @@ def _content(row: StoredRow) -> _Content:
     replayed = b""
     if record.HasField("replayed_position"):
         replayed = record.replayed_position.SerializeToString()
-    return record.source_id, record.event, record.sealed_personal, replayed
+    other_key = record.alias.other_key
+    return record.source_id, record.event, record.sealed_personal, other_key, replayed

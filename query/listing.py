@@ -6,8 +6,8 @@ are pages of one snapshot, whatever arrives meanwhile.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple
 
 from ledger.errors import NotPossibleNow
 from ledger.event import order_from_time
@@ -23,7 +23,6 @@ from query.trail import (
     by_position,
     by_record_time,
     by_scan_time,
-    limits_of,
     place_of,
     trail_of,
 )
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
     from ledger.trail_store import Slice
     from ledger.v1.raw_pb2 import RawBatchGetTrailsResponse, RawListScanEventsResponse
     from ledger.vocabulary import Mappings
+    from query.progress_view import Shown
     from query.reading import Stretch, TrailReader, Whole
     from query.trail import Entry, Pin, Rank
 
@@ -55,6 +55,7 @@ class Question:
     """What is asked about one item."""
 
     keys: Sequence[bytes]
+    """Those that its number has; in the end all that it is filed under."""
     recorded: bool
     descending: bool
     full: bool
@@ -75,26 +76,48 @@ class Question:
         return by_position if len(self.keys) == 1 else by_record_time
 
 
+class More(NamedTuple):
+    """Where the next page begins."""
+
+    pins: Sequence[Pin]
+    place: Place
+
+
 async def answer(
     reader: TrailReader,
     question: Question,
-    pins: Sequence[Pin],
+    shown: Shown,
     out: Answer,
     *,
     last: Place | None = None,
     begun: Mapping[bytes, Slice] | None = None,
-) -> Place | None:
-    """Write the page behind `last` into `out`. Returns its last place; None where it is the last
-    page.
+) -> More | None:
+    """Write the page behind `last` into `out`. Returns where the next one begins; None where it is
+    the last page.
 
-    `begun` holds the first rows of the keys, where they have been read already.
+    `begun` holds the first rows of some keys, where they have been read already.
     Raises NotPossibleNow for a trail that is too long for what is asked.
     """
-    out.tracking_keys.extend(key.decode() for key in question.keys)
-    limits = limits_of(pins)
-    whole = await reader.whole(question.keys, limits, begun)
-    if whole is not None:
-        return _answer_whole(question, whole, out, last)
+    item = await reader.item(question.keys, shown, begun)
+    out.tracking_keys.extend(key.decode() for key in item.keys)
+    out.more_keys = item.has_more_keys
+    if len(item.keys) > len(question.keys):
+        question = replace(question, keys=item.keys)
+    if item.whole is not None:
+        place = _answer_whole(question, item.whole, out, last)
+    else:
+        place = await _answer_oversized(reader, question, item.limits, out, last)
+    # The pins of every key that was read: so the next page finds the same keys, and no others.
+    return None if place is None else More(shown.pins(item.keys), place)
+
+
+async def _answer_oversized(
+    reader: TrailReader,
+    question: Question,
+    limits: Mapping[int, int],
+    out: Answer,
+    last: Place | None,
+) -> Place | None:
     out.oversized = True
     out.status = LookupStatus.LOOKUP_STATUS_FOUND
     if question.recorded:

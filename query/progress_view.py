@@ -64,6 +64,11 @@ class Shown(NamedTuple):
         ]
 
 
+def shown_by(pins: Sequence[Pin], generations: Mapping[int, int]) -> Shown:
+    """Give what pins say may be shown: nothing of other partitions."""
+    return Shown({(one.generation, one.partition): one.next_index for one in pins}, generations)
+
+
 class _Marks(NamedTuple):
     """What one read of the marks says. Nobody changes it, so many share it."""
 

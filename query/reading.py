@@ -11,14 +11,16 @@ import sys
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
+from ledger.aliases.records import ALIASES_END, Joined, other_keys
 from ledger.errors import Busy
 from query.copies import Amount, Events
-from query.trail import GROUP_BYTES
+from query.trail import GROUP_BYTES, limits_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 
     from ledger.trail_store import Slice, StoredRow, TrailStore
+    from query.progress_view import Shown
 
 WHOLE_ROWS_MAX = 5_000
 """Most events of a trail that is read whole: made into entries in some 20 ms. The longest trail of
@@ -78,6 +80,19 @@ class Whole(NamedTuple):
     """How many further copies there are, by the order of the row that stands for them."""
 
 
+class Item(NamedTuple):
+    """What was found of one item."""
+
+    keys: Sequence[bytes]
+    """All that it is filed under: those that were asked for, then those that aliases name."""
+    has_more_keys: bool
+    """True: there are more than are read."""
+    limits: Mapping[int, int]
+    """Below which positions records are shown, in the partitions of all these keys."""
+    whole: Whole | None
+    """None where there are more events than are read whole."""
+
+
 class Stretch(NamedTuple):
     """A part of a long trail, which ends with a whole group of copies where that is possible."""
 
@@ -117,41 +132,69 @@ class TrailReader:
         self._endless_places = ENDLESS_PLACES
 
     async def first_of_many(self, keys: Sequence[bytes]) -> Mapping[bytes, Slice]:
-        """Read the first rows of many keys. What comes back is good for `whole`."""
+        """Read the first rows of many keys. What comes back is good for `item`."""
         async with self._long:
             slices = await self._store.read_many(keys, max_rows=SHORT_ROWS, max_bytes=SHORT_BYTES)
         return dict(zip(keys, slices, strict=True))
 
-    async def whole(
+    async def item(
         self,
         keys: Sequence[bytes],
-        limits: Mapping[int, int],
+        shown: Shown,
         begun: Mapping[bytes, Slice] | None = None,
-    ) -> Whole | None:
-        """Return all events below the pins; None where there are more than are read whole.
+    ) -> Item:
+        """Find all keys of an item, and all its events, as far as they are shown and read.
 
-        `begun` holds the first rows of these keys, where they have been read already.
-        Raises Busy where looking through copies, and what is above the pins, takes too long.
+        `begun` holds the first rows of some keys, where they have been read already.
+        Raises Busy where looking through copies, and what is not shown, takes too long.
         """
         # What counts depends on the pins alone, so that the answer as of a time stays the same.
         left = Amount(WHOLE_ROWS_MAX, WHOLE_BYTES_MAX)
         keyed_rows: KeyedRows = []
         copies: dict[bytes, int] = {}
-        for key in keys:
-            if begun is not None:
-                part = begun[key]
-            else:
-                async with self._short:
-                    part = await self._store.read(key, max_rows=SHORT_ROWS, max_bytes=SHORT_BYTES)
-            events = Events(limits, most=left)
-            if not events.add(part.rows) and part.more:
-                await self._look_through(key, _Span(REST_ROWS, after(part.rows[-1].order)), events)
-            if events.is_cut:
-                return None
-            left = Amount(left.rows - len(events.rows), left.bytes - events.bytes)
-            keyed_rows.append((key, events.rows))
-            copies |= events.copies
-        return Whole(keyed_rows, copies)
+        is_whole = True
+        joined = Joined(keys)
+        limits: dict[int, int] = {}
+        parts = begun or {}
+        for at, key in enumerate(joined.keys):  # It grows with every alias that is found.
+            part = parts.get(key)
+            if part is None and len(joined.keys) == 1:  # Nearly always.
+                part = await self._first_rows(key)
+            elif part is None:
+                # All that are known by now, at once: so an item with aliases is read in two steps.
+                wanted = [each for each in joined.keys[at:] if each not in parts]
+                found = await asyncio.gather(*map(self._first_rows, wanted))
+                parts = {**parts, **dict(zip(wanted, found, strict=True))}
+                part = parts[key]
+            limits |= limits_of(shown.pins([key]))
+            if part.rows and part.rows[0].order < ALIASES_END:
+                joined.add(await self._aliases(key, part, limits))
+            if is_whole:
+                events = Events(limits, most=left)
+                if not events.add(part.rows) and part.more:
+                    rest = _Span(REST_ROWS, after(part.rows[-1].order))
+                    await self._look_through(key, rest, events)
+                is_whole = not events.is_cut
+                left = Amount(left.rows - len(events.rows), left.bytes - events.bytes)
+                keyed_rows.append((key, events.rows))
+                copies |= events.copies
+        whole = Whole(keyed_rows, copies) if is_whole else None
+        return Item(joined.keys, joined.is_cut, limits, whole)
+
+    async def _first_rows(self, key: bytes) -> Slice:
+        async with self._short:
+            return await self._store.read(key, max_rows=SHORT_ROWS, max_bytes=SHORT_BYTES)
+
+    async def _aliases(self, key: bytes, part: Slice, limits: Mapping[int, int]) -> Sequence[bytes]:
+        """Give the keys that a key is joined with, from its first rows; and from those behind them,
+        where it was said very often. Of endlessly many the first are looked at.
+        """
+        head = Events(limits, most=Amount(WHOLE_ROWS_MAX, WHOLE_BYTES_MAX))
+        rows = [row for row in part.rows if row.order < ALIASES_END]
+        if not head.add(rows) and part.more and len(rows) == len(part.rows):
+            span = _Span(REST_ROWS, after(rows[-1].order), ALIASES_END)
+            await self._look_through(key, span, head)
+        return list(other_keys(head.rows))
 
     async def _look_through(self, key: bytes, span: _Span, events: Events) -> None:
         """Read on until the events have ended, or the trail."""
@@ -210,7 +253,7 @@ class TrailReader:
         """Return the next events below the pins, with `start` <= order < `stop`, of a long trail:
         of each key `rows`, and what more its last group has.
 
-        Raises Busy as `whole` does. Where a stretch ends depends on the pins alone.
+        Raises Busy as `item` does. Where a stretch ends depends on the pins alone.
         """
         enough = Amount(rows, REST_BYTES)
         most = Amount(rows + WHOLE_ROWS_MAX, REST_BYTES + WHOLE_BYTES_MAX)

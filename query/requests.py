@@ -12,7 +12,8 @@ from google.protobuf.message import DecodeError, Message
 
 from ledger.errors import NotPossibleNow, Refused
 from ledger.event import timestamp_ns
-from ledger.numbers import UnfilableNumber, filing_key
+from ledger.numbers import UnfilableNumber
+from ledger.numbers import keys_of as filed_keys_of
 from ledger.position import INDEX_MAX, SCANS_LOG, Position
 from ledger.v1.trail_service_pb2 import TrailOrder, TrailView
 from query.answers import PAGE_ENTRIES_MAX
@@ -65,15 +66,22 @@ def parse(kind: type[_M], request: bytes) -> _M:
         ) from error
 
 
-def key_of(tracking_number: str) -> bytes:
-    """Give the key under which a number is filed. Raises Refused for what no item can have."""
+def keys_of(tracking_number: str) -> list[bytes]:
+    """Give the keys under which a number may be filed, by every rule that was ever used, the newest
+    rule first. Raises Refused for what no item can have.
+    """
+    return list(forms_of(tracking_number))
+
+
+def forms_of(tracking_number: str, field: str = "tracking_number") -> Mapping[bytes, int]:
+    """Give these keys, each with the form that makes it."""
     try:
-        return filing_key(tracking_number)
+        return filed_keys_of(tracking_number)
     except UnfilableNumber as error:
         raise Refused(
             f"No item can have this number: {error.reason}.",
             reason="INVALID_NUMBER",
-            field="tracking_number",
+            field=field,
             metadata={"code": error.code},
         ) from error
 

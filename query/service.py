@@ -21,7 +21,7 @@ from query.answers import PAGE_BYTES_MAX, PAGE_ENTRIES_MAX, fill
 from query.batch import BatchLookUp
 from query.listing import Question, answer
 from query.methods import generic_handler
-from query.progress_view import places_of
+from query.progress_view import places_of, shown_by
 from query.reading import TrailReader
 from query.tokens import (
     page_digest,
@@ -90,12 +90,13 @@ class TrailService:
         last = None
         if request.page_token:
             pins, last = read_page_token(request.page_token, page_digest(request))
+            shown = shown_by(pins, self._progress.generations)
         else:
-            pins = (await self._shown(request)).pins(question.keys)
+            shown = await self._shown(request)
         out = RawListScanEventsResponse()
-        more = await answer(self._reader, question, pins, out, last=last)
+        more = await answer(self._reader, question, shown, out, last=last)
         if more:
-            out.next_page_token = write_page_token(page_digest(request), pins, more)
+            out.next_page_token = write_page_token(page_digest(request), more.pins, more.place)
         metrics.QUERY_ENTRIES.inc(len(out.entries))
         return out.SerializeToString()
 
@@ -117,17 +118,21 @@ class TrailService:
         """Answer with what is in a trail, and then with what comes."""
         request = requests.parse(WatchTrailRequest, data)
         requests.refuse_inherited(request.include_inherited)
-        keys = [requests.key_of(request.tracking_number)]
+        keys = requests.keys_of(request.tracking_number)
         full = requests.is_full(request.view)
         digest = watch_digest(request)
-        sent = Sent(read_cursor(request.resume_after, digest) if request.resume_after else ())
+        oldest = keys[-1]  # By the first rule: it stays the same whatever rule is added.
+        cursor = request.resume_after
+        sent = Sent(read_cursor(cursor, digest, oldest) if cursor else {})
         with self._watches.of_partitions(places_of(keys, self._progress.generations)) as moved:
             first = True
             while True:
-                pins = (await self._progress.shown_now()).pins(keys)
+                shown = await self._progress.shown_now()
                 async with self._watch_reads:
-                    entries = await news(self._reader, keys, pins, sent)
-                out = RawWatchTrailResponse()
+                    item, entries = await news(self._reader, keys, shown, sent)
+                # A key that is new here may have moved before this watch was told of its moves.
+                moved.of(places_of(item.keys, self._progress.generations))
+                out = RawWatchTrailResponse(more_keys=item.has_more_keys)
                 count = fill(
                     out,
                     entries,
@@ -137,15 +142,16 @@ class TrailService:
                     full=full,
                 )
                 out.caught_up = count == len(entries)
-                sent.advance(pins, None if out.caught_up else entries[count - 1].position)
+                last = None if out.caught_up else entries[count - 1].position
+                sent.advance({key: shown.pins([key]) for key in item.keys}, last)
                 if count or first:
-                    out.cursor = write_cursor(digest, sent.pins)
+                    out.cursor = write_cursor(digest, oldest, sent.pins)
                     metrics.QUERY_ENTRIES.inc(count)
                     yield out.SerializeToString()
                     first = False
                 # Nothing is kept for a slow reader: what is left is read again.
                 if out.caught_up:
-                    del out, entries
+                    del out, entries, item
                     await moved.wait()
 
     async def _shown(self, request: ListScanEventsRequest) -> Shown:
@@ -164,7 +170,7 @@ class TrailService:
 def _question(request: ListScanEventsRequest, mappings: Mappings) -> Question:
     requests.refuse_inherited(request.include_inherited)
     return Question(
-        keys=[requests.key_of(request.tracking_number)],
+        keys=requests.keys_of(request.tracking_number),
         recorded=requests.is_recorded(request.order),
         descending=request.descending,
         full=requests.is_full(request.view),

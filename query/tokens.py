@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from google.protobuf.message import DecodeError
 
+from ledger.aliases.records import KEYS_MAX
 from ledger.errors import Refused
 from ledger.event import EVENT_ID_BYTES, order_key, split_order
 from ledger.position import pack_position
@@ -21,7 +22,7 @@ from ledger.v1.token_pb2 import PageToken, PinnedIndex, WatchCursor
 from query.trail import Pin, Place
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from ledger.v1.trail_service_pb2 import ListScanEventsRequest, WatchTrailRequest
 
@@ -85,21 +86,38 @@ def read_page_token(text: str, digest: bytes) -> Bookmark:
     return Bookmark(pins, Place(order, token.last_record_time_ns))
 
 
-def write_cursor(digest: bytes, sent: Iterable[Pin]) -> str:
-    """Make the cursor of a watch that has sent everything below these pins."""
-    cursor = WatchCursor(request_digest=digest, sent=_pinned(sent))
+def write_cursor(digest: bytes, first: bytes, sent: Mapping[bytes, Iterable[Pin]]) -> str:
+    """Make the cursor of a watch that has sent everything below these pins, of each key; `first` is
+    a key that the request's number has for good.
+    """
+    others = [key for key in sent if key != first]
+    cursor = WatchCursor(
+        request_digest=digest, sent=_pinned(sent.get(first, ())), other_keys=others
+    )
+    for number, key in enumerate(others, 1):
+        for pin in _pinned(sent[key]):
+            pin.key = number
+            cursor.sent.append(pin)
     return _text(cursor.SerializeToString(deterministic=True))
 
 
-def read_cursor(text: str, digest: bytes) -> list[Pin]:
+def read_cursor(text: str, digest: bytes, first: bytes) -> dict[bytes, list[Pin]]:
     """Undo `write_cursor`. Raises Refused for what is no cursor, or another request's."""
     cursor = _parsed(WatchCursor, text)
-    pins = None if cursor is None else _pins(cursor.sent)
-    if cursor is None or pins is None:
+    if cursor is None:
+        raise _malformed("resume_after", "CURSOR_MALFORMED")
+    keys = [first, *cursor.other_keys]
+    found: dict[bytes, list[Pin]] = {}
+    for number, key in enumerate(keys):
+        pins = _pins([cell for cell in cursor.sent if cell.key == number])
+        if pins is None or not key or key in found:
+            raise _malformed("resume_after", "CURSOR_MALFORMED")
+        found[key] = pins
+    if len(keys) > KEYS_MAX or any(cell.key >= len(keys) for cell in cursor.sent):
         raise _malformed("resume_after", "CURSOR_MALFORMED")
     if cursor.request_digest != digest:
         raise _mismatch("resume_after", "CURSOR_MISMATCH", "`resume_after`")
-    return pins
+    return found
 
 
 def _digest(request: bytes) -> bytes:

@@ -39,8 +39,8 @@ INDEX_BITS = INDEX_MAX.bit_length()
 _CORRECTION_TAG = 0x8A
 """First byte of the tag of `ScanEvent.correction` in every encoding: without it there is none."""
 
-_Identity = tuple[bytes, str, bytes]
-"""Tracking key, source id, event id: what makes two rows the same event."""
+_Identity = tuple[str, bytes]
+"""Source id and event id: what makes two rows of one item the same event."""
 
 
 class Pin(NamedTuple):
@@ -85,6 +85,8 @@ class Entry:
     conflict = False
     correction = False
     corrected_by: Sequence[int] = ()
+    elsewhere: Sequence[tuple[bytes, int]] = ()
+    """Where copies of it lie besides, by key and position: under several keys of one item."""
 
     def __init__(self, order: bytes, record: LogRecord, value: bytes, event: bytes) -> None:
         """`value` are the bytes of `record`, `event` those of the scan event."""
@@ -112,7 +114,7 @@ def trail_of(
     others: list[Entry] = []
     replayed: set[int] = set()
     corrections: list[tuple[Entry, _Identity]] = []
-    for key, rows in keyed_rows:
+    for _, rows in keyed_rows:
         for order, value in rows:
             record = read_record(value)
             event = record.event
@@ -121,7 +123,7 @@ def trail_of(
             if not event:  # Another body, such as an alias: nothing that happened to the item.
                 others.append(Entry(order, record, value, event))
                 continue
-            identity = (key, record.source_id, order[8:GROUP_BYTES])
+            identity = (record.source_id, order[8:GROUP_BYTES])
             known = versions.get(identity)
             more = copies.get(order, 0)
             if known is not None and _is_copy(known, order, record, value, 1 + more):
@@ -154,8 +156,11 @@ def _is_copy(known: list[Entry], order: bytes, record: LogRecord, value: bytes, 
         if entry.event == record.event and (entry.record.sealed_personal == record.sealed_personal):
             entry.duplicates += count
             entry.is_marked = True
+            other = (record.tracking_key, int.from_bytes(order[GROUP_BYTES:], "big"))
             if order[GROUP_BYTES:] < entry.order[GROUP_BYTES:]:
+                other = (entry.record.tracking_key, entry.position)
                 entry.order, entry.record, entry.value = order, record, value
+            entry.elsewhere = [*entry.elsewhere, other]
             return True
     return False
 
@@ -180,13 +185,13 @@ def _mark_corrections(
     candidates: Iterable[tuple[Entry, _Identity]],
     versions: Mapping[_Identity, Sequence[Entry]],
 ) -> None:
-    """Mark what corrects and what is corrected. A correction lies under the key of its target."""
+    """Mark what corrects and what is corrected. A correction lies under a key of its target."""
     corrected_by: defaultdict[_Identity, list[int]] = defaultdict(list)
     for entry, identity in candidates:
         correction = correction_of(entry.event)
         if correction is None:
             continue
-        target = (identity[0], correction.source_id, correction.event_id)
+        target = (correction.source_id, correction.event_id)
         if target != identity:  # An event cannot correct itself.
             entry.is_marked = entry.correction = True
             corrected_by[target].append(entry.position)

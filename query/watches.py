@@ -36,8 +36,26 @@ WATCH_RETRY_AFTER_S = 5.0
 class Moved:
     """Tells one watch that something has moved since it last looked."""
 
-    def __init__(self) -> None:
+    def __init__(self, of_partition: defaultdict[tuple[int, int], set[Moved]]) -> None:
+        self._of_partition = of_partition
+        self._places: set[tuple[int, int]] = set()
         self._event = asyncio.Event()
+
+    def of(self, places: Iterable[tuple[int, int]]) -> None:
+        """Watch these partitions too (generation, partition). One that comes to others may have
+        moved already, so that is told.
+        """
+        new = {*places} - self._places
+        for place in new:
+            self._of_partition[place].add(self)
+        if new and self._places:
+            self.tell()
+        self._places |= new
+
+    def end(self) -> None:
+        """Watch no partition any more."""
+        for place in self._places:
+            self._of_partition[place].discard(self)
 
     async def wait(self) -> None:
         """Return when something has moved since the last return."""
@@ -65,20 +83,18 @@ class Watches:
         """Watch what is readable of partitions (generation, partition). Raises Busy where there
         are too many watches.
         """
-        moved = Moved()
+        moved = Moved(self._of_partition)
         with self._counted():
-            for place in places:
-                self._of_partition[place].add(moved)
+            moved.of(places)
             try:
                 yield moved
             finally:
-                for place in places:
-                    self._of_partition[place].discard(moved)
+                moved.end()
 
     @contextmanager
     def of_progress(self) -> Iterator[Moved]:
         """Watch all progress. Raises Busy where there are too many watches."""
-        moved = Moved()
+        moved = Moved(self._of_partition)
         with self._counted():
             self._of_progress.add(moved)
             try:

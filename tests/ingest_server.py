@@ -15,6 +15,7 @@ from grpc_status import rpc_status
 from ingest.batcher import AppendLog
 from ingest.limits import IngestLimits
 from ingest.minted import Minted
+from ingest.policy import AdmissionPolicy
 from ingest.service import SERVICE_NAMES, IngestService
 from ledger.app.rpc import RpcServer
 from ledger.backends.rocksdb_folder import open_folder
@@ -53,6 +54,7 @@ async def serving(
     lag_records: Callable[[], int | None] = lambda: None,
     minted: Minted | None = None,
     refusals: AppendLog | None = None,
+    policy: AdmissionPolicy | None = None,
 ) -> AsyncIterator[Served]:
     """Serve a log until the end of the block; whatever runs then is cut off."""
     beside = log.beside if isinstance(log, FaultyLog) else {}
@@ -61,6 +63,7 @@ async def serving(
         refusals=refusals or beside.get(REFUSALS_LOG),
         receipts=beside.get(RECEIPTS_LOG),
         minted=minted,
+        policy=policy,
         lag_records=lag_records,
         now_ns=time.time_ns,
         monotonic=time.monotonic,

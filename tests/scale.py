@@ -7,7 +7,7 @@ environment; `pytest --soak` sets it before any test file is read.
 import os
 from typing import TypeVar
 
-SOAK_VARIABLE = "PARCEL_LEDGER_SOAK"
+SOAK_VARIABLE = "LEDGER_TESTS_SOAK"
 
 SHARE: int = 50
 """`make test` runs at least one in so many of what `make soak` runs."""

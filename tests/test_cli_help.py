@@ -32,6 +32,7 @@ COMMANDS = (
     "engines",
     "quarantine",
     "jobs",
+    "alias",
     "compare",
     "backup",
     "restore",

@@ -9,6 +9,7 @@ from rich.console import Console, RenderableType
 from ledger.app.render import (
     CLOCK_WORDS,
     CODE_WORDS,
+    NUMBER_WORDS,
     durability_words,
     local_time,
     marks_of,
@@ -24,7 +25,7 @@ from ledger.v1 import scan_event_pb2 as pb
 from ledger.v1.ingest_service_pb2 import Durability
 from ledger.v1.position_pb2 import Position
 from ledger.v1.progress_service_pb2 import PartitionProgress
-from ledger.v1.trail_service_pb2 import ClockFlag, EntryMarks, TrailEntry
+from ledger.v1.trail_service_pb2 import ClockFlag, EntryMarks, NumberFlag, TrailEntry
 from ledger.v1.vocabulary_pb2 import CodeFlag
 
 NOON = Timestamp(seconds=1_772_366_400)  # 2026-03-01T12:00:00Z
@@ -37,6 +38,9 @@ def shown(what: RenderableType, width: int = 200) -> str:
     return file.getvalue()
 
 
+KEY = "RR473124829GB"
+
+
 def entry(event: pb.ScanEvent, **marks: object) -> TrailEntry:
     """Make an entry as the ledger sends it."""
     return TrailEntry(
@@ -44,7 +48,7 @@ def entry(event: pb.ScanEvent, **marks: object) -> TrailEntry:
         position=Position(log="scans", generation=1, partition=3, index=7),
         record_time=Timestamp(seconds=NOON.seconds + 1, nanos=250_000_000),
         source_id="scanner-7",
-        tracking_key="RR473124829GB",
+        tracking_key=KEY,
         marks=EntryMarks(**marks),  # type: ignore[arg-type] # Any marks.
     )
 
@@ -204,7 +208,7 @@ def test_nothing_that_a_scan_says_is_obeyed_by_the_terminal() -> None:
     one = entry(event, inherited_from=evil)
     one.source_id = evil
 
-    for text in (shown(trail_table([one], recorded=True)), shown(watched_line(one))):
+    for text in (shown(trail_table([one], recorded=True)), shown(watched_line(one, [KEY]))):
         assert not set(text) & {"\x1b", "\x07", "\u202e"}
     assert printable("Zürich\u00a0") == "Zürich\\xa0"
 
@@ -213,7 +217,7 @@ def test_markup_in_a_scan_is_text() -> None:
     """Square brackets are no commands to the renderer."""
     one = entry(pb.ScanEvent(facility="[red]x[/]", device="[/]"))
 
-    for text in (shown(trail_table([one], recorded=False)), shown(watched_line(one))):
+    for text in (shown(trail_table([one], recorded=False)), shown(watched_line(one, [KEY]))):
         assert "[red]x[/]" in text
 
 
@@ -235,12 +239,22 @@ def test_a_watched_line_has_the_same_columns() -> None:
     one = entry(DELIVERED)
     one.event.facility = "F" * 200
 
-    line = shown(watched_line(one), width=1_000)
+    line = shown(watched_line(one, [KEY]), width=1_000)
     assert line.split() == [
         *("2026-03-01", "13:00:00", "+01:00", "delivered", "(mailbox)"),
         *("F" * 200, "handheld-12", "scanner-7"),
     ]
     assert line == line.rstrip() + "\n"
+
+
+def test_an_entry_under_another_key_says_so() -> None:
+    """In a watch behind the source; in a trail in a column, which comes where there are several."""
+    one = entry(DELIVERED, duplicate_count=1)
+
+    line = shown(watched_line(one, ["ITEM1"]), width=1_000)
+    assert line.endswith(f"filed under {KEY} +1 copy\n")
+    header, row = shown(trail_table([one], recorded=False, with_keys=True)).splitlines()
+    assert row[header.index("filed under") :].split()[0] == KEY
 
 
 def test_progress_has_its_sums() -> None:
@@ -288,3 +302,12 @@ def test_a_mapped_event_is_marked_as_such() -> None:
 def test_every_flag_of_a_code_has_words() -> None:
     """None is shown by its number."""
     assert set(CODE_WORDS) == set(CodeFlag.values()) - {CodeFlag.CODE_FLAG_UNSPECIFIED}
+
+
+def test_every_flag_of_a_number_has_words() -> None:
+    """And they stand among the marks."""
+    one = entry(pb.ScanEvent())
+    one.marks.number_flags.extend(NUMBER_WORDS)
+
+    assert set(NUMBER_WORDS) == set(NumberFlag.values()) - {NumberFlag.NUMBER_FLAG_UNSPECIFIED}
+    assert "check digit wrong" in shown(trail_table([one], recorded=False))

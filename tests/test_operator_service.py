@@ -219,6 +219,50 @@ async def test_a_job_replays_all_of_one_reason(tmp_path: Path) -> None:
     assert failures[0].reason == "NO_SUCH_JOB"
 
 
+class TestAlias:
+    async def test_two_numbers_are_one_item(self, tmp_path: Path) -> None:
+        """The answer names all keys, and where the records lie; the same again appends nothing."""
+        async with operated(tmp_path) as door:
+            given = {"tracking_number": "rr1 2345", "by": "ann", "why": "relabelled"}
+            request = pb.RecordAliasRequest(**given, other_tracking_number="TWO")
+            said = await door.stub.RecordAlias(request)
+            await caught_up(door.ledger)
+            again = await door.stub.RecordAlias(request)
+            third = pb.RecordAliasRequest(**given, other_tracking_number="THREE")
+            more = await door.stub.RecordAlias(third)
+
+        assert list(said.tracking_keys) == ["RR12345", "TWO"]
+        assert [at.log for at in said.positions] == ["scans", "scans"]
+        assert (list(again.tracking_keys), list(again.positions)) == (["RR12345", "TWO"], [])
+        assert sorted(more.tracking_keys) == ["RR12345", "THREE", "TWO"]
+
+    @pytest.mark.parametrize(
+        ("fields", "field", "reason"),
+        [
+            ({"tracking_number": " "}, "tracking_number", "INVALID_NUMBER"),
+            ({"other_tracking_number": ""}, "other_tracking_number", "INVALID_NUMBER"),
+            ({"other_tracking_number": "o-ne"}, "other_tracking_number", "SAME_KEY"),
+            ({"by": ""}, "by", "FIELD_INVALID"),
+            ({"why": ""}, "why", "FIELD_INVALID"),
+            ({"why": "é" * 257}, "why", "FIELD_INVALID"),
+        ],
+    )
+    async def test_what_is_wrong_is_named(
+        self, tmp_path: Path, fields: dict[str, str], field: str, reason: str
+    ) -> None:
+        """INVALID_ARGUMENT with the field, and nothing is recorded."""
+        good = {"tracking_number": "ONE", "other_tracking_number": "TWO", "by": "a", "why": "b"}
+        async with operated(tmp_path) as door:
+            with failing() as failures:
+                await door.stub.RecordAlias(pb.RecordAliasRequest(**{**good, **fields}))
+            first = await door.ledger.store.read(b"ONE", max_rows=1, max_bytes=1)
+
+        assert (failures[0].code, failures[0].field, failures[0].reason) == (
+            *(grpc.StatusCode.INVALID_ARGUMENT, field, reason),
+        )
+        assert not first.rows
+
+
 class TestWhereItIsServed:
     @pytest.mark.parametrize("insecure", [False, True])
     @pytest.mark.parametrize("address", ["0.0.0.0:50736", "[::]:50736", "192.0.2.1:50736"])

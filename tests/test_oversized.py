@@ -13,6 +13,7 @@ from ledger.errors import Busy
 from ledger.numbers import filing_key
 from ledger.v1.trail_service_pb2 import TrailOrder, WatchTrailRequest
 from query import listing, reading
+from query.progress_view import Shown
 from query.reading import LONG_READS_MAX, SHORT_ROWS, WHOLE_ROWS_MAX, TrailReader
 from tests.asking import asked, failing
 from tests.trails import NUMBER, at_minute, event_id, positions, scan, timestamp
@@ -169,11 +170,11 @@ async def test_endless_looks_are_few(door: Asked, monkeypatch: pytest.MonkeyPatc
     keys = [filing_key(NUMBER)]
 
     together = await asyncio.gather(
-        *(reader.whole(keys, {}) for _ in range(LONG_READS_MAX)), return_exceptions=True
+        *(reader.item(keys, Shown({}, {})) for _ in range(LONG_READS_MAX)), return_exceptions=True
     )
-    alone = await reader.whole(keys, {})
+    alone = await reader.item(keys, Shown({}, {}))
 
-    assert alone == ([(keys[0], [])], {})
+    assert alone.whole == ([(keys[0], [])], {})
     assert [answer for answer in together if not isinstance(answer, Busy)] == [alone]
 
 

@@ -8,13 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ledger.aliases.records import KEYS_MAX
 from ledger.errors import Refused
 from ledger.event import order_key
 from ledger.position import INDEX_MAX
-from ledger.v1.token_pb2 import PageToken
+from ledger.v1.token_pb2 import PageToken, PinnedIndex, WatchCursor
 from ledger.v1.trail_service_pb2 import ListScanEventsRequest, WatchTrailRequest
 from query.tokens import (
     TOKEN_BYTES_MAX,
+    _text,
     page_digest,
     read_cursor,
     read_page_token,
@@ -53,10 +55,34 @@ def test_a_page_token_comes_back(pinned: list[Pin], last: Place) -> None:
 
 @given(pins)
 def test_a_cursor_comes_back(pinned: list[Pin]) -> None:
-    """The pins of a cursor survive."""
+    """The pins of a cursor survive, of each key."""
     digest = watch_digest(WatchTrailRequest(tracking_number="A"))
+    sent = {b"A": pinned[::2], b"B": pinned[1::2]}
 
-    assert read_cursor(write_cursor(digest, pinned), digest) == pinned
+    assert read_cursor(write_cursor(digest, b"A", sent), digest, b"A") == sent
+
+
+def test_a_cursor_of_sixteen_long_keys_is_short_enough() -> None:
+    """The most that a cursor can hold fits into the limit."""
+    sent = {bytes([65 + number]) * 128: [Pin(1, number, 1 << 40)] for number in range(KEYS_MAX)}
+    text = write_cursor(DIGEST, b"A" * 128, sent)
+
+    assert read_cursor(text, DIGEST, b"A" * 128) == sent
+    assert len(text) <= TOKEN_BYTES_MAX
+
+
+@pytest.mark.parametrize(
+    "others",
+    [[b"A"], [b"B", b"B"], [b""], [bytes([66 + number]) for number in range(KEYS_MAX)]],
+)
+def test_impossible_keys_are_refused(others: list[bytes]) -> None:
+    """A key stands once in a cursor, and more than are followed never do."""
+    cursor = WatchCursor(request_digest=DIGEST, other_keys=others)
+    with pytest.raises(Refused, match="resume_after"):
+        read_cursor(_text(cursor.SerializeToString(deterministic=True)), DIGEST, b"A")
+    no_key = WatchCursor(request_digest=DIGEST, sent=[PinnedIndex(generation=1, key=1)])
+    with pytest.raises(Refused, match="resume_after"):
+        read_cursor(_text(no_key.SerializeToString(deterministic=True)), DIGEST, b"A")
 
 
 @given(
@@ -68,7 +94,7 @@ def test_any_other_text_is_refused(text: str) -> None:
     with pytest.raises(Refused) as token:
         read_page_token(text, DIGEST)
     with pytest.raises(Refused) as cursor:
-        read_cursor(text, DIGEST)
+        read_cursor(text, DIGEST, b"A")
 
     assert token.value.reason in {"PAGE_TOKEN_MALFORMED", "PAGE_TOKEN_MISMATCH"}
     assert cursor.value.reason in {"CURSOR_MALFORMED", "CURSOR_MISMATCH"}
@@ -119,15 +145,15 @@ def test_a_token_has_one_spelling() -> None:
 def test_impossible_pins_are_refused(pinned: list[Pin]) -> None:
     """What no log can have is no pin."""
     with pytest.raises(Refused):
-        read_cursor(write_cursor(DIGEST, pinned), DIGEST)
+        read_cursor(write_cursor(DIGEST, b"A", {b"A": pinned}), DIGEST, b"A")
 
 
 def test_tokens_and_cursors_are_not_each_other() -> None:
     """A cursor is no page token, and a page token is no cursor."""
     token = write_page_token(DIGEST, [Pin(1, 2, 3)], Place(order_key(1, b"x" * 16, 1), 0))
-    cursor = write_cursor(DIGEST, [Pin(1, 2, 3)])
+    cursor = write_cursor(DIGEST, b"A", {b"A": [Pin(1, 2, 3)]})
 
     with pytest.raises(Refused, match="page_token"):
         read_page_token(cursor, DIGEST)
     with pytest.raises(Refused, match="resume_after"):
-        read_cursor(token, DIGEST)
+        read_cursor(token, DIGEST, b"A")

@@ -119,13 +119,13 @@ class TestCopies:
         assert len(entries) == 2
         assert not any(entry.conflict or entry.duplicates for entry in entries)
 
-    def test_identity_is_judged_within_one_key(self) -> None:
-        """Over several keys of an item, equal events under different keys are two entries."""
+    def test_identity_is_judged_over_all_keys_of_an_item(self) -> None:
+        """Equal events under different keys are copies: one was filed again by another rule."""
         rows = rows_of([Arrival(scan("a")), Arrival(scan("a"))])
 
         entries = trail_of([(b"ONE", rows[:1]), (b"TWO", rows[1:])])
 
-        assert [entry.duplicates for entry in entries] == [0, 0]
+        assert [entry.duplicates for entry in entries] == [1]
 
 
 class TestCorrections:

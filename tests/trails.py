@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from ledger.aliases.records import alias_record
 from ledger.codec import RecordMaker, read_record
 from ledger.event import timestamp_ns
 from ledger.marks import TRAIL_READER
@@ -96,6 +97,32 @@ class Shelf:
             await self.mark()
         return [position for _, position in places]
 
+    async def alias(
+        self, one: str, other: str, *, both_ways: bool = True, readable: bool = True
+    ) -> list[Position]:
+        """Keep what says that two numbers are one item, under the first and then the other."""
+        keys = filing_key(one), filing_key(other)
+        found = []
+        for key, named in (keys, keys[::-1])[: 1 + both_ways]:
+            self.now_ns += SECOND
+            value = alias_record(
+                key, named, form=KEY_FORM, other_form=KEY_FORM, by="me", why="relabelled",
+                time_ns=self.now_ns,
+            )  # fmt: skip
+            found.append(await self.put_record(key, value))
+        if readable:
+            await self.mark()
+        return found
+
+    async def put_record(self, key: bytes, value: bytes) -> Position:
+        """Keep any record under a key."""
+        partition = partition_of(key, PARTITIONS)
+        position = Position(self.generation, partition, self.next_index[partition])
+        self.next_index[partition] += 1
+        packed = pack_position(position.generation, position.partition, position.index)
+        await self.store.put([row_of(read_record(value), value, packed)])
+        return position
+
     async def mark(self, kind: MarkKind = MarkKind.READABLE) -> None:
         """Mark all that was put."""
         cells = [
@@ -127,10 +154,10 @@ class Shelf:
         return row(arrival, position, record_time_ns=self.now_ns), position
 
 
-def row(arrival: Arrival, position: Position, *, record_time_ns: int) -> Row:
-    """Make the row of an event, as ingest and the writer do."""
+def row(arrival: Arrival, position: Position, *, record_time_ns: int, key: bytes = b"") -> Row:
+    """Make the row of an event, as ingest and the writer do; under `key` where one is given."""
     event = arrival.event
-    key = filing_key(arrival.number or event.tracking_number)
+    key = key or filing_key(arrival.number or event.tracking_number)
     maker = RecordMaker(
         source_id=arrival.source,
         spool_id=b"",

@@ -16,7 +16,7 @@ from tests.scale import is_soak
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-FOLDER_VARIABLE: Final = "PARCEL_LEDGER_SOAK_FOLDER"
+FOLDER_VARIABLE: Final = "LEDGER_TESTS_SOAK_FOLDER"
 """Names the folder in which it stands how many turns are done; `.soak` without it."""
 
 SECONDS: Final = 3_000.0

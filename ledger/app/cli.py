@@ -13,6 +13,7 @@ from importlib.metadata import version as version_of
 
 from cyclopts import App, CycloptsError, Group
 
+from ledger.app.commands.alias import alias
 from ledger.app.commands.backup import backup, restore
 from ledger.app.commands.compare import compare
 from ledger.app.commands.completeness import app as completeness
@@ -63,6 +64,7 @@ for _command, _group in (
     (trail, "ask"),
     (watch, "ask"),
     (progress, "ask"),
+    (alias, "operate"),
     (compare, "operate"),
     (backup, "operate"),
     (restore, "operate"),

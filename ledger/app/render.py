@@ -5,23 +5,21 @@ Text of an event comes from anywhere, so whatever a terminal would obey is shown
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
-from google.protobuf.message import DecodeError
 from google.protobuf.timestamp_pb2 import Timestamp
 from rich.table import Table
 from rich.text import Text
 
-from ingest.spool_refused import RefusedScan
 from ledger.event import event_type_name
 from ledger.v1 import scan_event_pb2 as pb
 from ledger.v1.ingest_service_pb2 import Durability
 from ledger.v1.position_pb2 import Position
 from ledger.v1.progress_service_pb2 import PartitionProgress
 from ledger.v1.quarantine_pb2 import QuarantineReason
-from ledger.v1.trail_service_pb2 import ClockFlag, EntryMarks, TrailEntry
+from ledger.v1.trail_service_pb2 import ClockFlag, EntryMarks, NumberFlag, TrailEntry
 from ledger.v1.vocabulary_pb2 import CodeFlag, MappedEvent
 
 CLOCK_WORDS: Final = {
@@ -39,6 +37,9 @@ CODE_WORDS: Final = {
     CodeFlag.CODE_FLAG_CLOCK_NOT_STOPPED: "clock not stopped: no retention reason",
 }
 """What each flag of a code says."""
+
+NUMBER_WORDS: Final = {NumberFlag.NUMBER_FLAG_CHECK_DIGIT_WRONG: "check digit wrong"}
+"""What each flag of a number says."""
 
 DURABILITY_WORDS: Final = {
     Durability.DURABILITY_SYNCED: "synced to disk",
@@ -153,6 +154,9 @@ def marks_of(marks: EntryMarks) -> Text:
         found.append((f"from {printable(marks.inherited_from)}", "cyan"))
     found += [(CLOCK_WORDS.get(flag, f"clock flag {flag}"), "dim") for flag in marks.clock_flags]
     found += [(CODE_WORDS.get(flag, f"code flag {flag}"), "yellow") for flag in marks.code_flags]
+    found += [
+        (NUMBER_WORDS.get(flag, f"number flag {flag}"), "yellow") for flag in marks.number_flags
+    ]
     return Text(", ").join(Text(words, style) for words, style in found)
 
 
@@ -202,28 +206,35 @@ def _notice(entry: TrailEntry) -> Cells:
     )
 
 
-def trail_table(entries: Iterable[TrailEntry], *, recorded: bool) -> Table:
-    """Give a trail as a table; with `recorded` also when and where each entry was recorded."""
+def trail_table(entries: Iterable[TrailEntry], *, recorded: bool, with_keys: bool = False) -> Table:
+    """Give a trail as a table; with `recorded` also when and where each entry was recorded, with
+    `with_keys` also the key that it is filed under.
+    """
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     if recorded:
         table.add_column("recorded", no_wrap=True)
         table.add_column("position", no_wrap=True)
     table.add_column("local time", no_wrap=True)
-    for name in ("event", "place", "device", "source", "marks"):
+    filed = ("filed under",) if with_keys else ()
+    for name in ("event", "place", "device", "source", *filed, "marks"):
         table.add_column(name, overflow="fold")
     for entry in entries:
         before = [utc_time(entry.record_time), position_of(entry)] if recorded else []
-        table.add_row(*before, *cells_of(entry))
+        *cells, marks = cells_of(entry)
+        key = [Text(printable(entry.tracking_key))] if with_keys else []
+        table.add_row(*before, *cells, *key, marks)
     return table
 
 
-def watched_line(entry: TrailEntry) -> Text:
-    """Give one entry as a line of a watch."""
+def watched_line(entry: TrailEntry, keys: Collection[str]) -> Text:
+    """Give one entry as a line of a watch; `keys` are those of the number that is watched."""
     *columns, marks = cells_of(entry)
     line = Text(no_wrap=True, overflow="ignore")
     for cell, width in zip(columns, _WATCH_WIDTHS, strict=True):
         cell.pad_right(max(0, width - cell.cell_len))
         line.append_text(cell).append(" ")
+    if entry.tracking_key not in keys:
+        line.append(f"filed under {printable(entry.tracking_key)} ", "cyan")
     line.append_text(marks)
     line.rstrip()
     return line
@@ -267,26 +278,6 @@ def progress_table(partitions: Sequence[PartitionProgress]) -> Table:
     settled = sum(one.settled_index for one in partitions)
     sums = ("all", str(len(partitions)), f"{readable:,}", f"{settled:,}", f"{readable - settled:,}")
     table.add_row(*sums, "", style="bold")
-    return table
-
-
-def refused_table(scans: Iterable[RefusedScan]) -> Table:
-    """Give scans that were refused after they had been spooled."""
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for name in ("refused", "source", "sequence", "tracking number"):
-        table.add_column(name, no_wrap=True)
-    for name in ("reason", "field", "why"):
-        table.add_column(name, overflow="fold")
-    for scan in scans:
-        when = Timestamp()
-        when.FromNanoseconds(scan.time_ns)
-        try:
-            number = pb.ScanEvent.FromString(scan.event).tracking_number
-        except DecodeError:
-            number = ""
-        words = (scan.source_id, str(scan.sequence or ""), number, scan.reason, scan.field)
-        cells = [Text(printable(word)) for word in (*words, scan.message)]
-        table.add_row(utc_time(when), *cells)
     return table
 
 

@@ -22,9 +22,12 @@ from ledger.numbers.filing_key import (
     partition_of,
     partitions_of,
 )
+from ledger.numbers.judging import is_check_digit_wrong, may_be_wrong
+from ledger.numbers.key_forms import KEY_FORMS, keys_of
 
 __all__ = [
     "KEY_FORM",
+    "KEY_FORMS",
     "MAX_NUMBER_BYTES",
     "Candidate",
     "Check",
@@ -40,7 +43,10 @@ __all__ = [
     "filing_key",
     "filing_keys",
     "gs1_check_digit",
+    "is_check_digit_wrong",
     "is_digits",
+    "keys_of",
+    "may_be_wrong",
     "partition_of",
     "partitions_of",
     "passes_gs1",

@@ -144,7 +144,7 @@ class _RefusalReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Refusal
     REFUSAL_REASON_PERSONAL_DATA_NOT_ACCEPTED: _RefusalReason.ValueType  # 10
     """The server cannot seal personal data."""
     REFUSAL_REASON_CHECK_DIGIT: _RefusalReason.ValueType  # 11
-    """The number's check digit is wrong, and the source's policy is to refuse that."""
+    """The number's check digit is wrong in every format that it fits, and this server refuses that from this source."""
     REFUSAL_REASON_NOT_ALLOWED: _RefusalReason.ValueType  # 12
     """The sender may not record this."""
 
@@ -174,7 +174,7 @@ REFUSAL_REASON_CONTRADICTION: RefusalReason.ValueType  # 9
 REFUSAL_REASON_PERSONAL_DATA_NOT_ACCEPTED: RefusalReason.ValueType  # 10
 """The server cannot seal personal data."""
 REFUSAL_REASON_CHECK_DIGIT: RefusalReason.ValueType  # 11
-"""The number's check digit is wrong, and the source's policy is to refuse that."""
+"""The number's check digit is wrong in every format that it fits, and this server refuses that from this source."""
 REFUSAL_REASON_NOT_ALLOWED: RefusalReason.ValueType  # 12
 """The sender may not record this."""
 Global___RefusalReason: _TypeAlias = RefusalReason  # noqa: Y015

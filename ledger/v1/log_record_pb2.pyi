@@ -52,11 +52,11 @@ class LogRecord(_message.Message):
     key_form: _builtins.int
     """Required. The form of the key: the rule by which it was made."""
     scan_time_ns: _builtins.int
-    """Required. The event's scan time in nanoseconds since 1970-01-01T00:00:00Z."""
+    """Required. The event's scan time in nanoseconds since 1970-01-01T00:00:00Z. Of an alias 0."""
     event_id: _builtins.bytes
-    """Required. The event's id. Exactly 16 bytes."""
+    """Required. The event's id. Exactly 16 bytes. Of an alias 16 bytes 0: so it stands before the events of its key."""
     source_id: _builtins.str
-    """Required. Who saw the event. At most 128 bytes."""
+    """Required. Who saw the event. At most 128 bytes. Not set for an alias."""
     spool_id: _builtins.bytes
     """Optional. The source's spool. Exactly 16 bytes, or empty for an unnumbered event."""
     sequence: _builtins.int
@@ -230,22 +230,26 @@ class Alias(_message.Message):
     OTHER_KEY_FIELD_NUMBER: _builtins.int
     OTHER_KEY_FORM_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    BY_FIELD_NUMBER: _builtins.int
     other_key: _builtins.bytes
     """Required. The other key. At most 128 bytes."""
     other_key_form: _builtins.int
     """Required. The form of the other key."""
     reason: _builtins.str
     """Required. Why, in plain words. At most 512 bytes."""
+    by: _builtins.str
+    """Required. Who said so, in their own words. At most 128 bytes."""
     def __init__(
         self,
         *,
         other_key: _builtins.bytes = ...,
         other_key_form: _builtins.int = ...,
         reason: _builtins.str = ...,
+        by: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["other_key", b"other_key", "other_key_form", b"other_key_form", "reason", b"reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["by", b"by", "other_key", b"other_key", "other_key_form", b"other_key_form", "reason", b"reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1135,6 +1135,72 @@ class UnmappedCode(_message.Message):
 Global___UnmappedCode: _TypeAlias = UnmappedCode  # noqa: Y015
 
 @_typing.final
+class RecordAliasRequest(_message.Message):
+    """Asks to record that two numbers are one item."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TRACKING_NUMBER_FIELD_NUMBER: _builtins.int
+    OTHER_TRACKING_NUMBER_FIELD_NUMBER: _builtins.int
+    BY_FIELD_NUMBER: _builtins.int
+    WHY_FIELD_NUMBER: _builtins.int
+    tracking_number: _builtins.str
+    """Required. One number, in any writing. At most 128 bytes."""
+    other_tracking_number: _builtins.str
+    """Required. The other number, in any writing. At most 128 bytes. SAME_KEY (INVALID_ARGUMENT) where both have the same
+    key: nothing is to be said then.
+    """
+    by: _builtins.str
+    """Required. Who says so. It is kept. At most 128 bytes."""
+    why: _builtins.str
+    """Required. Why. It is kept. At most 512 bytes."""
+    def __init__(
+        self,
+        *,
+        tracking_number: _builtins.str = ...,
+        other_tracking_number: _builtins.str = ...,
+        by: _builtins.str = ...,
+        why: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["by", b"by", "other_tracking_number", b"other_tracking_number", "tracking_number", b"tracking_number", "why", b"why"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecordAliasRequest: _TypeAlias = RecordAliasRequest  # noqa: Y015
+
+@_typing.final
+class RecordAliasResponse(_message.Message):
+    """Two numbers are one item."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TRACKING_KEYS_FIELD_NUMBER: _builtins.int
+    POSITIONS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def tracking_keys(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The keys of the item, as far as trails show them now, and the two. At most 16, each at most 128 bytes."""
+
+    @_builtins.property
+    def positions(self) -> _containers.RepeatedCompositeFieldContainer[_position_pb2.Position]:
+        """Where the records lie that say so, for `at_least` of a trail. Empty where it was said before. At most 32."""
+
+    def __init__(
+        self,
+        *,
+        tracking_keys: _abc.Iterable[_builtins.str] | None = ...,
+        positions: _abc.Iterable[_position_pb2.Position] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["positions", b"positions", "tracking_keys", b"tracking_keys"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecordAliasResponse: _TypeAlias = RecordAliasResponse  # noqa: Y015
+
+@_typing.final
 class ListJobsRequest(_message.Message):
     """Asks for the jobs of this process."""
 

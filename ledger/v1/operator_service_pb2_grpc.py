@@ -105,6 +105,11 @@ class OperatorServiceStub:
                 request_serializer=ledger_dot_v1_dot_operator__service__pb2.ListUnmappedRequest.SerializeToString,
                 response_deserializer=ledger_dot_v1_dot_operator__service__pb2.ListUnmappedResponse.FromString,
                 _registered_method=True)
+        self.RecordAlias = channel.unary_unary(
+                '/ledger.v1.OperatorService/RecordAlias',
+                request_serializer=ledger_dot_v1_dot_operator__service__pb2.RecordAliasRequest.SerializeToString,
+                response_deserializer=ledger_dot_v1_dot_operator__service__pb2.RecordAliasResponse.FromString,
+                _registered_method=True)
         self.ListJobs = channel.unary_unary(
                 '/ledger.v1.OperatorService/ListJobs',
                 request_serializer=ledger_dot_v1_dot_operator__service__pb2.ListJobsRequest.SerializeToString,
@@ -252,6 +257,18 @@ class OperatorServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RecordAlias(self, request, context):
+        """Says that two numbers are one item, for good: two records of the log `scans`, one under each key, name the other one,
+        and a trail that is asked for by either number shows the events of both. Nothing that was said about the past
+        changes. Where it was said before, the answer is the same, and nothing is appended. It is UNAVAILABLE where only one
+        of the records may be there: the same again is safe, and completes it. TOO_MANY_KEYS (FAILED_PRECONDITION) where the
+        item would have more than 16 keys, of which an answer reads no more; TOO_MUCH_BEFORE_EVENTS (the same) where a key has
+        so many scans of the first moment of 1970 that an answer would not find the records.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListJobs(self, request, context):
         """Lists the jobs of this process, the newest first: those that wait or run, and the last 100 that ended.
         """
@@ -352,6 +369,11 @@ def add_OperatorServiceServicer_to_server(servicer, server):
                     servicer.ListUnmapped,
                     request_deserializer=ledger_dot_v1_dot_operator__service__pb2.ListUnmappedRequest.FromString,
                     response_serializer=ledger_dot_v1_dot_operator__service__pb2.ListUnmappedResponse.SerializeToString,
+            ),
+            'RecordAlias': grpc.unary_unary_rpc_method_handler(
+                    servicer.RecordAlias,
+                    request_deserializer=ledger_dot_v1_dot_operator__service__pb2.RecordAliasRequest.FromString,
+                    response_serializer=ledger_dot_v1_dot_operator__service__pb2.RecordAliasResponse.SerializeToString,
             ),
             'ListJobs': grpc.unary_unary_rpc_method_handler(
                     servicer.ListJobs,
@@ -753,6 +775,33 @@ class OperatorService:
             '/ledger.v1.OperatorService/ListUnmapped',
             ledger_dot_v1_dot_operator__service__pb2.ListUnmappedRequest.SerializeToString,
             ledger_dot_v1_dot_operator__service__pb2.ListUnmappedResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RecordAlias(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ledger.v1.OperatorService/RecordAlias',
+            ledger_dot_v1_dot_operator__service__pb2.RecordAliasRequest.SerializeToString,
+            ledger_dot_v1_dot_operator__service__pb2.RecordAliasResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -95,6 +95,14 @@ class OperatorServiceStub:
     """Lists the codes of sources that no mapping of this process explains, the most frequent first: looks through the
     newest records of each partition of the log `scans`, and ends early after 20 s.
     """
+    RecordAlias: _grpc.UnaryUnaryMultiCallable[_operator_service_pb2.RecordAliasRequest, _operator_service_pb2.RecordAliasResponse]
+    """Says that two numbers are one item, for good: two records of the log `scans`, one under each key, name the other one,
+    and a trail that is asked for by either number shows the events of both. Nothing that was said about the past
+    changes. Where it was said before, the answer is the same, and nothing is appended. It is UNAVAILABLE where only one
+    of the records may be there: the same again is safe, and completes it. TOO_MANY_KEYS (FAILED_PRECONDITION) where the
+    item would have more than 16 keys, of which an answer reads no more; TOO_MUCH_BEFORE_EVENTS (the same) where a key has
+    so many scans of the first moment of 1970 that an answer would not find the records.
+    """
     ListJobs: _grpc.UnaryUnaryMultiCallable[_operator_service_pb2.ListJobsRequest, _operator_service_pb2.ListJobsResponse]
     """Lists the jobs of this process, the newest first: those that wait or run, and the last 100 that ended."""
     GetJob: _grpc.UnaryUnaryMultiCallable[_operator_service_pb2.GetJobRequest, _operator_service_pb2.GetJobResponse]
@@ -170,6 +178,14 @@ class OperatorServiceAsyncStub(OperatorServiceStub):
     ListUnmapped: _aio.UnaryUnaryMultiCallable[_operator_service_pb2.ListUnmappedRequest, _operator_service_pb2.ListUnmappedResponse]  # type: ignore[assignment]
     """Lists the codes of sources that no mapping of this process explains, the most frequent first: looks through the
     newest records of each partition of the log `scans`, and ends early after 20 s.
+    """
+    RecordAlias: _aio.UnaryUnaryMultiCallable[_operator_service_pb2.RecordAliasRequest, _operator_service_pb2.RecordAliasResponse]  # type: ignore[assignment]
+    """Says that two numbers are one item, for good: two records of the log `scans`, one under each key, name the other one,
+    and a trail that is asked for by either number shows the events of both. Nothing that was said about the past
+    changes. Where it was said before, the answer is the same, and nothing is appended. It is UNAVAILABLE where only one
+    of the records may be there: the same again is safe, and completes it. TOO_MANY_KEYS (FAILED_PRECONDITION) where the
+    item would have more than 16 keys, of which an answer reads no more; TOO_MUCH_BEFORE_EVENTS (the same) where a key has
+    so many scans of the first moment of 1970 that an answer would not find the records.
     """
     ListJobs: _aio.UnaryUnaryMultiCallable[_operator_service_pb2.ListJobsRequest, _operator_service_pb2.ListJobsResponse]  # type: ignore[assignment]
     """Lists the jobs of this process, the newest first: those that wait or run, and the last 100 that ended."""
@@ -327,6 +343,20 @@ class OperatorServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_operator_service_pb2.ListUnmappedResponse, _abc.Awaitable[_operator_service_pb2.ListUnmappedResponse]]:
         """Lists the codes of sources that no mapping of this process explains, the most frequent first: looks through the
         newest records of each partition of the log `scans`, and ends early after 20 s.
+        """
+
+    @_abc_1.abstractmethod
+    def RecordAlias(
+        self,
+        request: _operator_service_pb2.RecordAliasRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operator_service_pb2.RecordAliasResponse, _abc.Awaitable[_operator_service_pb2.RecordAliasResponse]]:
+        """Says that two numbers are one item, for good: two records of the log `scans`, one under each key, name the other one,
+        and a trail that is asked for by either number shows the events of both. Nothing that was said about the past
+        changes. Where it was said before, the answer is the same, and nothing is appended. It is UNAVAILABLE where only one
+        of the records may be there: the same again is safe, and completes it. TOO_MANY_KEYS (FAILED_PRECONDITION) where the
+        item would have more than 16 keys, of which an answer reads no more; TOO_MUCH_BEFORE_EVENTS (the same) where a key has
+        so many scans of the first moment of 1970 that an answer would not find the records.
         """
 
     @_abc_1.abstractmethod

@@ -246,11 +246,14 @@ class RawListScanEventsResponse(_message.Message):
     STATUS_FIELD_NUMBER: _builtins.int
     TRACKING_KEYS_FIELD_NUMBER: _builtins.int
     OVERSIZED_FIELD_NUMBER: _builtins.int
+    MORE_KEYS_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
     """As in ListScanEventsResponse."""
     status: _trail_service_pb2.LookupStatus.ValueType
     """As in ListScanEventsResponse."""
     oversized: _builtins.bool
+    """As in ListScanEventsResponse."""
+    more_keys: _builtins.bool
     """As in ListScanEventsResponse."""
     @_builtins.property
     def entries(self) -> _containers.RepeatedCompositeFieldContainer[Global___RawTrailEntry]:
@@ -268,10 +271,11 @@ class RawListScanEventsResponse(_message.Message):
         status: _trail_service_pb2.LookupStatus.ValueType = ...,
         tracking_keys: _abc.Iterable[_builtins.str] | None = ...,
         oversized: _builtins.bool = ...,
+        more_keys: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["entries", b"entries", "next_page_token", b"next_page_token", "oversized", b"oversized", "status", b"status", "tracking_keys", b"tracking_keys"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entries", b"entries", "more_keys", b"more_keys", "next_page_token", b"next_page_token", "oversized", b"oversized", "status", b"status", "tracking_keys", b"tracking_keys"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -291,6 +295,7 @@ class RawBatchGetTrailsResponse(_message.Message):
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     TRACKING_KEYS_FIELD_NUMBER: _builtins.int
     OVERSIZED_FIELD_NUMBER: _builtins.int
+    MORE_KEYS_FIELD_NUMBER: _builtins.int
     index: _builtins.int
     """As in BatchGetTrailsResponse."""
     tracking_number: _builtins.str
@@ -302,6 +307,8 @@ class RawBatchGetTrailsResponse(_message.Message):
     next_page_token: _builtins.str
     """As in BatchGetTrailsResponse."""
     oversized: _builtins.bool
+    """As in BatchGetTrailsResponse."""
+    more_keys: _builtins.bool
     """As in BatchGetTrailsResponse."""
     @_builtins.property
     def entries(self) -> _containers.RepeatedCompositeFieldContainer[Global___RawTrailEntry]:
@@ -322,10 +329,11 @@ class RawBatchGetTrailsResponse(_message.Message):
         next_page_token: _builtins.str = ...,
         tracking_keys: _abc.Iterable[_builtins.str] | None = ...,
         oversized: _builtins.bool = ...,
+        more_keys: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["entries", b"entries", "index", b"index", "message", b"message", "next_page_token", b"next_page_token", "oversized", b"oversized", "status", b"status", "tracking_keys", b"tracking_keys", "tracking_number", b"tracking_number"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entries", b"entries", "index", b"index", "message", b"message", "more_keys", b"more_keys", "next_page_token", b"next_page_token", "oversized", b"oversized", "status", b"status", "tracking_keys", b"tracking_keys", "tracking_number", b"tracking_number"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -340,9 +348,12 @@ class RawWatchTrailResponse(_message.Message):
     ENTRIES_FIELD_NUMBER: _builtins.int
     CURSOR_FIELD_NUMBER: _builtins.int
     CAUGHT_UP_FIELD_NUMBER: _builtins.int
+    MORE_KEYS_FIELD_NUMBER: _builtins.int
     cursor: _builtins.str
     """As in WatchTrailResponse."""
     caught_up: _builtins.bool
+    """As in WatchTrailResponse."""
+    more_keys: _builtins.bool
     """As in WatchTrailResponse."""
     @_builtins.property
     def entries(self) -> _containers.RepeatedCompositeFieldContainer[Global___RawTrailEntry]:
@@ -354,10 +365,11 @@ class RawWatchTrailResponse(_message.Message):
         entries: _abc.Iterable[Global___RawTrailEntry] | None = ...,
         cursor: _builtins.str = ...,
         caught_up: _builtins.bool = ...,
+        more_keys: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["caught_up", b"caught_up", "cursor", b"cursor", "entries", b"entries"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["caught_up", b"caught_up", "cursor", b"cursor", "entries", b"entries", "more_keys", b"more_keys"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

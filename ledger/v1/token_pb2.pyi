@@ -70,21 +70,27 @@ class WatchCursor(_message.Message):
 
     REQUEST_DIGEST_FIELD_NUMBER: _builtins.int
     SENT_FIELD_NUMBER: _builtins.int
+    OTHER_KEYS_FIELD_NUMBER: _builtins.int
     request_digest: _builtins.bytes
     """The beginning of SHA-256 over the request, without the cursor. Exactly 16 bytes."""
     @_builtins.property
     def sent(self) -> _containers.RepeatedCompositeFieldContainer[Global___PinnedIndex]:
-        """How far each partition was sent."""
+        """How far each partition was sent, of each key."""
+
+    @_builtins.property
+    def other_keys(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """The item's keys besides the first. At most 15, each at most 128 bytes."""
 
     def __init__(
         self,
         *,
         request_digest: _builtins.bytes = ...,
         sent: _abc.Iterable[Global___PinnedIndex] | None = ...,
+        other_keys: _abc.Iterable[_builtins.bytes] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["request_digest", b"request_digest", "sent", b"sent"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["other_keys", b"other_keys", "request_digest", b"request_digest", "sent", b"sent"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -99,22 +105,26 @@ class PinnedIndex(_message.Message):
     GENERATION_FIELD_NUMBER: _builtins.int
     PARTITION_FIELD_NUMBER: _builtins.int
     NEXT_INDEX_FIELD_NUMBER: _builtins.int
+    KEY_FIELD_NUMBER: _builtins.int
     generation: _builtins.int
     """Generation of the log `scans`."""
     partition: _builtins.int
     """Partition, from 0."""
     next_index: _builtins.int
     """Index of the next record."""
+    key: _builtins.int
+    """In a cursor: of which key. 0 is the first, n the one with number n - 1 among the other keys."""
     def __init__(
         self,
         *,
         generation: _builtins.int = ...,
         partition: _builtins.int = ...,
         next_index: _builtins.int = ...,
+        key: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["generation", b"generation", "next_index", b"next_index", "partition", b"partition"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["generation", b"generation", "key", b"key", "next_index", b"next_index", "partition", b"partition"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

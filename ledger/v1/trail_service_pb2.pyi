@@ -149,6 +149,26 @@ CLOCK_FLAG_OFFSET_ASSUMED: ClockFlag.ValueType  # 5
 """The UTC offset is not known; UTC is assumed."""
 Global___ClockFlag: _TypeAlias = ClockFlag  # noqa: Y015
 
+class _NumberFlag:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _NumberFlagEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_NumberFlag.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    NUMBER_FLAG_UNSPECIFIED: _NumberFlag.ValueType  # 0
+    """Not stated."""
+    NUMBER_FLAG_CHECK_DIGIT_WRONG: _NumberFlag.ValueType  # 1
+    """Its check digit is wrong in every format that it fits: a label that was misread, or made wrong."""
+
+class NumberFlag(_NumberFlag, metaclass=_NumberFlagEnumTypeWrapper):
+    """What is odd about an event's tracking number. Values may be added."""
+
+NUMBER_FLAG_UNSPECIFIED: NumberFlag.ValueType  # 0
+"""Not stated."""
+NUMBER_FLAG_CHECK_DIGIT_WRONG: NumberFlag.ValueType  # 1
+"""Its check digit is wrong in every format that it fits: a label that was misread, or made wrong."""
+Global___NumberFlag: _TypeAlias = NumberFlag  # noqa: Y015
+
 @_typing.final
 class ListScanEventsRequest(_message.Message):
     """Asks for a trail."""
@@ -244,12 +264,17 @@ class ListScanEventsResponse(_message.Message):
     STATUS_FIELD_NUMBER: _builtins.int
     TRACKING_KEYS_FIELD_NUMBER: _builtins.int
     OVERSIZED_FIELD_NUMBER: _builtins.int
+    MORE_KEYS_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
     """Token of the next page; empty at the end, and only there. At most 4096 bytes."""
     status: Global___LookupStatus.ValueType
     """FOUND or NOT_YET_SEEN: whether anything is in the trail, also when this page is empty."""
     oversized: _builtins.bool
     """True: the trail is too long to be read whole. Copies far apart and conflicts are not marked."""
+    more_keys: _builtins.bool
+    """True: the item has more keys than the 16 nearest ones, which were read. What is filed under the others is not here;
+    ask for a number among `tracking_keys` to see other ones.
+    """
     @_builtins.property
     def entries(self) -> _containers.RepeatedCompositeFieldContainer[Global___TrailEntry]:
         """The entries, in the order that was asked for."""
@@ -266,10 +291,11 @@ class ListScanEventsResponse(_message.Message):
         status: Global___LookupStatus.ValueType = ...,
         tracking_keys: _abc.Iterable[_builtins.str] | None = ...,
         oversized: _builtins.bool = ...,
+        more_keys: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["entries", b"entries", "next_page_token", b"next_page_token", "oversized", b"oversized", "status", b"status", "tracking_keys", b"tracking_keys"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entries", b"entries", "more_keys", b"more_keys", "next_page_token", b"next_page_token", "oversized", b"oversized", "status", b"status", "tracking_keys", b"tracking_keys"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -335,6 +361,7 @@ class BatchGetTrailsResponse(_message.Message):
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     TRACKING_KEYS_FIELD_NUMBER: _builtins.int
     OVERSIZED_FIELD_NUMBER: _builtins.int
+    MORE_KEYS_FIELD_NUMBER: _builtins.int
     index: _builtins.int
     """Index of the input, from 0."""
     tracking_number: _builtins.str
@@ -350,6 +377,8 @@ class BatchGetTrailsResponse(_message.Message):
     """
     oversized: _builtins.bool
     """True: the trail is too long to be read whole."""
+    more_keys: _builtins.bool
+    """As in ListScanEvents."""
     @_builtins.property
     def entries(self) -> _containers.RepeatedCompositeFieldContainer[Global___TrailEntry]:
         """At most 200 entries or 1 MiB."""
@@ -369,10 +398,11 @@ class BatchGetTrailsResponse(_message.Message):
         next_page_token: _builtins.str = ...,
         tracking_keys: _abc.Iterable[_builtins.str] | None = ...,
         oversized: _builtins.bool = ...,
+        more_keys: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["entries", b"entries", "index", b"index", "message", b"message", "next_page_token", b"next_page_token", "oversized", b"oversized", "status", b"status", "tracking_keys", b"tracking_keys", "tracking_number", b"tracking_number"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entries", b"entries", "index", b"index", "message", b"message", "more_keys", b"more_keys", "next_page_token", b"next_page_token", "oversized", b"oversized", "status", b"status", "tracking_keys", b"tracking_keys", "tracking_number", b"tracking_number"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -421,10 +451,13 @@ class WatchTrailResponse(_message.Message):
     ENTRIES_FIELD_NUMBER: _builtins.int
     CURSOR_FIELD_NUMBER: _builtins.int
     CAUGHT_UP_FIELD_NUMBER: _builtins.int
+    MORE_KEYS_FIELD_NUMBER: _builtins.int
     cursor: _builtins.str
     """Give this as `resume_after` to go on behind this message. At most 4096 bytes."""
     caught_up: _builtins.bool
     """True: all that was readable when this message was made has been sent."""
+    more_keys: _builtins.bool
+    """As in ListScanEvents."""
     @_builtins.property
     def entries(self) -> _containers.RepeatedCompositeFieldContainer[Global___TrailEntry]:
         """New entries in the order of positions. Empty in a first message that says there is nothing yet."""
@@ -435,10 +468,11 @@ class WatchTrailResponse(_message.Message):
         entries: _abc.Iterable[Global___TrailEntry] | None = ...,
         cursor: _builtins.str = ...,
         caught_up: _builtins.bool = ...,
+        more_keys: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["caught_up", b"caught_up", "cursor", b"cursor", "entries", b"entries"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["caught_up", b"caught_up", "cursor", b"cursor", "entries", b"entries", "more_keys", b"more_keys"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -530,6 +564,7 @@ class EntryMarks(_message.Message):
     CLOCK_FLAGS_FIELD_NUMBER: _builtins.int
     REPLAYED_POSITION_FIELD_NUMBER: _builtins.int
     CODE_FLAGS_FIELD_NUMBER: _builtins.int
+    NUMBER_FLAGS_FIELD_NUMBER: _builtins.int
     duplicate_count: _builtins.int
     """Further equal copies of this event that reached the log."""
     conflict: _builtins.bool
@@ -558,6 +593,10 @@ class EntryMarks(_message.Message):
     def code_flags(self) -> _containers.RepeatedScalarFieldContainer[_vocabulary_pb2.CodeFlag.ValueType]:
         """What the source's own code should have come with and did not. As `mapped`, by the mapping of this server."""
 
+    @_builtins.property
+    def number_flags(self) -> _containers.RepeatedScalarFieldContainer[Global___NumberFlag.ValueType]:
+        """What is odd about the tracking number as it was scanned. By the formats that this server knows."""
+
     def __init__(
         self,
         *,
@@ -570,10 +609,11 @@ class EntryMarks(_message.Message):
         clock_flags: _abc.Iterable[Global___ClockFlag.ValueType] | None = ...,
         replayed_position: _position_pb2.Position | None = ...,
         code_flags: _abc.Iterable[_vocabulary_pb2.CodeFlag.ValueType] | None = ...,
+        number_flags: _abc.Iterable[Global___NumberFlag.ValueType] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["replayed_position", b"replayed_position"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["clock_flags", b"clock_flags", "code_flags", b"code_flags", "conflict", b"conflict", "corrected", b"corrected", "corrected_by", b"corrected_by", "correction", b"correction", "duplicate_count", b"duplicate_count", "inherited_from", b"inherited_from", "replayed_position", b"replayed_position"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["clock_flags", b"clock_flags", "code_flags", b"code_flags", "conflict", b"conflict", "corrected", b"corrected", "corrected_by", b"corrected_by", "correction", b"correction", "duplicate_count", b"duplicate_count", "inherited_from", b"inherited_from", "number_flags", b"number_flags", "replayed_position", b"replayed_position"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

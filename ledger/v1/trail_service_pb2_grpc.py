@@ -27,6 +27,9 @@ if _version_not_supported:
 
 class TrailServiceStub:
     """Answers what happened to an item. A trail is the item's scan events in order, each exactly once.
+
+    An item may have several keys: those that its number has by every rule that was ever used, and those that an operator
+    or a rule has said to be the same item. All methods answer for all of them, up to 16, and each entry names its own.
     """
 
     def __init__(self, channel):
@@ -54,6 +57,9 @@ class TrailServiceStub:
 
 class TrailServiceServicer:
     """Answers what happened to an item. A trail is the item's scan events in order, each exactly once.
+
+    An item may have several keys: those that its number has by every rule that was ever used, and those that an operator
+    or a rule has said to be the same item. All methods answer for all of them, up to 16, and each entry names its own.
     """
 
     def ListScanEvents(self, request, context):
@@ -76,7 +82,8 @@ class TrailServiceServicer:
 
     def WatchTrail(self, request, context):
         """Sends what is in a trail, then what comes, without gap or double, in the order of positions.
-        A further copy of a known event is not sent; the same identity with other content is. `resume_after` goes on where
+        A further copy of a known event is not sent; the same identity with other content is. Where the item gets a further
+        key, all that is filed under that key comes. `resume_after` goes on where
         an earlier stream ended, on any server. Ends with RESOURCE_EXHAUSTED and RetryInfo where the server has too many
         watches, with FAILED_PRECONDITION for an oversized trail.
         """
@@ -112,6 +119,9 @@ def add_TrailServiceServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class TrailService:
     """Answers what happened to an item. A trail is the item's scan events in order, each exactly once.
+
+    An item may have several keys: those that its number has by every rule that was ever used, and those that an operator
+    or a rule has said to be the same item. All methods answer for all of them, up to 16, and each entry names its own.
     """
 
     @staticmethod

@@ -27,7 +27,11 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class TrailServiceStub:
-    """Answers what happened to an item. A trail is the item's scan events in order, each exactly once."""
+    """Answers what happened to an item. A trail is the item's scan events in order, each exactly once.
+
+    An item may have several keys: those that its number has by every rule that was ever used, and those that an operator
+    or a rule has said to be the same item. All methods answer for all of them, up to 16, and each entry names its own.
+    """
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -44,14 +48,19 @@ class TrailServiceStub:
     """Gives the trails of up to 1,000 items: one message per input, in input order."""
     WatchTrail: _grpc.UnaryStreamMultiCallable[_trail_service_pb2.WatchTrailRequest, _trail_service_pb2.WatchTrailResponse]
     """Sends what is in a trail, then what comes, without gap or double, in the order of positions.
-    A further copy of a known event is not sent; the same identity with other content is. `resume_after` goes on where
+    A further copy of a known event is not sent; the same identity with other content is. Where the item gets a further
+    key, all that is filed under that key comes. `resume_after` goes on where
     an earlier stream ended, on any server. Ends with RESOURCE_EXHAUSTED and RetryInfo where the server has too many
     watches, with FAILED_PRECONDITION for an oversized trail.
     """
 
 @_typing.type_check_only
 class TrailServiceAsyncStub(TrailServiceStub):
-    """Answers what happened to an item. A trail is the item's scan events in order, each exactly once."""
+    """Answers what happened to an item. A trail is the item's scan events in order, each exactly once.
+
+    An item may have several keys: those that its number has by every rule that was ever used, and those that an operator
+    or a rule has said to be the same item. All methods answer for all of them, up to 16, and each entry names its own.
+    """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListScanEvents: _aio.UnaryUnaryMultiCallable[_trail_service_pb2.ListScanEventsRequest, _trail_service_pb2.ListScanEventsResponse]  # type: ignore[assignment]
@@ -65,13 +74,18 @@ class TrailServiceAsyncStub(TrailServiceStub):
     """Gives the trails of up to 1,000 items: one message per input, in input order."""
     WatchTrail: _aio.UnaryStreamMultiCallable[_trail_service_pb2.WatchTrailRequest, _trail_service_pb2.WatchTrailResponse]  # type: ignore[assignment]
     """Sends what is in a trail, then what comes, without gap or double, in the order of positions.
-    A further copy of a known event is not sent; the same identity with other content is. `resume_after` goes on where
+    A further copy of a known event is not sent; the same identity with other content is. Where the item gets a further
+    key, all that is filed under that key comes. `resume_after` goes on where
     an earlier stream ended, on any server. Ends with RESOURCE_EXHAUSTED and RetryInfo where the server has too many
     watches, with FAILED_PRECONDITION for an oversized trail.
     """
 
 class TrailServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Answers what happened to an item. A trail is the item's scan events in order, each exactly once."""
+    """Answers what happened to an item. A trail is the item's scan events in order, each exactly once.
+
+    An item may have several keys: those that its number has by every rule that was ever used, and those that an operator
+    or a rule has said to be the same item. All methods answer for all of them, up to 16, and each entry names its own.
+    """
 
     @_abc_1.abstractmethod
     def ListScanEvents(
@@ -101,7 +115,8 @@ class TrailServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_trail_service_pb2.WatchTrailResponse], _abc.AsyncIterator[_trail_service_pb2.WatchTrailResponse]]:
         """Sends what is in a trail, then what comes, without gap or double, in the order of positions.
-        A further copy of a known event is not sent; the same identity with other content is. `resume_after` goes on where
+        A further copy of a known event is not sent; the same identity with other content is. Where the item gets a further
+        key, all that is filed under that key comes. `resume_after` goes on where
         an earlier stream ended, on any server. Ends with RESOURCE_EXHAUSTED and RetryInfo where the server has too many
         watches, with FAILED_PRECONDITION for an oversized trail.
         """

@@ -54,7 +54,7 @@ def refusals(
 
     from ingest.spool_refused import read_refused
     from ledger.app.commands.screen import answers
-    from ledger.app.render import refused_table
+    from ledger.app.refused_render import refused_table
     from ledger.app.settings import load
     from ledger.app.wiring.gateway import spool_folder
 

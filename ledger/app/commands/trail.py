@@ -101,6 +101,7 @@ def _print_json(number: str, pages: Iterator[ListScanEventsResponse]) -> None:
                 "status": LookupStatus.Name(page.status),
                 "tracking_keys": list(page.tracking_keys),
                 "oversized": page.oversized,
+                "more_keys": page.more_keys,
             }
             before = json.dumps(head)[:-1] + ', "entries": [\n'
         for entry in page.entries:
@@ -144,6 +145,11 @@ def print_table(
     beside = f", {notices:,} in quarantine" if notices else ""
     title = f"[bold]{escape(keys or shown)}[/]  {events:,} {many}{beside}, {order}{escape(past)}\n"
     console.print(title, soft_wrap=True)
-    console.print(trail_table(entries, recorded=recorded))
+    console.print(trail_table(entries, recorded=recorded, with_keys=len(page.tracking_keys) > 1))
+    if page.more_keys:
+        most = len(page.tracking_keys)
+        console.print(
+            f"\nThe item has more than {most} keys; these are the nearest.", style="yellow"
+        )
     if page.next_page_token:
         console.print(f"\nThere are more than {len(entries):,}; --json shows all.", style="yellow")

@@ -56,22 +56,28 @@ def _watch(
     from ledger.app.client import exit_code, explain, retry_wait_s
     from ledger.app.commands.screen import answers, remarks
     from ledger.app.render import printable, watched_line
+    from ledger.numbers import keys_of
 
     console, told = answers(), remarks()
     told.print(
         f"Watching {printable(request.tracking_number)}; Ctrl-C ends.", style="dim", markup=False
     )
-    away = False
+    away = cut = False
     while True:
         try:
             for message in stub.WatchTrail(request):
                 away = False
+                if message.more_keys and not cut:
+                    cut = True
+                    told.print("The item has more keys than are followed.", style="yellow")
+                # Only now: what no item can have, the server refuses in its own words.
+                keys = [key.decode() for key in keys_of(request.tracking_number)]
                 for entry in message.entries:
                     if as_json:
                         line = json.dumps(MessageToDict(entry, preserving_proto_field_name=True))
                         print(line, flush=True)  # noqa: T201 - the answer.
                     else:
-                        console.print(watched_line(entry), soft_wrap=True)
+                        console.print(watched_line(entry, keys), soft_wrap=True)
                 request.resume_after = message.cursor
         except grpc.RpcError as error:
             wait_s = retry_wait_s(error)

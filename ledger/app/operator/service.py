@@ -13,22 +13,22 @@ from typing import Any, Final
 
 import grpc
 
+from ledger.aliases.desk import AliasDesk
 from ledger.app.operator import requests
+from ledger.app.operator.aliases import record_alias
 from ledger.app.operator.completeness import findings_page, settle
 from ledger.app.operator.jobs import Jobs, Progress
+from ledger.app.operator.quarantined import STATES, item_message, replay_all
 from ledger.app.operator.rebuilds import REBUILD, Rebuilds
 from ledger.app.operator.unmapped import list_unmapped
 from ledger.app.operator.upkeep import BACKUP, COMPARE, Kept, backup_work, compare_work
 from ledger.completeness.audit import Audit
 from ledger.completeness.paged import PagedReports
-from ledger.errors import LedgerError, NotPossibleNow
+from ledger.errors import LedgerError
 from ledger.quarantine.desk import Desk
-from ledger.quarantine.items import Item, State
-from ledger.quarantine.records import wire_position
 from ledger.v1 import operator_service_pb2 as pb
-from ledger.v1.quarantine_pb2 import QuarantineReason
 from ledger.vocabulary import Mappings
-from query.requests import key_of
+from query.requests import keys_of
 
 logger = logging.getLogger(__name__)
 
@@ -44,19 +44,12 @@ COMPLETENESS_LOOK: Final = "completeness-look"
 COUNT_EVERY_S: Final = 10.0
 """How often open items are counted for the metrics."""
 
-STATES: Final = {
-    State.OPEN: pb.QuarantineState.QUARANTINE_STATE_OPEN,
-    State.REPLAYED: pb.QuarantineState.QUARANTINE_STATE_REPLAYED,
-    State.DROPPED: pb.QuarantineState.QUARANTINE_STATE_DROPPED,
-}
-"""How each state is said."""
-
 _UNARY: Final = (
     *("ListQuarantined", "GetQuarantined", "ReplayQuarantined", "DropQuarantined"),
     *("StartQuarantineReplay", "StartCompare", "StartBackup", "StartRebuild"),
     *("ListStoreGenerations", "DropStoreGeneration"),
     *("ListCompletenessFindings", "StartCompletenessLook", "SettleSequences", "ListUnmapped"),
-    *("ListJobs", "GetJob", "CancelJob"),
+    *("RecordAlias", "ListJobs", "GetJob", "CancelJob"),
 )
 
 
@@ -79,6 +72,7 @@ class OperatorService:
         1970, `monotonic` seconds.
         """
         self._desk = desk
+        self._aliases = AliasDesk(kept.scans, kept.store, now_ns=now_ns)
         self._kept = kept
         self._rebuilds = Rebuilds(kept, desk, monotonic=monotonic)
         self._audit = audit
@@ -119,14 +113,14 @@ class OperatorService:
     ) -> pb.ListQuarantinedResponse:
         """Answer with one page of items."""
         most = requests.page_size_in(request)
-        key = key_of(request.tracking_number) if request.tracking_number else b""
+        keys = keys_of(request.tracking_number) if request.tracking_number else ()
         begin = requests.read_token(request)
         items = await self._desk.items()
         found = [
             item
             for item in items.all()
             if item.rank > begin
-            and (not key or item.tracking_key == key)
+            and (not keys or item.tracking_key in keys)
             and (not request.reason or item.reason == request.reason)
             and (not request.state or STATES[item.state] == request.state)
         ]
@@ -243,6 +237,12 @@ class OperatorService:
             monotonic=self._monotonic,
         )
 
+    async def RecordAlias(
+        self, request: pb.RecordAliasRequest, _: object
+    ) -> pb.RecordAliasResponse:
+        """Say that two numbers are one item."""
+        return await record_alias(self._aliases, request)
+
     async def ListJobs(self, _: pb.ListJobsRequest, __: object) -> pb.ListJobsResponse:
         """Answer with all jobs."""
         return pb.ListJobsResponse(jobs=self._jobs.all())
@@ -270,50 +270,3 @@ class OperatorService:
                 # Nothing of the ledger hangs on this count, so nothing ends with it.
                 logger.warning("the quarantine cannot be counted", extra={"error": error.message})
             await asyncio.sleep(COUNT_EVERY_S)
-
-
-async def replay_all(
-    desk: Desk,
-    reason: QuarantineReason.ValueType,
-    progress: Progress,
-    *,
-    by: str,
-    why: str,
-) -> None:
-    """Replay what is open, of one reason or (0) of any. What is still unfit stays, and is counted.
-
-    Raises Busy or Uncertain where an engine is away; another job goes on from there.
-    """
-    items = (await desk.items()).all()
-    waiting = [
-        item.position for item in items if item.state is State.OPEN and reason in {0, item.reason}
-    ]
-    progress.total(len(waiting))
-    replayed = unfit = 0
-    for count, position in enumerate(waiting, 1):
-        try:
-            await desk.replay(position, by=by, why=why)
-            replayed += 1
-        except NotPossibleNow:
-            unfit += 1
-        progress.done(count, f"{replayed:,} replayed, {unfit:,} still unfit")
-
-
-def item_message(item: Item) -> pb.QuarantineItem:
-    """Say what became of an item."""
-    message = pb.QuarantineItem(
-        position=wire_position(item.position),
-        state=STATES[item.state],
-        reason=item.reason,
-        message=item.message,
-        tracking_key=item.tracking_key.decode(),
-        source_id=item.source_id,
-        value_bytes=item.value_bytes,
-    )
-    message.quarantine_time.FromNanoseconds(item.time_ns)
-    if item.note is not None:
-        message.note_time.FromNanoseconds(item.note_time_ns)
-        message.note_by, message.note_why = item.note.by, item.note.why
-    if item.replayed_to is not None:
-        message.replayed_to.CopyFrom(wire_position(item.replayed_to))
-    return message

@@ -11,6 +11,7 @@ from ledger.app.settings.checks import (
     invalid,
     is_loopback,
     split_address,
+    strict_sources_of,
 )
 from ledger.app.settings.groups import GROUPS, Group, groups_of
 from ledger.app.settings.loading import (
@@ -42,5 +43,6 @@ __all__ = [
     "load",
     "meaning",
     "split_address",
+    "strict_sources_of",
     "type_of",
 ]

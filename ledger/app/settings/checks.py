@@ -42,6 +42,9 @@ SPOOL_BYTES_MAX: Final = 1 << 40
 SPOOL_AGE_S_MAX: Final = 3_650 * 86_400.0
 """Longest age in seconds that is not reported: ten years."""
 
+STRICT_SOURCES_MAX: Final = 256
+"""Most patterns of strict sources: each batch is held against all of them."""
+
 _LEVELS: Final = ("debug", "info", "warning", "error")
 _CHOICES: Final[Mapping[str, Sequence[str]]] = {
     "log_level": _LEVELS,
@@ -96,6 +99,7 @@ def check(settings: Settings) -> None:
         if not form.fullmatch(value):
             raise invalid(name, f"`{name}` is `{value}`; it has {words}.")
     generations_of(settings)
+    strict_sources_of(settings)
     _check_engine(settings, "kafka", split_addresses("kafka", settings.kafka))
     _check_engine(settings, "cassandra", cassandra_addresses(settings))
     if settings.kafka_replication == 1 and not settings.single_broker:
@@ -155,6 +159,19 @@ def generations_of(settings: Settings) -> Mapping[int, int]:
             )
         found[generation] = partitions
     return {**found, settings.log_generation: settings.partitions}
+
+
+def strict_sources_of(settings: Settings) -> Sequence[str]:
+    """Give the patterns of sources whose wrong check digits are refused. Raises Refused."""
+    text = settings.strict_sources
+    found = [part.strip() for part in text.split(",")] if text.strip() else []
+    if not all(found) or len(found) > STRICT_SOURCES_MAX:
+        raise invalid(
+            "strict_sources",
+            f"`strict_sources` is `{text[:200]}`; it has up to {STRICT_SOURCES_MAX} source ids "
+            f"with commas between, none empty, for example `partner-*, shop`.",
+        )
+    return found
 
 
 def is_loopback(host: str) -> bool:

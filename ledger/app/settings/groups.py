@@ -17,11 +17,12 @@ class Group(NamedTuple):
 GROUPS: Final = (
     Group(
         "asking and sending",
-        ("send", "trail", "watch", "progress", "quarantine", "jobs", "unmapped"),
+        ("send", "trail", "watch", "progress", "alias", "quarantine", "jobs", "unmapped"),
         ("server",),
     ),
     Group("taking gRPC", ("up", "ingest", "query", "gateway"), ("listen",)),
     Group("sharing a port", ("ingest", "query"), ("share_port",)),
+    Group("judging scans", ("up", "ingest"), ("strict_sources",)),
     Group("operating", ("up", "writer"), ("operator_listen", "quarantine_most")),
     Group("explaining codes", ("up", "writer", "query", "mapping"), ("mappings",)),
     Group(

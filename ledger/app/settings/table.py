@@ -34,6 +34,12 @@ class Settings:
     connections over them. Each begins to listen when it can serve.
     """
 
+    strict_sources: str = ""
+    """Sources whose scans are refused where the number's check digit is wrong: source ids with
+    commas between, `*` for any text, such as `partner-*, shop`. They are kept among the refused
+    ones. From all others they are recorded, and trails flag them.
+    """
+
     operator_listen: str = ""
     """Where `up` and `writer` take the operator's gRPC (the quarantine, jobs): host and port, on
     loopback, whatever `insecure` says. Empty: `up` takes it where it takes the rest, unless others

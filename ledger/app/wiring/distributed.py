@@ -8,11 +8,12 @@ from contextlib import asynccontextmanager
 from importlib.metadata import version
 from typing import Final
 
+from ingest.policy import AdmissionPolicy
 from ingest.service import SERVICE_NAMES as INGEST_SERVICES
 from ingest.service import IngestService
 from ledger.app.health import Health
 from ledger.app.operator.upkeep import Kept
-from ledger.app.settings import Settings, generations_of
+from ledger.app.settings import Settings, generations_of, strict_sources_of
 from ledger.app.wiring.asking import Unread, asking_log, asking_store, count_unread
 from ledger.app.wiring.engines import cassandra_cluster, kafka_cluster, log_opener, store_opener
 from ledger.app.wiring.operating import SideLogs, keeper_of, operator_of
@@ -60,6 +61,7 @@ async def _open_ingest(settings: Settings, health: Health) -> AsyncIterator[Work
             log,
             refusals=refusals,
             receipts=receipts,
+            policy=AdmissionPolicy(strict_sources_of(settings)),
             now_ns=time.time_ns,
             monotonic=time.monotonic,
             server_version=version("parcel-ledger"),

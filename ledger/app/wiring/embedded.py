@@ -9,11 +9,12 @@ from contextlib import asynccontextmanager
 from importlib.metadata import version
 from typing import Final
 
+from ingest.policy import AdmissionPolicy
 from ingest.service import SERVICE_NAMES as INGEST_SERVICES
 from ingest.service import IngestService
 from ledger.app.health import Health
 from ledger.app.operator.upkeep import Kept
-from ledger.app.settings import Settings
+from ledger.app.settings import Settings, strict_sources_of
 from ledger.app.wiring.asking import Unread, asking_log, asking_store, count_unread
 from ledger.app.wiring.operating import SideLogs, keeper_of, operator_of
 from ledger.app.wiring.runner import Role, Running, Work, run_role
@@ -59,6 +60,7 @@ async def _open(settings: Settings, _: Health) -> AsyncIterator[Work]:
                 log,
                 refusals=folder.refusals,
                 receipts=folder.receipts,
+                policy=AdmissionPolicy(strict_sources_of(settings)),
                 lag_records=unread.records,
                 now_ns=time.time_ns,
                 monotonic=time.monotonic,
