@@ -1,0 +1,118 @@
+"""The state of issuing in Cassandra: a partition per space and per request, by compare-and-set.
+
+Any number of processes issue at once and none holds a lock. Every read is serial: what another one
+has under way is finished by it, or can no longer be.
+"""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Final
+
+from ledger.backends.cassandra_connect import open_session
+from ledger.backends.cassandra_session import Bound
+from ledger.errors import Busy, Uncertain
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Sequence
+
+    from cassandra.query import PreparedStatement
+
+    from ledger.backends.cassandra_cluster import CassandraCluster
+    from ledger.backends.cassandra_session import Session
+
+_SPACE: Final = "SELECT state FROM $keyspace.number_spaces WHERE space = ?"
+_BEGIN: Final = "INSERT INTO $keyspace.number_spaces (space, state) VALUES (?, ?) IF NOT EXISTS"
+_MOVE: Final = "UPDATE $keyspace.number_spaces SET state = ? WHERE space = ? IF state = ?"
+_GIVEN: Final = "SELECT block FROM $keyspace.number_requests WHERE request_id = ?"
+_GIVE: Final = (
+    "INSERT INTO $keyspace.number_requests (request_id, block) VALUES (?, ?) IF NOT EXISTS"
+)
+
+
+class CassandraNumberBlocks:
+    """A `NumberBlocks`. Use `open_cassandra_numbers`."""
+
+    def __init__(self, session: Session, statements: Sequence[PreparedStatement]) -> None:
+        """`statements` are those above, prepared in their order."""
+        self._session = session
+        self._space, self._begin, self._move, self._given, self._give = statements
+
+    @classmethod
+    async def of(cls, session: Session) -> CassandraNumberBlocks:
+        """Prepare."""
+        statements = [
+            await session.prepare(_SPACE, serial=True),
+            await session.prepare(_BEGIN, repeatable=False),
+            await session.prepare(_MOVE, repeatable=False),
+            await session.prepare(_GIVEN, serial=True),
+            await session.prepare(_GIVE, repeatable=False),
+        ]
+        return cls(session, statements)
+
+    async def space(self, name: str) -> bytes | None:
+        """Read one cell."""
+        return await self._read(self._space, name.encode())
+
+    async def move(self, name: str, before: bytes | None, after: bytes) -> bool:
+        """Compare and set. A refusal may be of our own try that another node carried on: then the
+        numbers are lost, as the port says.
+        """
+        key = name.encode()
+        if before is None:
+            return await self._decide(self._begin, (key, after), key)
+        return await self._decide(self._move, (after, key, before), key)
+
+    async def given(self, request_id: bytes) -> bytes | None:
+        """Read one cell."""
+        return await self._read(self._given, request_id)
+
+    async def give(self, request_id: bytes, block: bytes) -> bytes:
+        """Try, and read what stands wherever that is not plain."""
+        try:
+            if await self._decide(self._give, (request_id, block), request_id):
+                return block
+        except Uncertain as uncertain:
+            try:
+                stands = await self.given(request_id)
+            except Busy:
+                raise uncertain from None
+            if stands is None:
+                raise
+            return stands
+        try:
+            stands = await self.given(request_id)
+        except Busy as error:
+            # Our own try may have been carried on by another node, so it is not for certain that
+            # nothing happened.
+            raise Uncertain(error.message, reason=error.reason, metadata=error.metadata) from error
+        assert stands is not None  # It was refused because there is one, and nothing is deleted.
+        return stands
+
+    async def _read(self, statement: PreparedStatement, key: bytes) -> bytes | None:
+        self._session.check()
+        rows = await self._session.read(statement, (key,), key=key)
+        found: bytes | None = rows[0][0] if rows else None
+        return found
+
+    async def _decide(
+        self, statement: PreparedStatement, values: tuple[bytes, ...], key: bytes
+    ) -> bool:
+        self._session.check()
+        rows = await self._session.write(Bound(statement, values, key))
+        applied: bool = rows[0][0]
+        return applied
+
+
+@asynccontextmanager
+async def open_cassandra_numbers(
+    cluster: CassandraCluster, *, monotonic: Callable[[], float]
+) -> AsyncIterator[CassandraNumberBlocks]:
+    """Connect and prepare. `monotonic` gives seconds. Whether the tables are as they have to be is
+    looked at when the store is opened.
+
+    Raises Busy where no node can be reached, and Refused where a table is missing.
+    """
+    # Its tables are of no generation, so whichever is named makes no difference.
+    async with open_session(cluster, generation=1, monotonic=monotonic) as session:
+        yield await CassandraNumberBlocks.of(session)
