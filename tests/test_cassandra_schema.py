@@ -16,6 +16,7 @@ async def test_the_schema_is_made_once(one_cassandra: Cassandra) -> None:
     """
     cluster = cluster_of(one_cassandra)
     tables = ["rows_s1", "marks_s1", "progress_s1", "progress_times_s1", "serving"]
+    tables += ["number_spaces", "number_requests"]
     await run_cql(
         cluster,
         "CREATE KEYSPACE $keyspace WITH replication = "

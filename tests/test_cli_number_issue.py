@@ -48,7 +48,7 @@ def test_numbers_are_issued(tmp_path: Path) -> None:
     assert "6 numbers are wanted, 5 are free, the next become free at" in few.remark
     assert wrong.code == FAILED
     assert shown.answer.splitlines()[1].split()[:6] == [
-        *("rr", "RR000000014GB", "RR000000107GB", "10", "5", "5"),
+        *("rr", "RR000000014GB", "RR000000102GB", "10", "5", "5"),
     ]
     assert json.loads(listed.answer)["ranges"][0]["left"] == "5"
 
