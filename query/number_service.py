@@ -22,6 +22,7 @@ from ledger.v1.number_service_pb2 import (
     NumberRangeView,
     NumberSuggestion,
 )
+from query.carried import Carried
 from query.methods import generic_handler
 from query.requests import parse
 
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from ledger.issuing import Issuer
     from ledger.issuing.issuer import Standing
     from ledger.numbers import Candidate
+    from ledger.v1.number_block_pb2 import NumberBlock
 
 NUMBER_SERVICE: Final = "ledger.v1.NumberService"
 """Full name of the service."""
@@ -58,6 +60,7 @@ class NumberService:
         """`issuer` is None where no numbers are issued; `monotonic` gives seconds."""
         self._issuer = issuer
         self._monotonic = monotonic
+        self._carried: Carried[NumberBlock] = Carried()
 
     def handler(self) -> grpc.GenericRpcHandler:
         """Give the service to a gRPC server."""
@@ -99,14 +102,16 @@ class NumberService:
     async def IssueNumberBlock(self, data: bytes) -> bytes:
         """Issue a block."""
         request = parse(IssueNumberBlockRequest, data)
-        block = await self._here().issue(
-            BlockRequest(
-                request_id=request.request_id,
-                range_id=request.range_id,
-                mailer=request.mailer,
-                count=request.count,
-            )
+        issuer = self._here()
+        wanted = BlockRequest(
+            request_id=request.request_id,
+            range_id=request.range_id,
+            mailer=request.mailer,
+            count=request.count,
         )
+        # By all of the request: another one under the same id gets an answer of its own.
+        name = request.SerializeToString(deterministic=True)
+        block = await self._carried.carry(name, lambda: issuer.issue(wanted))
         response = IssueNumberBlockResponse(
             numbers=await numbers_of(block), range_id=block.range_id, mailer=block.mailer
         )

@@ -1,20 +1,23 @@
 """The state of issuing in Cassandra: a partition per space and per request, by compare-and-set.
 
-Any number of processes issue at once and none holds a lock. Every read is serial: what another one
-has under way is finished by it, or can no longer be.
+Every read is serial: what another process has under way is finished by it, or can no longer be.
+Nodes that die forget what they had not synced. So a move is told when every node has lived on for
+as long as it takes to sync; what was given on top of it may be forgotten, but not its numbers.
 """
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
 from ledger.backends.cassandra_connect import open_session
+from ledger.backends.cassandra_nodes import Nodes
 from ledger.backends.cassandra_session import Bound
 from ledger.errors import Busy, Uncertain
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
     from cassandra.query import PreparedStatement
 
@@ -33,9 +36,12 @@ _GIVE: Final = (
 class CassandraNumberBlocks:
     """A `NumberBlocks`. Use `open_cassandra_numbers`."""
 
-    def __init__(self, session: Session, statements: Sequence[PreparedStatement]) -> None:
+    def __init__(
+        self, session: Session, nodes: Nodes, statements: Sequence[PreparedStatement]
+    ) -> None:
         """`statements` are those above, prepared in their order."""
         self._session = session
+        self._nodes = nodes
         self._space, self._begin, self._move, self._given, self._give = statements
 
     @classmethod
@@ -48,20 +54,27 @@ class CassandraNumberBlocks:
             await session.prepare(_GIVEN, serial=True),
             await session.prepare(_GIVE, repeatable=False),
         ]
-        return cls(session, statements)
+        return cls(session, await Nodes.of(session), statements)
 
     async def space(self, name: str) -> bytes | None:
         """Read one cell."""
         return await self._read(self._space, name.encode())
 
     async def move(self, name: str, before: bytes | None, after: bytes) -> bool:
-        """Compare and set. A refusal may be of our own try that another node carried on: then the
-        numbers are lost, as the port says.
+        """Compare and set, and wait until it has settled. A refusal may be of our own try that
+        another node carried on: then the numbers are lost, as the port says.
         """
         key = name.encode()
+        lives = await self._nodes.lives()
         if before is None:
-            return await self._decide(self._begin, (key, after), key)
-        return await self._decide(self._move, (after, key, before), key)
+            moved = await self._decide(self._begin, (key, after), key)
+        else:
+            moved = await self._decide(self._move, (after, key, before), key)
+        if moved:
+            # Others move on from here meanwhile. What is forgotten is forgotten with all behind it.
+            await asyncio.sleep(self._nodes.settle_after_s)
+            await self._check_lives(lives)
+        return moved
 
     async def given(self, request_id: bytes) -> bytes | None:
         """Read one cell."""
@@ -88,6 +101,19 @@ class CassandraNumberBlocks:
             raise Uncertain(error.message, reason=error.reason, metadata=error.metadata) from error
         assert stands is not None  # It was refused because there is one, and nothing is deleted.
         return stands
+
+    async def _check_lives(self, before: Mapping[str, str]) -> None:
+        """Raise Uncertain where a node may have forgotten what it had not synced."""
+        try:
+            lives = await self._nodes.lives()
+        except Busy as error:
+            raise Uncertain(error.message, reason=error.reason, metadata=error.metadata) from error
+        if lives != before:
+            raise Uncertain(
+                "A node of Cassandra began a new life, or went away, before what it was told had "
+                "settled.",
+                reason="STORE_NODE_RESTARTED",
+            )
 
     async def _read(self, statement: PreparedStatement, key: bytes) -> bytes | None:
         self._session.check()

@@ -11,8 +11,10 @@ from typing import Protocol
 
 
 class NumberBlocks(Protocol):
-    """Safe from many tasks and processes at once. What a method has returned stands after a crash
-    and a power cut; what one shows, it shows for good.
+    """Safe from many tasks and processes at once. A move that was told stands after a crash and a
+    power cut of everything; it may take seconds until it is told. What was given stands as long as
+    the store has a replica that was not cut off within its sync period: if it was forgotten, the
+    request is given another block, and the numbers of the first are nobody else's.
 
     Raises Busy (nothing happened), Uncertain (it may have happened), Diverged and Refused as a
     trail store does. After Uncertain, `give` and the two that read may be repeated. `move` may not

@@ -65,9 +65,10 @@ class NumberServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def IssueNumberBlock(self, request, context):
-        """Takes a block of numbers out of a range and gives it to this request for good. The answer comes when the block is
-        durable. The same request again, with the same `request_id`, gives the same block: send it again until it is
-        answered. A request that ends without an answer may have cost numbers, which nobody gets then.
+        """Takes a block of numbers out of a range and gives it to this request for good. The answer comes when the taking is
+        durable, on Cassandra after 5 s or more: wait 30 s for it. The same request again, with the same `request_id`, gives
+        the same block: send it again until it is answered. A request that ends without an answer may have cost numbers,
+        which nobody gets then.
         NUMBERS_USED_UP (FAILED_PRECONDITION) where the range has too few: the message and `free_time` in the metadata say
         when the next become free, `left` how many there are now. NO_NUMBER_RANGES where issuing is off here,
         NO_SUCH_RANGE, MAILER_NOT_ALLOWED, RANGE_OVERLAPS and RANGE_CHANGED (FAILED_PRECONDITION) where the settings do not
