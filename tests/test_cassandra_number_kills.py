@@ -35,7 +35,8 @@ TRIES = 3
 
 async def taken_of(blocks: NumberBlocks, name: str) -> int:
     """How many numbers are taken of the one range of a space."""
-    [state] = NumberSpace.FromString(await insist(lambda: blocks.space(name)) or b"").ranges
+    space: bytes | None = await insist(lambda: blocks.space(name))
+    [state] = NumberSpace.FromString(space or b"").ranges
     return state.taken
 
 
