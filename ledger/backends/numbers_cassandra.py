@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
 from ledger.backends.cassandra_connect import open_session
+from ledger.backends.cassandra_errors import RETRY_AFTER_S
 from ledger.backends.cassandra_nodes import Nodes
 from ledger.backends.cassandra_session import Bound
 from ledger.errors import Busy, Uncertain
@@ -66,6 +67,12 @@ class CassandraNumberBlocks:
         """
         key = name.encode()
         lives = await self._nodes.lives()
+        if not lives:
+            raise Busy(
+                "No node of Cassandra can be asked.",
+                reason="STORE_AWAY",
+                retry_after_s=RETRY_AFTER_S,
+            )
         if before is None:
             moved = await self._decide(self._begin, (key, after), key)
         else:
@@ -82,24 +89,18 @@ class CassandraNumberBlocks:
 
     async def give(self, request_id: bytes, block: bytes) -> bytes:
         """Try, and read what stands wherever that is not plain."""
+        uncertain = _restarted()
         try:
             if await self._decide(self._give, (request_id, block), request_id):
                 return block
-        except Uncertain as uncertain:
-            try:
-                stands = await self.given(request_id)
-            except Busy:
-                raise uncertain from None
-            if stands is None:
-                raise
-            return stands
+        except Uncertain as error:
+            uncertain = error
         try:
             stands = await self.given(request_id)
         except Busy as error:
-            # Our own try may have been carried on by another node, so it is not for certain that
-            # nothing happened.
-            raise Uncertain(error.message, reason=error.reason, metadata=error.metadata) from error
-        assert stands is not None  # It was refused because there is one, and nothing is deleted.
+            raise uncertain from error
+        if stands is None:  # Our try came to nothing, or what refused it was forgotten.
+            raise uncertain
         return stands
 
     async def _check_lives(self, before: Mapping[str, str]) -> None:
@@ -109,11 +110,7 @@ class CassandraNumberBlocks:
         except Busy as error:
             raise Uncertain(error.message, reason=error.reason, metadata=error.metadata) from error
         if lives != before:
-            raise Uncertain(
-                "A node of Cassandra began a new life, or went away, before what it was told had "
-                "settled.",
-                reason="STORE_NODE_RESTARTED",
-            )
+            raise _restarted()
 
     async def _read(self, statement: PreparedStatement, key: bytes) -> bytes | None:
         self._session.check()
@@ -142,3 +139,10 @@ async def open_cassandra_numbers(
     # Its tables are of no generation, so whichever is named makes no difference.
     async with open_session(cluster, generation=1, monotonic=monotonic) as session:
         yield await CassandraNumberBlocks.of(session)
+
+
+def _restarted() -> Uncertain:
+    return Uncertain(
+        "A node of Cassandra began a new life, or went away, before what it was told had settled.",
+        reason="STORE_NODE_RESTARTED",
+    )
