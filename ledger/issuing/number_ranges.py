@@ -136,7 +136,7 @@ def _range(entry: Any) -> Range:  # noqa: ANN401 - whatever the file has.
     first = _count(entry, "first", 0, 0, 10**digits - 1)
     last = _count(entry, "last", 10**digits - 1, first, 10**digits - 1)
     _check_number(kind, space.number(moved + first))
-    least = formats_reuse(kind)
+    least = _reuse_least(kind)
     return Range(
         id=name,
         space=space.name,
@@ -147,7 +147,7 @@ def _range(entry: Any) -> Range:  # noqa: ANN401 - whatever the file has.
     )
 
 
-def formats_reuse(kind: str) -> int:
+def _reuse_least(kind: str) -> int:
     """Give the fewest months that a format's own rules allow; 1 where none is known."""
     known = [one.reuse_months for one in formats().all if one.id.startswith(_FORMATS[kind])]
     return max((months for months in known if months), default=1)
