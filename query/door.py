@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ledger.vocabulary import built_in
+from query.number_service import NUMBER_SERVICE, NumberService
 from query.progress_service import PROGRESS_SERVICE, ProgressService
 from query.progress_view import ProgressView
 from query.service import TRAIL_SERVICE, TrailService
@@ -15,10 +16,11 @@ if TYPE_CHECKING:
 
     import grpc
 
+    from ledger.issuing import Issuer
     from ledger.trail_store import TrailStore
     from ledger.vocabulary import Mappings
 
-SERVICE_NAMES = (TRAIL_SERVICE, PROGRESS_SERVICE)
+SERVICE_NAMES = (TRAIL_SERVICE, PROGRESS_SERVICE, NUMBER_SERVICE)
 """Full names of the services."""
 
 
@@ -31,11 +33,12 @@ class QueryDoor:
         *,
         generations: Mapping[int, int],
         mappings: Mappings | None = None,
+        issuer: Issuer | None = None,
         monotonic: Callable[[], float],
     ) -> None:
         """`generations` gives the number of partitions of each generation of the log `scans`;
-        `mappings` explain sources' own codes, by default those that are built in; `monotonic` gives
-        seconds.
+        `mappings` explain sources' own codes, by default those that are built in; `issuer`
+        issues numbers, where this process does; `monotonic` gives seconds.
         """
         progress = ProgressView(store, generations=generations, monotonic=monotonic)
         self._watches = Watches(progress)
@@ -48,6 +51,7 @@ class QueryDoor:
                 monotonic=monotonic,
             ),
             ProgressService(progress=progress, watches=self._watches, monotonic=monotonic),
+            NumberService(issuer, monotonic=monotonic),
         )
 
     @property

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ledger.errors import LedgerError
+    from ledger.issuing import Issuer
     from ledger.trail_store import TrailStore
     from ledger.v1.progress_service_pb2_grpc import ProgressServiceAsyncStub
     from ledger.v1.trail_service_pb2 import ListScanEventsResponse
@@ -84,10 +85,19 @@ async def asked(
 
 @asynccontextmanager
 async def served(
-    store: TrailStore, generations: dict[int, int], mappings: Mappings | None = None
+    store: TrailStore,
+    generations: dict[int, int],
+    mappings: Mappings | None = None,
+    issuer: Issuer | None = None,
 ) -> AsyncIterator[int]:
     """Serve a store, as one process does."""
-    door = QueryDoor(store, generations=generations, mappings=mappings, monotonic=time.monotonic)
+    door = QueryDoor(
+        store,
+        generations=generations,
+        mappings=mappings,
+        issuer=issuer,
+        monotonic=time.monotonic,
+    )
     server = RpcServer(door.handlers, service_names=SERVICE_NAMES)
     port = await server.start("127.0.0.1:0")
     running = asyncio.create_task(door.run())

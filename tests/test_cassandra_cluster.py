@@ -62,7 +62,8 @@ def test_the_schema_is_given_as_statements() -> None:
     tables = [line for line in statements if line.startswith("CREATE TABLE IF NOT EXISTS")]
     assert [table.split()[5] for table in tables] == [
         *("parcel_ledger.rows_s7", "parcel_ledger.marks_s7", "parcel_ledger.progress_s7"),
-        *("parcel_ledger.progress_times_s7", "parcel_ledger.serving"),
+        *("parcel_ledger.progress_times_s7", "parcel_ledger.number_spaces"),
+        *("parcel_ledger.number_requests", "parcel_ledger.serving"),
     ]
     assert statements[-1].startswith("INSERT INTO parcel_ledger.serving")
     assert not [line for line in statements if "$" in line or "--" in line]

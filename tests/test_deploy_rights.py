@@ -4,6 +4,7 @@ enough for what the role does, and `query` cannot write with its own.
 
 import asyncio
 import re
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -14,12 +15,15 @@ from ledger.backends.cassandra_cluster import CassandraCluster
 from ledger.backends.cassandra_connect import open_session
 from ledger.backends.cassandra_nodes import SETTLE_AT_LEAST_S
 from ledger.backends.cassandra_schema import check_schema, create_schema
+from ledger.backends.numbers_cassandra import open_cassandra_numbers
 from ledger.errors import Busy, NotPossibleNow, Refused
+from ledger.issuing import Issuer
 from tests.cassandra_stores import QUICK, cluster_of, in_thread, opened_store, run_cql
 from tests.contracts.patience import unique
 from tests.contracts.store_under_test import everything, mark, row, stored
 from tests.deployment import DEPLOY
 from tests.engines import running
+from tests.number_blocks import small_range, wanted
 
 pytestmark = pytest.mark.engines
 
@@ -80,9 +84,9 @@ async def let_in(cluster: CassandraCluster) -> None:
 async def test_the_rights_of_the_guide_are_enough_and_no_more(
     first_user: CassandraCluster,
 ) -> None:
-    """`init` makes and checks everything, a writer writes and reads, `query` reads and is refused
-    when it writes; who has no right yet is told so. For a rebuilding a writer is told what somebody
-    has to apply, and it is enough.
+    """`init` makes and checks everything, a writer writes and reads, `query` reads, issues numbers
+    and is refused when it writes rows; who has no right yet is told so. For a rebuilding a writer
+    is told what somebody has to apply, and it is enough.
     """
     before, after = statements()
 
@@ -123,3 +127,6 @@ async def test_the_rights_of_the_guide_are_enough_and_no_more(
         assert await everything(store, key) == stored(rows)
         with pytest.raises(Refused, match="may not"):
             await store.put(rows)
+    async with open_cassandra_numbers(user("query"), monotonic=time.monotonic) as numbers:
+        issuer = Issuer(numbers, [small_range(9)], now_ns=time.time_ns)
+        assert (await issuer.issue(wanted(3))).count == 3

@@ -10,6 +10,7 @@ import pytest
 
 from ledger.backends import log_rocksdb
 from ledger.backends.rocksdb_folder import Folder
+from ledger.backends.rocksdb_format import HIGH_WATERS
 from ledger.errors import Busy, Diverged
 from ledger.position import LOGS, QUARANTINE_LOG, RECEIPTS_LOG, REFUSALS_LOG, SCANS_LOG
 from ledger.scan_log import RECORD_BYTES_MAX_OF, Run, ScanLog
@@ -191,4 +192,4 @@ class TestOlderFolders:
         async with opened(tmp_path):
             pass
 
-        assert json.loads(file.read_text())["logs"] == ["scans", "access", *LOGS[1:]]
+        assert json.loads(file.read_text())["logs"] == ["scans", "access", *HIGH_WATERS[1:]]

@@ -15,11 +15,13 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ledger.backends.log_rocksdb import RocksdbScanLog
+from ledger.backends.numbers_rocksdb import RocksdbNumberBlocks
 from ledger.backends.rocksdb_backup import FolderBackups, discard_checkpoint
 from ledger.backends.rocksdb_committer import Committer
 from ledger.backends.rocksdb_engine import Engine
 from ledger.backends.rocksdb_format import (
     DATABASE,
+    HIGH_WATERS,
     LOG_GENERATION,
     add_logs,
     load_high_water,
@@ -65,6 +67,7 @@ class Folder(NamedTuple):
     quarantine: RocksdbScanLog
     backups: FolderBackups
     generations: FolderGenerations
+    numbers: RocksdbNumberBlocks
 
 
 def _nothing(_: object) -> None:
@@ -136,6 +139,7 @@ async def open_folder(
                     quarantine=logs[QUARANTINE_LOG],
                     backups=FolderBackups(path, engine, partitions=partitions),
                     generations=standing,
+                    numbers=RocksdbNumberBlocks(engine),
                 )
         finally:
             await engine.close()
@@ -204,7 +208,7 @@ def _open(
     try:
         made = read_format(path, partitions) or make(path, partitions, beside=_LOCK)
         try:
-            known = [log for log in LOGS if log in made.logs]
+            known = [log for log in HIGH_WATERS if log in made.logs]
             for log in known:
                 high_waters[log] = load_high_water(path, log, partitions)
             database, generations = open_checked(
@@ -216,8 +220,8 @@ def _open(
             )
             # Nothing is changed before all that was acknowledged is found.
             discard_checkpoint(path)
-            add_logs(path, made, LOGS)
-            for log in LOGS:
+            add_logs(path, made, HIGH_WATERS)
+            for log in HIGH_WATERS:
                 if log not in known:
                     high_waters[log] = load_high_water(path, log, partitions)
             sync_folder(path)

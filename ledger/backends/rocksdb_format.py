@@ -11,6 +11,7 @@ import json
 import os
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from ledger.backends.numbers_rocksdb import NUMBERS
 from ledger.backends.rocksdb_high_water import HighWater
 from ledger.errors import Diverged, Refused
 from ledger.position import LOGS, SCANS_LOG
@@ -28,6 +29,9 @@ LOG_GENERATION: Final = 1
 
 FORMAT: Final = "FORMAT"
 """Name of the file that makes a folder a ledger's."""
+
+HIGH_WATERS: Final = (*LOGS, NUMBERS)
+"""What has a high-water file: each log, and the number blocks, which `FORMAT` counts among them."""
 
 DATABASE: Final = "database"
 """Name of RocksDB's folder."""
@@ -80,7 +84,7 @@ def read_format(path: Path, partitions: int) -> Format | None:
 
 def make(path: Path, partitions: int, *, beside: str) -> Format:
     """Make the files of a new folder, in which nothing but `beside` lies."""
-    ours = {beside, _NEW, *(high_water_path(path, log).name for log in LOGS)}
+    ours = {beside, _NEW, *(high_water_path(path, log).name for log in HIGH_WATERS)}
     if {entry.name for entry in path.iterdir()} - ours:
         raise Refused(
             f"The folder {path} is not empty and has no file {FORMAT}, so it is not a ledger's. "
@@ -88,7 +92,7 @@ def make(path: Path, partitions: int, *, beside: str) -> Format:
             reason="FOLDER_NOT_A_LEDGER",
             metadata={"path": str(path)},
         )
-    return add_logs(path, Format(partitions, []), LOGS)
+    return add_logs(path, Format(partitions, []), HIGH_WATERS)
 
 
 def add_logs(path: Path, made: Format, logs: Iterable[str]) -> Format:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from rocksdict import AccessType, Rdict
 
+from ledger.backends.numbers_rocksdb import NUMBERS, check_numbers
 from ledger.backends.rocksdb_blocks import Blocks
 from ledger.backends.rocksdb_high_water import hash_of
 from ledger.backends.rocksdb_history import History
@@ -104,6 +105,9 @@ def check_acknowledged(
 ) -> None:
     """Raise Diverged unless the database holds all that the high-water files name."""
     for log, high_water in high_waters.items():
+        if log == NUMBERS:
+            check_numbers(database.get_column_family(META), high_water)
+            continue
         _check_log(database, log, generation, partitions, high_water)
         _check_progress(database, high_water)
 

@@ -1,4 +1,4 @@
-"""`parcel-ledger number`: what a tracking number could be. It asks no ledger."""
+"""`parcel-ledger number`: what a tracking number could be, which asks no ledger, and new ones."""
 
 from __future__ import annotations
 
@@ -6,16 +6,20 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
+from ledger.app.commands.number_issuing import issue, ranges
 from ledger.app.commands.options import AsJson
 from ledger.app.exits import DONE, REFUSED, CommandFailed
 
 number = App(
     name="number",
-    help="Look at tracking numbers.\n\n"
+    help="Look at tracking numbers, and take new ones.\n\n"
     "A check digit is weak: one number in ten has it by chance. So all that a number could be is "
-    "told, the likeliest first. docs/numbers.md lists the formats. This asks no ledger.",
+    "told, the likeliest first. docs/numbers.md lists the formats. Only `issue` and `ranges` "
+    "ask a ledger.",
     help_format="plaintext",
 )
+number.command(issue)
+number.command(ranges)
 
 
 @number.command

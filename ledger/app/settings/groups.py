@@ -17,13 +17,17 @@ class Group(NamedTuple):
 GROUPS: Final = (
     Group(
         "asking and sending",
-        ("send", "trail", "watch", "progress", "alias", "quarantine", "jobs", "unmapped"),
+        (
+            *("send", "trail", "watch", "progress", "alias", "quarantine", "jobs", "unmapped"),
+            "number",
+        ),
         ("server",),
     ),
     Group("taking gRPC", ("up", "ingest", "query", "gateway"), ("listen",)),
     Group("sharing a port", ("ingest", "query"), ("share_port",)),
     Group("judging scans", ("up", "ingest"), ("strict_sources",)),
     Group("operating", ("up", "writer"), ("operator_listen", "quarantine_most")),
+    Group("issuing numbers", ("up", "query"), ("number_ranges",)),
     Group("explaining codes", ("up", "writer", "query", "mapping"), ("mappings",)),
     Group(
         "every process that serves",

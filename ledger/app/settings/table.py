@@ -51,6 +51,11 @@ class Settings:
     kept for their own fault; with more it stops, and a person has to look. 0 to 10,000.
     """
 
+    number_ranges: Path | None = None
+    """File of the ranges that tracking numbers may be issued from, as docs/numbers.md describes it;
+    without it none are issued. Read when a process starts.
+    """
+
     mappings: Path | None = None
     """Folder of partners' own mappings of codes, files `*.csv` as `parcel-ledger mapping check`
     tests them; they go before those that are built in. Read when a process starts.

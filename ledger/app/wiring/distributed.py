@@ -15,10 +15,17 @@ from ledger.app.health import Health
 from ledger.app.operator.upkeep import Kept
 from ledger.app.settings import Settings, generations_of, strict_sources_of
 from ledger.app.wiring.asking import Unread, asking_log, asking_store, count_unread
-from ledger.app.wiring.engines import cassandra_cluster, kafka_cluster, log_opener, store_opener
+from ledger.app.wiring.engines import (
+    cassandra_cluster,
+    kafka_cluster,
+    log_opener,
+    numbers_opener,
+    store_opener,
+)
 from ledger.app.wiring.operating import SideLogs, keeper_of, operator_of
 from ledger.app.wiring.runner import Role, Running, Work, run_role
 from ledger.app.wiring.waiting import opened
+from ledger.issuing import Issuer, load_ranges
 from ledger.position import QUARANTINE_LOG, RECEIPTS_LOG, REFUSALS_LOG, SCANS_LOG
 from ledger.progress import keep_history
 from ledger.scan_log import ScanLog
@@ -122,10 +129,17 @@ async def _open_writer(settings: Settings, health: Health) -> AsyncIterator[Work
 @asynccontextmanager
 async def _open_query(settings: Settings, health: Health) -> AsyncIterator[Work]:
     mappings = load_mappings(settings.mappings)
-    async with opened("store", store_opener(settings), health) as store:
+    async with (
+        opened("store", store_opener(settings), health) as store,
+        _opened_issuer(settings, health) as issuer,
+    ):
         generations = generations_of(settings)
         query = QueryDoor(
-            store, generations=generations, mappings=mappings, monotonic=time.monotonic
+            store,
+            generations=generations,
+            mappings=mappings,
+            issuer=issuer,
+            monotonic=time.monotonic,
         )
         shown = ", ".join(f"{number} of {count}" for number, count in sorted(generations.items()))
         yield Work(
@@ -137,6 +151,17 @@ async def _open_query(settings: Settings, health: Health) -> AsyncIterator[Work]
             },
             handlers=query.handlers,
         )
+
+
+@asynccontextmanager
+async def _opened_issuer(settings: Settings, health: Health) -> AsyncIterator[Issuer | None]:
+    """Open what issues numbers, where the settings name ranges."""
+    ranges = load_ranges(settings.number_ranges)
+    if not ranges:
+        yield None
+        return
+    async with opened("store", numbers_opener(settings), health) as blocks:
+        yield Issuer(blocks, ranges, now_ns=time.time_ns)
 
 
 def _where_log(settings: Settings, log: ScanLog) -> str:

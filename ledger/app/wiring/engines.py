@@ -12,6 +12,7 @@ from ledger.app.settings import Settings, cassandra_addresses, invalid
 from ledger.backends.cassandra_cluster import CassandraCluster
 from ledger.backends.kafka_cluster import KafkaCluster
 from ledger.errors import Refused
+from ledger.issuing import NumberBlocks
 from ledger.position import SCANS_LOG
 from ledger.scan_log import ScanLog
 
@@ -95,6 +96,18 @@ def store_opener(
         now_ns=time.time_ns,
         monotonic=time.monotonic,
     )
+
+
+def numbers_opener(
+    settings: Settings,
+) -> Callable[[], AbstractAsyncContextManager[NumberBlocks]]:
+    """Give what opens the state of issuing numbers, as often as it is called. Raises Refused."""
+    try:
+        from ledger.backends.numbers_cassandra import open_cassandra_numbers
+    except ModuleNotFoundError as error:
+        raise no_driver("Cassandra", "cassandra", error) from error
+    cluster = cassandra_cluster(settings)
+    return lambda: open_cassandra_numbers(cluster, monotonic=time.monotonic)
 
 
 def no_driver(engine: str, extra: str, error: ModuleNotFoundError) -> Refused:
