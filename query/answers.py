@@ -12,11 +12,13 @@ from ledger.event import clock_flags
 from ledger.position import INDEX_MAX, SCANS_LOG, unpack_position
 from ledger.v1.raw_pb2 import RawTrailEntry
 from query.explaining import explain
+from query.naming import name_facilities
 from query.trail import INDEX_BITS, read_event
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from ledger.facilities import Directory
     from ledger.v1.log_record_pb2 import LogRecord
     from ledger.v1.position_pb2 import Position
     from ledger.v1.raw_pb2 import (
@@ -43,7 +45,9 @@ ITEM_BYTES_MAX = 1 << 20
 """Most bytes of one item in a batch look-up."""
 
 _ENTRY_ROOM = 704
-"""Most bytes of an entry besides its event, its record and what corrects it."""
+"""Most bytes of an entry besides its event, its record and what corrects it. The facilities that a
+page names come on top: at most 500 bytes each, two an entry.
+"""
 
 _CORRECTED_BY_ROOM = 32
 """Most bytes of one position in `corrected_by`."""
@@ -54,6 +58,7 @@ def fill(
     entries: Iterable[Entry],
     *,
     mappings: Mappings,
+    facilities: Directory,
     most: int,
     bytes_max: int,
     full: bool,
@@ -62,6 +67,7 @@ def fill(
     count = size = 0
     # What entries of one key and partition share is made once, and copied: that is cheaper.
     drafts: dict[tuple[int, bytes], RawTrailEntry] = {}
+    named: dict[str, None] = {}
     for entry in entries:
         event = entry.event
         size += len(event) + _ENTRY_ROOM
@@ -87,22 +93,32 @@ def fill(
         record_time = out.record_time
         record_time.seconds, record_time.nanos = divmod(record_time_ns, 1_000_000_000)
         if event:
-            _look_at(out, event, record, mappings)
+            _look_at(out, event, record, mappings, named)
         else:
             out.quarantined.CopyFrom(record.quarantined)
         if entry.is_marked:
             _mark(out.marks, entry)
         if full:
             out.log_record = entry.value
+    name_facilities(answer, named, facilities)
     return count
 
 
-def _look_at(out: RawTrailEntry, data: bytes, record: LogRecord, mappings: Mappings) -> None:
-    """Mark what its times, its code and its record say of an event. Fields of `marks` exist once
-    they are set.
+def _look_at(
+    out: RawTrailEntry,
+    data: bytes,
+    record: LogRecord,
+    mappings: Mappings,
+    named: dict[str, None],
+) -> None:
+    """Mark what its times, its code and its record say of an event, and note which facilities it
+    names. Fields of `marks` exist once they are set.
     """
     marks = out.marks
     event = read_event(data)
+    named[event.facility] = None
+    if event.next_facility:
+        named[event.next_facility] = None
     if event.code_system:  # Most events come without: their type says it all.
         explain(out, event, mappings)
     flags = clock_flags(

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ledger.errors import LedgerError
+    from ledger.facilities import Directory
     from ledger.trail_store import TrailStore
     from ledger.v1.progress_service_pb2_grpc import ProgressServiceAsyncStub
     from ledger.v1.trail_service_pb2 import ListScanEventsResponse
@@ -66,11 +67,12 @@ async def asked(
     *,
     generations: dict[int, int] | None = None,
     mappings: Mappings | None = None,
+    facilities: Directory | None = None,
 ) -> AsyncIterator[Asked]:
     """Open a folder, and a door to it on a port of its own."""
     async with (
         open_folder(folder, partitions=PARTITIONS, on_fatal=_fail) as opened,
-        served(opened.store, generations or {1: PARTITIONS}, mappings) as port,
+        served(opened.store, generations or {1: PARTITIONS}, mappings, facilities) as port,
     ):
         listen = f"127.0.0.1:{port}"
         async with grpc.aio.insecure_channel(listen) as channel:
@@ -84,10 +86,20 @@ async def asked(
 
 @asynccontextmanager
 async def served(
-    store: TrailStore, generations: dict[int, int], mappings: Mappings | None = None
+    store: TrailStore,
+    generations: dict[int, int],
+    mappings: Mappings | None = None,
+    facilities: Directory | None = None,
 ) -> AsyncIterator[int]:
     """Serve a store, as one process does."""
-    door = QueryDoor(store, generations=generations, mappings=mappings, monotonic=time.monotonic)
+    door = QueryDoor(
+        store,
+        generations=generations,
+        mappings=mappings,
+        facilities=facilities,
+        now_ns=time.time_ns,
+        monotonic=time.monotonic,
+    )
     server = RpcServer(door.handlers, service_names=SERVICE_NAMES)
     port = await server.start("127.0.0.1:0")
     running = asyncio.create_task(door.run())

@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ingest.spool_refused import RefusedScan
+from ledger.app.place_render import NONE_KNOWN, Known, local_time, place_of
 from ledger.event import event_type_name
 from ledger.v1 import scan_event_pb2 as pb
 from ledger.v1.ingest_service_pb2 import Durability
@@ -78,36 +79,10 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
 
 
-def local_time(event: pb.ScanEvent) -> str:
-    """Give the scan time where it was, with its offset; `UTC?` where that is not known."""
-    known = event.utc_offset_source not in {
-        pb.UTC_OFFSET_SOURCE_UNSPECIFIED,
-        pb.UTC_OFFSET_SOURCE_UNKNOWN,
-    }
-    minutes = event.utc_offset_minutes if known else 0
-    local = _EPOCH + timedelta(seconds=event.scan_time.seconds, minutes=minutes)
-    text = local.strftime("%Y-%m-%d" if event.date_only else "%Y-%m-%d %H:%M:%S")
-    if not known:
-        return f"{text} UTC?"
-    sign = "-" if minutes < 0 else "+"
-    return f"{text} {sign}{abs(minutes) // 60:02d}:{abs(minutes) % 60:02d}"
-
-
 def utc_time(time: Timestamp) -> str:
     """Give a time of the ledger's own clock, in UTC."""
     moment = _EPOCH + timedelta(seconds=time.seconds, microseconds=time.nanos // 1_000)
     return f"{moment.strftime('%Y-%m-%d %H:%M:%S')}.{moment.microsecond // 1_000:03d}Z"
-
-
-def place_of(event: pb.ScanEvent) -> str:
-    """Say where it was: the facility, else the place in words, else the position."""
-    place = event.place
-    words = ", ".join(filter(None, (place.name, place.city, place.region, place.country)))
-    if event.facility or words:
-        return printable(" · ".join(filter(None, (event.facility, words))))
-    if event.HasField("position"):
-        return f"{event.position.latitude:.4f}, {event.position.longitude:.4f}"
-    return ""
 
 
 def what_of(event: pb.ScanEvent, mapped: MappedEvent | None = None) -> str:
@@ -156,8 +131,8 @@ def marks_of(marks: EntryMarks) -> Text:
     return Text(", ").join(Text(words, style) for words, style in found)
 
 
-def cells_of(entry: TrailEntry) -> Cells:
-    """Give one entry, column by column."""
+def cells_of(entry: TrailEntry, known: Known = NONE_KNOWN) -> Cells:
+    """Give one entry, column by column; `known` are the facilities that came with it."""
     if entry.HasField("quarantined"):
         return _notice(entry)
     event = entry.event
@@ -166,9 +141,9 @@ def cells_of(entry: TrailEntry) -> Cells:
     if entry.marks.corrected:
         style = "strike dim"
     return Cells(
-        Text(local_time(event)),
+        Text(local_time(event, known)),
         Text(what_of(event, mapped), style),
-        Text(place_of(event)),
+        Text(printable(place_of(event, known))),
         Text(printable(event.device)),
         Text(printable(entry.source_id)),
         _with_mapping(marks_of(entry.marks), event, mapped),
@@ -202,7 +177,9 @@ def _notice(entry: TrailEntry) -> Cells:
     )
 
 
-def trail_table(entries: Iterable[TrailEntry], *, recorded: bool) -> Table:
+def trail_table(
+    entries: Iterable[TrailEntry], known: Known = NONE_KNOWN, *, recorded: bool
+) -> Table:
     """Give a trail as a table; with `recorded` also when and where each entry was recorded."""
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     if recorded:
@@ -213,13 +190,13 @@ def trail_table(entries: Iterable[TrailEntry], *, recorded: bool) -> Table:
         table.add_column(name, overflow="fold")
     for entry in entries:
         before = [utc_time(entry.record_time), position_of(entry)] if recorded else []
-        table.add_row(*before, *cells_of(entry))
+        table.add_row(*before, *cells_of(entry, known))
     return table
 
 
-def watched_line(entry: TrailEntry) -> Text:
+def watched_line(entry: TrailEntry, known: Known = NONE_KNOWN) -> Text:
     """Give one entry as a line of a watch."""
-    *columns, marks = cells_of(entry)
+    *columns, marks = cells_of(entry, known)
     line = Text(no_wrap=True, overflow="ignore")
     for cell, width in zip(columns, _WATCH_WIDTHS, strict=True):
         cell.pad_right(max(0, width - cell.cell_len))

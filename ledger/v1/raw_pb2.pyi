@@ -11,6 +11,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from ledger.v1 import facility_pb2 as _facility_pb2
 from ledger.v1 import ingest_service_pb2 as _ingest_service_pb2
 from ledger.v1 import position_pb2 as _position_pb2
 from ledger.v1 import quarantine_pb2 as _quarantine_pb2
@@ -246,6 +247,7 @@ class RawListScanEventsResponse(_message.Message):
     STATUS_FIELD_NUMBER: _builtins.int
     TRACKING_KEYS_FIELD_NUMBER: _builtins.int
     OVERSIZED_FIELD_NUMBER: _builtins.int
+    FACILITIES_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
     """As in ListScanEventsResponse."""
     status: _trail_service_pb2.LookupStatus.ValueType
@@ -260,6 +262,10 @@ class RawListScanEventsResponse(_message.Message):
     def tracking_keys(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """As in ListScanEventsResponse."""
 
+    @_builtins.property
+    def facilities(self) -> _containers.RepeatedCompositeFieldContainer[_facility_pb2.Facility]:
+        """As in ListScanEventsResponse."""
+
     def __init__(
         self,
         *,
@@ -268,10 +274,11 @@ class RawListScanEventsResponse(_message.Message):
         status: _trail_service_pb2.LookupStatus.ValueType = ...,
         tracking_keys: _abc.Iterable[_builtins.str] | None = ...,
         oversized: _builtins.bool = ...,
+        facilities: _abc.Iterable[_facility_pb2.Facility] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["entries", b"entries", "next_page_token", b"next_page_token", "oversized", b"oversized", "status", b"status", "tracking_keys", b"tracking_keys"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entries", b"entries", "facilities", b"facilities", "next_page_token", b"next_page_token", "oversized", b"oversized", "status", b"status", "tracking_keys", b"tracking_keys"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -291,6 +298,7 @@ class RawBatchGetTrailsResponse(_message.Message):
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     TRACKING_KEYS_FIELD_NUMBER: _builtins.int
     OVERSIZED_FIELD_NUMBER: _builtins.int
+    FACILITIES_FIELD_NUMBER: _builtins.int
     index: _builtins.int
     """As in BatchGetTrailsResponse."""
     tracking_number: _builtins.str
@@ -311,6 +319,10 @@ class RawBatchGetTrailsResponse(_message.Message):
     def tracking_keys(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """As in BatchGetTrailsResponse."""
 
+    @_builtins.property
+    def facilities(self) -> _containers.RepeatedCompositeFieldContainer[_facility_pb2.Facility]:
+        """As in BatchGetTrailsResponse."""
+
     def __init__(
         self,
         *,
@@ -322,10 +334,11 @@ class RawBatchGetTrailsResponse(_message.Message):
         next_page_token: _builtins.str = ...,
         tracking_keys: _abc.Iterable[_builtins.str] | None = ...,
         oversized: _builtins.bool = ...,
+        facilities: _abc.Iterable[_facility_pb2.Facility] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["entries", b"entries", "index", b"index", "message", b"message", "next_page_token", b"next_page_token", "oversized", b"oversized", "status", b"status", "tracking_keys", b"tracking_keys", "tracking_number", b"tracking_number"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entries", b"entries", "facilities", b"facilities", "index", b"index", "message", b"message", "next_page_token", b"next_page_token", "oversized", b"oversized", "status", b"status", "tracking_keys", b"tracking_keys", "tracking_number", b"tracking_number"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -340,6 +353,7 @@ class RawWatchTrailResponse(_message.Message):
     ENTRIES_FIELD_NUMBER: _builtins.int
     CURSOR_FIELD_NUMBER: _builtins.int
     CAUGHT_UP_FIELD_NUMBER: _builtins.int
+    FACILITIES_FIELD_NUMBER: _builtins.int
     cursor: _builtins.str
     """As in WatchTrailResponse."""
     caught_up: _builtins.bool
@@ -348,16 +362,21 @@ class RawWatchTrailResponse(_message.Message):
     def entries(self) -> _containers.RepeatedCompositeFieldContainer[Global___RawTrailEntry]:
         """As in WatchTrailResponse."""
 
+    @_builtins.property
+    def facilities(self) -> _containers.RepeatedCompositeFieldContainer[_facility_pb2.Facility]:
+        """As in WatchTrailResponse."""
+
     def __init__(
         self,
         *,
         entries: _abc.Iterable[Global___RawTrailEntry] | None = ...,
         cursor: _builtins.str = ...,
         caught_up: _builtins.bool = ...,
+        facilities: _abc.Iterable[_facility_pb2.Facility] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["caught_up", b"caught_up", "cursor", b"cursor", "entries", b"entries"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["caught_up", b"caught_up", "cursor", b"cursor", "entries", b"entries", "facilities", b"facilities"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

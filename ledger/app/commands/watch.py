@@ -55,6 +55,7 @@ def _watch(
 
     from ledger.app.client import exit_code, explain, retry_wait_s
     from ledger.app.commands.screen import answers, remarks
+    from ledger.app.place_render import known_of
     from ledger.app.render import printable, watched_line
 
     console, told = answers(), remarks()
@@ -66,12 +67,13 @@ def _watch(
         try:
             for message in stub.WatchTrail(request):
                 away = False
+                known = known_of(message.facilities)
                 for entry in message.entries:
                     if as_json:
                         line = json.dumps(MessageToDict(entry, preserving_proto_field_name=True))
                         print(line, flush=True)  # noqa: T201 - the answer.
                     else:
-                        console.print(watched_line(entry), soft_wrap=True)
+                        console.print(watched_line(entry, known), soft_wrap=True)
                 request.resume_after = message.cursor
         except grpc.RpcError as error:
             wait_s = retry_wait_s(error)

@@ -17,13 +17,14 @@ class Group(NamedTuple):
 GROUPS: Final = (
     Group(
         "asking and sending",
-        ("send", "trail", "watch", "progress", "quarantine", "jobs", "unmapped"),
+        ("send", "trail", "watch", "progress", "quarantine", "jobs", "unmapped", "facility"),
         ("server",),
     ),
     Group("taking gRPC", ("up", "ingest", "query", "gateway"), ("listen",)),
     Group("sharing a port", ("ingest", "query"), ("share_port",)),
     Group("operating", ("up", "writer"), ("operator_listen", "quarantine_most")),
     Group("explaining codes", ("up", "writer", "query", "mapping"), ("mappings",)),
+    Group("knowing facilities", ("up", "query", "send", "facility"), ("facilities",)),
     Group(
         "every process that serves",
         ("up", "ingest", "writer", "query", "gateway"),

@@ -18,6 +18,7 @@ from ledger.app.wiring.engines import cassandra_cluster, kafka_cluster, log_open
 from ledger.app.wiring.operating import SideLogs, keeper_of, operator_of
 from ledger.app.wiring.runner import Role, Running, Work, run_role
 from ledger.app.wiring.waiting import opened
+from ledger.facilities import load_facilities
 from ledger.position import QUARANTINE_LOG, RECEIPTS_LOG, REFUSALS_LOG, SCANS_LOG
 from ledger.progress import keep_history
 from ledger.scan_log import ScanLog
@@ -120,10 +121,16 @@ async def _open_writer(settings: Settings, health: Health) -> AsyncIterator[Work
 @asynccontextmanager
 async def _open_query(settings: Settings, health: Health) -> AsyncIterator[Work]:
     mappings = load_mappings(settings.mappings)
+    facilities = load_facilities(settings.facilities)
     async with opened("store", store_opener(settings), health) as store:
         generations = generations_of(settings)
         query = QueryDoor(
-            store, generations=generations, mappings=mappings, monotonic=time.monotonic
+            store,
+            generations=generations,
+            mappings=mappings,
+            facilities=facilities,
+            now_ns=time.time_ns,
+            monotonic=time.monotonic,
         )
         shown = ", ".join(f"{number} of {count}" for number, count in sorted(generations.items()))
         yield Work(

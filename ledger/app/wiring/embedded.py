@@ -19,6 +19,7 @@ from ledger.app.wiring.operating import SideLogs, keeper_of, operator_of
 from ledger.app.wiring.runner import Role, Running, Work, run_role
 from ledger.backends.rocksdb_folder import Folder, open_folder
 from ledger.errors import LedgerError
+from ledger.facilities import load_facilities
 from ledger.progress import keep_history
 from ledger.vocabulary import load_mappings
 from ledger.writer import Writer
@@ -40,6 +41,7 @@ async def run_ledger(settings: Settings, *, on_up: Callable[[Running], None]) ->
 @asynccontextmanager
 async def _open(settings: Settings, _: Health) -> AsyncIterator[Work]:
     mappings = load_mappings(settings.mappings)
+    facilities = load_facilities(settings.facilities)
     broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def on_fatal(error: LedgerError) -> None:
@@ -68,6 +70,8 @@ async def _open(settings: Settings, _: Health) -> AsyncIterator[Work]:
                 store,
                 generations={log.identity.generation: log.identity.partitions},
                 mappings=mappings,
+                facilities=facilities,
+                now_ns=time.time_ns,
                 monotonic=time.monotonic,
             )
             keeper = keeper_of(settings, log, folder.quarantine, store)
