@@ -15,8 +15,10 @@ from rich.table import Table
 from rich.text import Text
 
 from ingest.spool_refused import RefusedScan
+from ledger.app.partner_time import LOCAL_TIME_DOUBT
 from ledger.app.place_render import NONE_KNOWN, Known, local_time, place_of
 from ledger.event import event_type_name
+from ledger.facilities import Doubt
 from ledger.v1 import scan_event_pb2 as pb
 from ledger.v1.ingest_service_pb2 import Durability
 from ledger.v1.position_pb2 import Position
@@ -40,6 +42,12 @@ CODE_WORDS: Final = {
     CodeFlag.CODE_FLAG_CLOCK_NOT_STOPPED: "clock not stopped: no retention reason",
 }
 """What each flag of a code says."""
+
+DOUBT_WORDS: Final = {
+    Doubt.AMBIGUOUS: "local time was twice, first taken",
+    Doubt.SKIPPED: "local time never was",
+}
+"""What each doubt about a partner's local time says."""
 
 DURABILITY_WORDS: Final = {
     Durability.DURABILITY_SYNCED: "synced to disk",
@@ -146,7 +154,7 @@ def cells_of(entry: TrailEntry, known: Known = NONE_KNOWN) -> Cells:
         Text(printable(place_of(event, known))),
         Text(printable(event.device)),
         Text(printable(entry.source_id)),
-        _with_mapping(marks_of(entry.marks), event, mapped),
+        _with_doubt(_with_mapping(marks_of(entry.marks), event, mapped), event),
     )
 
 
@@ -163,6 +171,20 @@ def _with_mapping(marks: Text, event: pb.ScanEvent, mapped: MappedEvent | None) 
         if mapped.action_required:
             said.append(", action required", "yellow")
     return Text(", ").join(filter(None, (said, marks)))
+
+
+def _with_doubt(marks: Text, event: pb.ScanEvent) -> Text:
+    """Put behind the marks where the event's offset was only inferred, and why its local time is in
+    doubt.
+    """
+    words = [
+        Text(DOUBT_WORDS[Doubt(one.value)], "yellow")
+        for one in event.attributes
+        if one.name == LOCAL_TIME_DOUBT and one.value in DOUBT_WORDS
+    ]
+    if event.utc_offset_source == pb.UTC_OFFSET_SOURCE_INFERRED:
+        words.append(Text("time zone inferred", "dim"))
+    return Text(", ").join(filter(None, (marks, *words)))
 
 
 def _notice(entry: TrailEntry) -> Cells:
