@@ -110,6 +110,25 @@ def test_nights_and_whole_days_are_joined(hours: str, now: str, wanted: Opening)
     assert opening_at(parse_hours(hours), BERLIN, at(now)) == wanted
 
 
+@pytest.mark.parametrize(
+    ("hours", "opens", "closes"),
+    [
+        ("Su 02:10-02:40", "2026-10-25T00:10", "2026-10-25T01:40"),
+        ("Su 02:10-06:00", "2026-10-25T00:10", "2026-10-25T05:00"),
+        ("Su 00:00-02:40", "2026-10-24T22:00", "2026-10-25T01:40"),
+    ],
+)
+def test_in_the_hour_that_is_twice_it_opens_first_and_closes_last(
+    hours: str, opens: str, closes: str
+) -> None:
+    """Nobody who comes within the hours by either clock finds it closed."""
+    begin, end = at(opens, ZoneInfo("UTC")), at(closes, ZoneInfo("UTC"))
+
+    assert opening_at(parse_hours(hours), BERLIN, begin - 1) == Opening(State.CLOSED, begin)
+    assert opening_at(parse_hours(hours), BERLIN, begin) == Opening(State.OPEN, end)
+    assert opening_at(parse_hours(hours), BERLIN, end).state is State.CLOSED
+
+
 def test_unknown_hours_are_not_closed() -> None:
     """Nothing is said of a facility whose hours are not known."""
     assert opening_at(None, BERLIN, 0) == Opening(State.UNKNOWN)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger.facilities import Directory, Facility, Place, Role, built_in, distance_m, parse_hours
+from tests.scale import scaled
 
 ROLES = (Role.POST_OFFICE, Role.PARCEL_LOCKER, Role.SORTING_CENTRE)
 
@@ -68,6 +70,19 @@ def test_pages_are_what_a_plain_search_finds(
         got += [found[:2] for found in page]
 
     assert got == wanted
+
+
+def test_the_nearest_of_many_are_found() -> None:
+    """In a network that lies close, where the search ends long before it has seen all."""
+    dice = random.Random(3)
+    known = Directory(
+        facility(f"F{n:04}", dice.uniform(45, 55), dice.uniform(5, 15)) for n in range(2_000)
+    )
+    for _ in range(scaled(100, soak=5_000)):
+        place = Place(dice.uniform(44, 56), dice.uniform(4, 16))
+        wanted = sorted((distance_m(place, one), one.id) for one in known.all)
+
+        assert [found[:2] for found in known.nearest(place, most=3)] == wanted[:3]
 
 
 def test_distances_are_right() -> None:

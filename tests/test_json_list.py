@@ -57,6 +57,7 @@ def test_records_have_their_lines_and_what_is_around() -> None:
     [
         ('[{"a": "1"}, {"a": "2"}]', ""),
         ('{"x": {"y": [{"a": "1"}, {"a": "2"}]}}', "x.y"),
+        ('{"x": [{"a": "1"}], "x": [{"a": "2"}]}', "x"),
         ('[[{"a": "1"}], [{"a": "2"}]]', "-"),
         ('\ufeff [ {"a": "1"} , {"a": "2"} ] \n', ""),
     ],
@@ -96,6 +97,8 @@ def test_a_record_that_is_none_harms_no_other() -> None:
         ("{}", "", "has no list `\\$`"),
         ('{"shipment": []}', "shipments", "has no list `shipments`"),
         ('{"shipments": null}', "shipments", "has no list"),
+        ('[{"no": "A"}]', "events", "has no list `events`"),
+        ('{"shipments": [{"no": "A"}]}', "shipments.events", "has no list `shipments.events`"),
         ("[" * 100_000, "", "nested too deep|no JSON"),
     ],
 )
@@ -116,8 +119,10 @@ def test_what_cannot_be_read_around_a_record_is_its_problem() -> None:
 
 
 def test_an_empty_list_has_no_records() -> None:
-    """A night without events is no fault."""
+    """A night without events is no fault, nor one without shipments."""
     assert read('{"shipments": []}', "shipments") == []
+    assert read('{"shipments": []}', "shipments.events") == []
+    assert read("[]", "events") == []
 
 
 VALUES = st.recursive(

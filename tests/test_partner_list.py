@@ -26,6 +26,7 @@ FACILITY = pb.UTC_OFFSET_SOURCE_FACILITY
 INFERRED = pb.UTC_OFFSET_SOURCE_INFERRED
 UNKNOWN = pb.UTC_OFFSET_SOURCE_UNKNOWN
 BERLIN = ZoneInfo("Europe/Berlin")
+CAIRO = ZoneInfo("Africa/Cairo")  # Its clocks go forward at midnight.
 ROW = {"no": "RR473124829GB", "code": "EMD", "time": "2026-07-01T12:00", "office": "DEFRAA"}
 
 
@@ -214,6 +215,7 @@ def test_a_time_in_doubt_is_taken_and_marked(
         ("01.07.2026", TimeRule("%d.%m.%Y"), "JPTYOA", "2026-06-30T15:00:00Z", 540, FACILITY),
         ("2026-07-01", TimeRule(zone=BERLIN), "USJFKA", "2026-06-30T22:00:00Z", 120, INFERRED),
         ("2026-07-01", TimeRule(zone=UTC), "USJFKA", "2026-07-01T00:00:00Z", 0, UNKNOWN),
+        ("2026-04-24", TimeRule(zone=CAIRO), "", "2026-04-23T21:00:00Z", 180, INFERRED),
         ("2026-07-01", TimeRule(otherwise=BERLIN), "X", "2026-06-30T22:00:00Z", 120, INFERRED),
     ],
 )

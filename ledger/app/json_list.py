@@ -96,8 +96,10 @@ class _Document:
 
     def _walk(self, at: int, way: Sequence[str], where: str, around: _Around) -> Iterator[_Record]:
         if self._text[at] == "[":
-            self.has_list |= not way
-            for begin, end, value in self._elements(at):
+            elements = list(self._elements(at))
+            # A list without shipments has none with events: that is no wrong way.
+            self.has_list |= not way or not elements
+            for begin, end, value in elements:
                 if way:
                     yield from self._walk(begin, way, where, around)
                 else:
