@@ -167,6 +167,8 @@ def test_a_bad_row_names_field_reason_and_column(
         ("2026-07-01T12:00", "", TimeRule(zone=UTC), "12:00:00Z", 0, UNKNOWN),
         ("7/1/2026 12:00 PM", "USJFKA", TimeRule("%m/%d/%Y %I:%M %p"), "16:00:00Z", -240, FACILITY),
         ("01.07.26 12:00 -0530", "", TimeRule("%d.%m.%y %H:%M %z"), "17:30:00Z", -330, DEVICE),
+        ("01.07.26 12:00Z", "DEFRAA", TimeRule("%d.%m.%y %H:%M%z"), "12:00:00Z", 120, FACILITY),
+        ("01.07.26 12:00Z", "", TimeRule("%d.%m.%y %H:%M%z"), "12:00:00Z", 0, UNKNOWN),
     ],
 )
 def test_a_time_gets_its_instant_and_says_how(  # noqa: PLR0917 - a table's columns.

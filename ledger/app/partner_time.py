@@ -119,7 +119,9 @@ def _moment(text: str, form: str) -> Moment:
         ) from None
     offset = read.utcoffset()
     seconds = calendar.timegm(read.replace(tzinfo=None).timetuple())
-    minutes = None if offset is None else offset // timedelta(minutes=1)
+    # Z says which instant it is, and nothing about the clocks of the place.
+    is_known = offset is not None and not text.rstrip().endswith(("Z", "z"))
+    minutes = offset // timedelta(minutes=1) if offset is not None and is_known else None
     return Moment(
         seconds=seconds - (0 if offset is None else offset // timedelta(seconds=1)),
         nanos=read.microsecond * 1_000,

@@ -24,7 +24,7 @@ GROUPS: Final = (
     Group("sharing a port", ("ingest", "query"), ("share_port",)),
     Group("operating", ("up", "writer"), ("operator_listen", "quarantine_most")),
     Group("explaining codes", ("up", "writer", "query", "mapping"), ("mappings",)),
-    Group("knowing facilities", ("up", "query", "send", "facility"), ("facilities",)),
+    Group("knowing facilities", ("up", "query", "send"), ("facilities",)),
     Group(
         "every process that serves",
         ("up", "ingest", "writer", "query", "gateway"),
