@@ -14,11 +14,13 @@ from ledger.position import INDEX_MAX, SCANS_LOG, unpack_position
 from ledger.v1.raw_pb2 import RawTrailEntry
 from ledger.v1.trail_service_pb2 import NumberFlag
 from query.explaining import explain
+from query.naming import name_facilities
 from query.trail import INDEX_BITS, read_event
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from ledger.facilities import Directory
     from ledger.v1.log_record_pb2 import LogRecord
     from ledger.v1.position_pb2 import Position
     from ledger.v1.raw_pb2 import (
@@ -46,7 +48,9 @@ ITEM_BYTES_MAX = 1 << 20
 """Most bytes of one item in a batch look-up."""
 
 _ENTRY_ROOM = 704
-"""Most bytes of an entry besides its event, its record and what corrects it."""
+"""Most bytes of an entry besides its event, its record and what corrects it. The facilities that a
+page names come on top: at most 500 bytes each, two an entry.
+"""
 
 _CORRECTED_BY_ROOM = 32
 """Most bytes of one position in `corrected_by`."""
@@ -59,6 +63,7 @@ def fill(
     entries: Iterable[Entry],
     *,
     mappings: Mappings,
+    facilities: Directory,
     most: int,
     bytes_max: int,
     full: bool,
@@ -67,6 +72,7 @@ def fill(
     count = size = 0
     # What entries of one key and partition share is made once, and copied: that is cheaper.
     drafts: dict[tuple[int, bytes], _Draft] = {}
+    named: dict[str, None] = {}
     for entry in entries:
         event = entry.event
         size += len(event) + _ENTRY_ROOM
@@ -92,24 +98,35 @@ def fill(
         record_time = out.record_time
         record_time.seconds, record_time.nanos = divmod(record_time_ns, 1_000_000_000)
         if event:
-            _look_at(out, event, record, mappings, is_clear=draft.is_clear)
+            _look_at(out, event, record, mappings, named, is_clear=draft.is_clear)
         else:
             out.quarantined.CopyFrom(record.quarantined)
         if entry.is_marked:
             _mark(out.marks, entry)
         if full:
             out.log_record = entry.value
+    name_facilities(answer, named, facilities)
     return count
 
 
 def _look_at(
-    out: RawTrailEntry, data: bytes, record: LogRecord, mappings: Mappings, *, is_clear: bool
+    out: RawTrailEntry,
+    data: bytes,
+    record: LogRecord,
+    mappings: Mappings,
+    named: dict[str, None],
+    *,
+    is_clear: bool,
 ) -> None:
-    """Mark what its times, its code, its number and its record say of an event. Fields of `marks`
-    exist once they are set. `is_clear`: its key says that its check digit is not wrong.
+    """Mark what its times, its code, its number and its record say of an event, and note which
+    facilities it names. Fields of `marks` exist once they are set. `is_clear`: its key says that
+    its check digit is not wrong.
     """
     marks = out.marks
     event = read_event(data)
+    named[event.facility] = None
+    if event.next_facility:
+        named[event.next_facility] = None
     if event.code_system:  # Most events come without: their type says it all.
         explain(out, event, mappings)
     flags = clock_flags(

@@ -21,6 +21,7 @@ from query.tokens import page_digest, write_page_token
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
 
+    from ledger.facilities import Directory
     from ledger.trail_store import Slice
     from ledger.v1.trail_service_pb2 import BatchGetTrailsRequest
     from ledger.vocabulary import Mappings
@@ -40,12 +41,18 @@ class BatchLookUp:
     """One look-up of many items."""
 
     def __init__(
-        self, reader: TrailReader, request: BatchGetTrailsRequest, *, mappings: Mappings
+        self,
+        reader: TrailReader,
+        request: BatchGetTrailsRequest,
+        *,
+        mappings: Mappings,
+        facilities: Directory,
     ) -> None:
         """Judge the request as a whole. Raises Refused."""
         requests.refuse_inherited(request.include_inherited)
         self._reader = reader
         self._mappings = mappings
+        self._facilities = facilities
         self._request = request
         self._recorded = requests.is_recorded(request.order)
         self._full = requests.is_full(request.view)
@@ -102,6 +109,7 @@ class BatchLookUp:
             most=ITEM_ENTRIES_MAX,
             bytes_max=ITEM_BYTES_MAX,
             mappings=self._mappings,
+            facilities=self._facilities,
         )
         try:
             async with asyncio.timeout(READ_TIMEOUT_S):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ledger import facilities as known_facilities
 from ledger.vocabulary import built_in
+from query.facility_service import FACILITY_SERVICE, FacilityService
 from query.number_service import NUMBER_SERVICE, NumberService
 from query.progress_service import PROGRESS_SERVICE, ProgressService
 from query.progress_view import ProgressView
@@ -16,11 +18,12 @@ if TYPE_CHECKING:
 
     import grpc
 
+    from ledger.facilities import Directory
     from ledger.issuing import Issuer
     from ledger.trail_store import TrailStore
     from ledger.vocabulary import Mappings
 
-SERVICE_NAMES = (TRAIL_SERVICE, PROGRESS_SERVICE, NUMBER_SERVICE)
+SERVICE_NAMES = (TRAIL_SERVICE, PROGRESS_SERVICE, NUMBER_SERVICE, FACILITY_SERVICE)
 """Full names of the services."""
 
 
@@ -34,12 +37,16 @@ class QueryDoor:
         generations: Mapping[int, int],
         mappings: Mappings | None = None,
         issuer: Issuer | None = None,
+        facilities: Directory | None = None,
+        now_ns: Callable[[], int],
         monotonic: Callable[[], float],
     ) -> None:
         """`generations` gives the number of partitions of each generation of the log `scans`;
-        `mappings` explain sources' own codes, by default those that are built in; `issuer`
-        issues numbers, where this process does; `monotonic` gives seconds.
+        `mappings` explain sources' own codes and `facilities` are looked up, by default those that
+        are built in; `issuer` issues numbers, where this process does; `now_ns` gives nanoseconds
+        since 1970, `monotonic` seconds.
         """
+        facilities = facilities or known_facilities.built_in()
         progress = ProgressView(store, generations=generations, monotonic=monotonic)
         self._watches = Watches(progress)
         self._services = (
@@ -48,10 +55,12 @@ class QueryDoor:
                 progress=progress,
                 watches=self._watches,
                 mappings=mappings or built_in(),
+                facilities=facilities,
                 monotonic=monotonic,
             ),
             ProgressService(progress=progress, watches=self._watches, monotonic=monotonic),
             NumberService(issuer, monotonic=monotonic),
+            FacilityService(facilities, now_ns=now_ns, monotonic=monotonic),
         )
 
     @property

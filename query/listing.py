@@ -30,6 +30,7 @@ from query.trail import (
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from ledger.facilities import Directory
     from ledger.trail_store import Slice
     from ledger.v1.raw_pb2 import RawBatchGetTrailsResponse, RawListScanEventsResponse
     from ledger.vocabulary import Mappings
@@ -65,6 +66,8 @@ class Question:
     """Most bytes in the page."""
     mappings: Mappings
     """What explains sources' own codes."""
+    facilities: Directory
+    """What is known of facilities."""
     start_ns: int | None = None
     end_ns: int | None = None
 
@@ -200,6 +203,7 @@ def _fill(question: Question, entries: Sequence[Entry], out: Answer) -> int:
         out,
         entries,
         mappings=question.mappings,
+        facilities=question.facilities,
         most=question.most,
         bytes_max=question.bytes_max,
         full=question.full,

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
     import grpc
 
+    from ledger.facilities import Directory
     from ledger.trail_store import TrailStore
     from ledger.vocabulary import Mappings
     from query.progress_view import ProgressView, Shown
@@ -62,14 +63,16 @@ class TrailService:
         progress: ProgressView,
         watches: Watches,
         mappings: Mappings,
+        facilities: Directory,
         monotonic: Callable[[], float],
     ) -> None:
-        """`progress` and `watches` are those of the process; `mappings` explain sources' own codes;
-        `monotonic` gives seconds.
+        """`progress` and `watches` are those of the process; `mappings` explain sources' own codes,
+        `facilities` are looked up beside trails; `monotonic` gives seconds.
         """
         self._progress = progress
         self._watches = watches
         self._mappings = mappings
+        self._facilities = facilities
         self._monotonic = monotonic
         self._reader = TrailReader(store, monotonic=monotonic)
         self._watch_reads = asyncio.Semaphore(WATCH_READS_MAX)
@@ -86,7 +89,7 @@ class TrailService:
     async def ListScanEvents(self, data: bytes) -> bytes:
         """Answer with one page of one trail."""
         request = requests.parse(ListScanEventsRequest, data)
-        question = _question(request, self._mappings)
+        question = _question(request, self._mappings, self._facilities)
         last = None
         if request.page_token:
             pins, last = read_page_token(request.page_token, page_digest(request))
@@ -104,7 +107,9 @@ class TrailService:
         """Answer with one message for each number, in the order of the numbers."""
         request = requests.parse(BatchGetTrailsRequest, data)
         requests.refuse_count(len(request.tracking_numbers))
-        look_up = BatchLookUp(self._reader, request, mappings=self._mappings)
+        look_up = BatchLookUp(
+            self._reader, request, mappings=self._mappings, facilities=self._facilities
+        )
         if request.HasField("as_of_time"):
             as_of_ns = requests.time_ns_of(request.as_of_time, "as_of_time")
             shown = await self._progress.shown_at(as_of_ns)
@@ -137,6 +142,7 @@ class TrailService:
                     out,
                     entries,
                     mappings=self._mappings,
+                    facilities=self._facilities,
                     most=PAGE_ENTRIES_MAX,
                     bytes_max=PAGE_BYTES_MAX,
                     full=full,
@@ -167,7 +173,9 @@ class TrailService:
         return await self._progress.shown_at(as_of_ns)
 
 
-def _question(request: ListScanEventsRequest, mappings: Mappings) -> Question:
+def _question(
+    request: ListScanEventsRequest, mappings: Mappings, facilities: Directory
+) -> Question:
     requests.refuse_inherited(request.include_inherited)
     return Question(
         keys=requests.keys_of(request.tracking_number),
@@ -177,6 +185,7 @@ def _question(request: ListScanEventsRequest, mappings: Mappings) -> Question:
         most=requests.page_size_of(request.page_size),
         bytes_max=PAGE_BYTES_MAX,
         mappings=mappings,
+        facilities=facilities,
         start_ns=(
             requests.time_ns_of(request.start_time, "start_time")
             if request.HasField("start_time")

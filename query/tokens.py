@@ -18,12 +18,13 @@ from ledger.aliases.records import KEYS_MAX
 from ledger.errors import Refused
 from ledger.event import EVENT_ID_BYTES, order_key, split_order
 from ledger.position import pack_position
-from ledger.v1.token_pb2 import PageToken, PinnedIndex, WatchCursor
+from ledger.v1.token_pb2 import NearbyToken, PageToken, PinnedIndex, WatchCursor
 from query.trail import Pin, Place
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from ledger.v1.facility_service_pb2 import ListNearbyFacilitiesRequest
     from ledger.v1.trail_service_pb2 import ListScanEventsRequest, WatchTrailRequest
 
 TOKEN_BYTES_MAX = 4096
@@ -31,7 +32,7 @@ TOKEN_BYTES_MAX = 4096
 
 _DIGEST_BYTES = 16
 
-_Message = TypeVar("_Message", PageToken, WatchCursor)
+_Message = TypeVar("_Message", PageToken, WatchCursor, NearbyToken)
 
 
 class Bookmark(NamedTuple):
@@ -45,6 +46,17 @@ def page_digest(request: ListScanEventsRequest) -> bytes:
     """Give the digest to which the tokens of a listing are bound."""
     bound = type(request)()
     bound.CopyFrom(request)
+    return _page_digest(bound)
+
+
+def nearby_digest(request: ListNearbyFacilitiesRequest) -> bytes:
+    """Give the digest to which the tokens of facilities around a place are bound."""
+    bound = type(request)()
+    bound.CopyFrom(request)
+    return _page_digest(bound)
+
+
+def _page_digest(bound: ListScanEventsRequest | ListNearbyFacilitiesRequest) -> bytes:
     bound.ClearField("page_size")
     bound.ClearField("page_token")
     return _digest(bound.SerializeToString(deterministic=True))
@@ -84,6 +96,24 @@ def read_page_token(text: str, digest: bytes) -> Bookmark:
         raise _mismatch("page_token", "PAGE_TOKEN_MISMATCH", "`page_size` and `page_token`")
     order = order_key(token.last_scan_time_ns, token.last_event_id, token.last_position)
     return Bookmark(pins, Place(order, token.last_record_time_ns))
+
+
+def write_nearby_token(digest: bytes, distance_m: float, facility_id: str) -> str:
+    """Make the token of the page behind a facility."""
+    token = NearbyToken(
+        request_digest=digest, last_distance_meters=distance_m, last_facility_id=facility_id
+    )
+    return _text(token.SerializeToString(deterministic=True))
+
+
+def read_nearby_token(text: str, digest: bytes) -> tuple[float, str]:
+    """Undo `write_nearby_token`. Raises Refused for what is no token, or another request's."""
+    token = _parsed(NearbyToken, text)
+    if token is None or not (token.last_facility_id and token.last_distance_meters >= 0):
+        raise _malformed("page_token", "PAGE_TOKEN_MALFORMED")
+    if token.request_digest != digest:
+        raise _mismatch("page_token", "PAGE_TOKEN_MISMATCH", "`page_size` and `page_token`")
+    return token.last_distance_meters, token.last_facility_id
 
 
 def write_cursor(digest: bytes, first: bytes, sent: Mapping[bytes, Iterable[Pin]]) -> str:

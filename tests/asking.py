@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ledger.errors import LedgerError
+    from ledger.facilities import Directory
     from ledger.issuing import Issuer
     from ledger.trail_store import TrailStore
     from ledger.v1.progress_service_pb2_grpc import ProgressServiceAsyncStub
@@ -67,11 +68,14 @@ async def asked(
     *,
     generations: dict[int, int] | None = None,
     mappings: Mappings | None = None,
+    facilities: Directory | None = None,
 ) -> AsyncIterator[Asked]:
     """Open a folder, and a door to it on a port of its own."""
     async with (
         open_folder(folder, partitions=PARTITIONS, on_fatal=_fail) as opened,
-        served(opened.store, generations or {1: PARTITIONS}, mappings) as port,
+        served(
+            opened.store, generations or {1: PARTITIONS}, mappings, facilities=facilities
+        ) as port,
     ):
         listen = f"127.0.0.1:{port}"
         async with grpc.aio.insecure_channel(listen) as channel:
@@ -89,6 +93,7 @@ async def served(
     generations: dict[int, int],
     mappings: Mappings | None = None,
     issuer: Issuer | None = None,
+    facilities: Directory | None = None,
 ) -> AsyncIterator[int]:
     """Serve a store, as one process does."""
     door = QueryDoor(
@@ -96,6 +101,8 @@ async def served(
         generations=generations,
         mappings=mappings,
         issuer=issuer,
+        facilities=facilities,
+        now_ns=time.time_ns,
         monotonic=time.monotonic,
     )
     server = RpcServer(door.handlers, service_names=SERVICE_NAMES)

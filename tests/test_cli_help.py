@@ -28,6 +28,7 @@ COMMANDS = (
     "progress",
     "completeness",
     "number",
+    "facility",
     "demo",
     "engines",
     "quarantine",

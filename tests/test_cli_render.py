@@ -6,14 +6,13 @@ import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from rich.console import Console, RenderableType
 
+from ledger.app.place_render import local_time, place_of
 from ledger.app.render import (
     CLOCK_WORDS,
     CODE_WORDS,
     NUMBER_WORDS,
     durability_words,
-    local_time,
     marks_of,
-    place_of,
     printable,
     progress_table,
     trail_table,

@@ -6,6 +6,7 @@ import pytest
 
 from ledger.errors import Diverged
 from ledger.event import split_order
+from ledger.facilities import Directory
 from ledger.numbers import filing_key
 from ledger.position import Position, pack_position, unpack_position
 from ledger.trail_store import StoredRow
@@ -47,9 +48,16 @@ def trail(*arrivals: Arrival | ScanEvent) -> list[Entry]:
 def shown(entries: list[Entry], *, full: bool = False) -> list[TrailEntry]:
     """Read entries as a client does."""
     out = RawListScanEventsResponse()
-    assert fill(out, entries, mappings=built_in(), most=1_000, bytes_max=1 << 20, full=full) == len(
-        entries
+    count = fill(
+        out,
+        entries,
+        mappings=built_in(),
+        facilities=Directory(()),
+        most=1_000,
+        bytes_max=1 << 20,
+        full=full,
     )
+    assert count == len(entries)
     return list(ListScanEventsResponse.FromString(out.SerializeToString()).entries)
 
 

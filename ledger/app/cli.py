@@ -19,6 +19,7 @@ from ledger.app.commands.compare import compare
 from ledger.app.commands.completeness import app as completeness
 from ledger.app.commands.demo import demo
 from ledger.app.commands.engines import engines
+from ledger.app.commands.facility import facility
 from ledger.app.commands.gateway import app as gateway
 from ledger.app.commands.hammer import hammer
 from ledger.app.commands.init import init
@@ -75,7 +76,7 @@ for _command, _group in (
     (version, "operate"),
 ):
     app.command(_command, group=GROUPS[_group])
-for _asking in (completeness, number):
+for _asking in (completeness, number, facility):
     _asking.group = (GROUPS["ask"],)
     app.command(_asking)
 gateway.group = (GROUPS["run"],)

@@ -115,7 +115,7 @@ class Inbox:
     def _spool(self, path: Path, loop: asyncio.AbstractEventLoop) -> tuple[int, int]:
         """Read a file, in a thread; return how many lines it has, and how many were refused."""
         with open_scan_file(str(path), None) as scan_file:
-            if scan_file.columns and "source" not in scan_file.columns and not self._source:
+            if not scan_file.names_sources and not self._source:
                 raise Refused(
                     "Nobody says who saw the scans: there is no column `source`, and the setting "
                     "`watch_source` is empty.",

@@ -90,7 +90,7 @@ def open_csv(stream: TextIO) -> Table:
         names = [name.strip() for name in _cells(header, delimiter)]
         "".join(names).encode()
     except (csv.Error, ValueError) as error:
-        raise _no_header(f"line 1 cannot be read: {_unreadable(error)}") from error
+        raise _no_header(f"line 1 cannot be read: {unreadable(error)}") from error
     if not names:
         raise _no_header("the file is empty")
     for name in names:
@@ -107,9 +107,11 @@ def read_ndjson(stream: TextIO) -> Iterator[Line]:
             yield Line(number, {}, [text], _TOO_LONG)
         elif text and not text.isspace():
             try:
-                yield Line(number, _named(text), [text])
+                text.encode()
+                found = json.loads(text, parse_int=str, parse_float=str, parse_constant=str)
+                yield Line(number, named(found), [text])
             except (ValueError, RecursionError) as error:
-                yield Line(number, {}, [text], _unreadable(error))
+                yield Line(number, {}, [text], unreadable(error))
 
 
 def _texts(stream: TextIO, ends: tuple[str, ...]) -> Iterator[tuple[int, str, bool]]:
@@ -147,7 +149,7 @@ def _csv_lines(
             row = _cells(text, delimiter)
             text.encode()
         except (csv.Error, ValueError) as error:
-            yield Line(number, {}, original, _unreadable(error))
+            yield Line(number, {}, original, unreadable(error))
             continue
         if not row:
             continue
@@ -180,24 +182,23 @@ def _old_reasons(names: Sequence[str], delimiter: str) -> re.Pattern[str]:
     return re.compile(rf'^(?:(?:"(?:[^"]|"")*+"|[^"{delimiter}]*+){delimiter}){{{count}}}')
 
 
-def _named(text: str) -> dict[str, str]:
-    """Flatten a JSON object. Numbers stay the text that they are in the file."""
-    text.encode()
-    found = json.loads(text, parse_int=str, parse_float=str, parse_constant=str)
+def named(found: Any) -> dict[str, str]:  # noqa: ANN401 - whatever JSON has.
+    """Flatten a JSON object, whose numbers are the text of the file. Raises ValueError."""
     if not isinstance(found, dict):
         raise ValueError("it is no JSON object")  # noqa: TRY004 - bad input, not a bad call.
     values: dict[str, str] = {}
-    _flatten("", found, values, 0)
+    flatten("", found, values)
     return values
 
 
-def _flatten(path: str, found: Any, values: dict[str, str], depth: int) -> None:  # noqa: ANN401
+def flatten(path: str, found: Any, values: dict[str, str], depth: int = 0) -> None:  # noqa: ANN401
+    """Add what a value of JSON says, by name. Raises ValueError."""
     if depth > DEPTH_MAX:
         raise ValueError(f"it is nested deeper than {DEPTH_MAX}")
     if isinstance(found, dict | list):
         pairs = found.items() if isinstance(found, dict) else enumerate(found)
         for name, value in pairs:
-            _flatten(f"{path}.{name}" if path else str(name), value, values, depth + 1)
+            flatten(f"{path}.{name}" if path else str(name), value, values, depth + 1)
     elif isinstance(found, bool):
         values[path] = "true" if found else "false"
     elif found:
@@ -205,7 +206,8 @@ def _flatten(path: str, found: Any, values: dict[str, str], depth: int) -> None:
         values[path] = found
 
 
-def _unreadable(error: Exception) -> str:
+def unreadable(error: Exception) -> str:
+    """Say why a line cannot be read."""
     if isinstance(error, UnicodeError):
         return "it is not UTF-8"
     if isinstance(error, json.JSONDecodeError):

@@ -13,7 +13,10 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from rich.table import Table
 from rich.text import Text
 
+from ledger.app.partner_time import LOCAL_TIME_DOUBT
+from ledger.app.place_render import NONE_KNOWN, Known, local_time, place_of
 from ledger.event import event_type_name
+from ledger.facilities import Doubt
 from ledger.v1 import scan_event_pb2 as pb
 from ledger.v1.ingest_service_pb2 import Durability
 from ledger.v1.position_pb2 import Position
@@ -40,6 +43,11 @@ CODE_WORDS: Final = {
 
 NUMBER_WORDS: Final = {NumberFlag.NUMBER_FLAG_CHECK_DIGIT_WRONG: "check digit wrong"}
 """What each flag of a number says."""
+DOUBT_WORDS: Final = {
+    Doubt.AMBIGUOUS: "local time was twice, first taken",
+    Doubt.SKIPPED: "local time never was",
+}
+"""What each doubt about a partner's local time says."""
 
 DURABILITY_WORDS: Final = {
     Durability.DURABILITY_SYNCED: "synced to disk",
@@ -79,36 +87,10 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
 
 
-def local_time(event: pb.ScanEvent) -> str:
-    """Give the scan time where it was, with its offset; `UTC?` where that is not known."""
-    known = event.utc_offset_source not in {
-        pb.UTC_OFFSET_SOURCE_UNSPECIFIED,
-        pb.UTC_OFFSET_SOURCE_UNKNOWN,
-    }
-    minutes = event.utc_offset_minutes if known else 0
-    local = _EPOCH + timedelta(seconds=event.scan_time.seconds, minutes=minutes)
-    text = local.strftime("%Y-%m-%d" if event.date_only else "%Y-%m-%d %H:%M:%S")
-    if not known:
-        return f"{text} UTC?"
-    sign = "-" if minutes < 0 else "+"
-    return f"{text} {sign}{abs(minutes) // 60:02d}:{abs(minutes) % 60:02d}"
-
-
 def utc_time(time: Timestamp) -> str:
     """Give a time of the ledger's own clock, in UTC."""
     moment = _EPOCH + timedelta(seconds=time.seconds, microseconds=time.nanos // 1_000)
     return f"{moment.strftime('%Y-%m-%d %H:%M:%S')}.{moment.microsecond // 1_000:03d}Z"
-
-
-def place_of(event: pb.ScanEvent) -> str:
-    """Say where it was: the facility, else the place in words, else the position."""
-    place = event.place
-    words = ", ".join(filter(None, (place.name, place.city, place.region, place.country)))
-    if event.facility or words:
-        return printable(" · ".join(filter(None, (event.facility, words))))
-    if event.HasField("position"):
-        return f"{event.position.latitude:.4f}, {event.position.longitude:.4f}"
-    return ""
 
 
 def what_of(event: pb.ScanEvent, mapped: MappedEvent | None = None) -> str:
@@ -160,8 +142,8 @@ def marks_of(marks: EntryMarks) -> Text:
     return Text(", ").join(Text(words, style) for words, style in found)
 
 
-def cells_of(entry: TrailEntry) -> Cells:
-    """Give one entry, column by column."""
+def cells_of(entry: TrailEntry, known: Known = NONE_KNOWN) -> Cells:
+    """Give one entry, column by column; `known` are the facilities that came with it."""
     if entry.HasField("quarantined"):
         return _notice(entry)
     event = entry.event
@@ -170,12 +152,12 @@ def cells_of(entry: TrailEntry) -> Cells:
     if entry.marks.corrected:
         style = "strike dim"
     return Cells(
-        Text(local_time(event)),
+        Text(local_time(event, known)),
         Text(what_of(event, mapped), style),
-        Text(place_of(event)),
+        Text(printable(place_of(event, known))),
         Text(printable(event.device)),
         Text(printable(entry.source_id)),
-        _with_mapping(marks_of(entry.marks), event, mapped),
+        _with_doubt(_with_mapping(marks_of(entry.marks), event, mapped), event),
     )
 
 
@@ -194,6 +176,20 @@ def _with_mapping(marks: Text, event: pb.ScanEvent, mapped: MappedEvent | None) 
     return Text(", ").join(filter(None, (said, marks)))
 
 
+def _with_doubt(marks: Text, event: pb.ScanEvent) -> Text:
+    """Put behind the marks where the event's offset was only inferred, and why its local time is in
+    doubt.
+    """
+    words = [
+        Text(DOUBT_WORDS[Doubt(one.value)], "yellow")
+        for one in event.attributes
+        if one.name == LOCAL_TIME_DOUBT and one.value in DOUBT_WORDS
+    ]
+    if event.utc_offset_source == pb.UTC_OFFSET_SOURCE_INFERRED:
+        words.append(Text("time zone inferred", "dim"))
+    return Text(", ").join(filter(None, (marks, *words)))
+
+
 def _notice(entry: TrailEntry) -> Cells:
     """Give the notice that a record of the item lies in quarantine."""
     return Cells(
@@ -206,7 +202,13 @@ def _notice(entry: TrailEntry) -> Cells:
     )
 
 
-def trail_table(entries: Iterable[TrailEntry], *, recorded: bool, with_keys: bool = False) -> Table:
+def trail_table(
+    entries: Iterable[TrailEntry],
+    known: Known = NONE_KNOWN,
+    *,
+    recorded: bool,
+    with_keys: bool = False,
+) -> Table:
     """Give a trail as a table; with `recorded` also when and where each entry was recorded, with
     `with_keys` also the key that it is filed under.
     """
@@ -220,15 +222,15 @@ def trail_table(entries: Iterable[TrailEntry], *, recorded: bool, with_keys: boo
         table.add_column(name, overflow="fold")
     for entry in entries:
         before = [utc_time(entry.record_time), position_of(entry)] if recorded else []
-        *cells, marks = cells_of(entry)
+        *cells, marks = cells_of(entry, known)
         key = [Text(printable(entry.tracking_key))] if with_keys else []
         table.add_row(*before, *cells, *key, marks)
     return table
 
 
-def watched_line(entry: TrailEntry, keys: Collection[str]) -> Text:
+def watched_line(entry: TrailEntry, keys: Collection[str], known: Known = NONE_KNOWN) -> Text:
     """Give one entry as a line of a watch; `keys` are those of the number that is watched."""
-    *columns, marks = cells_of(entry)
+    *columns, marks = cells_of(entry, known)
     line = Text(no_wrap=True, overflow="ignore")
     for cell, width in zip(columns, _WATCH_WIDTHS, strict=True):
         cell.pad_right(max(0, width - cell.cell_len))

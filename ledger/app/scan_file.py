@@ -14,15 +14,16 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, Literal, NamedTuple, TextIO
+from typing import Final, NamedTuple, TextIO
 
-from ledger.app.event_fields import check_name, make_event
+from ledger.app.event_fields import SOURCE_NAME, check_name, make_event
 from ledger.app.exits import CommandFailed
+from ledger.app.json_list import read_json_list
 from ledger.app.lines import REFUSED_PREFIX, Line, line_event_id, open_csv, read_ndjson
+from ledger.app.partner_format import Kind
+from ledger.app.partner_list import PartnerList
 from ledger.errors import Refused
 from ledger.v1.scan_event_pb2 import ScanEvent
-
-Kind = Literal["csv", "ndjson"]
 
 STDIN: Final = "-"
 """The name that means standard input."""
@@ -59,21 +60,33 @@ class ScanFile:
 
     Attributes:
         kind: its format.
-        columns: the header of a CSV; empty for NDJSON.
+        columns: the header of a CSV; of a partner's list in JSON the columns that are read; else
+            empty.
         delimiter: what stands between the cells of a CSV.
         lines: its lines, once.
         size: bytes in all; None for a pipe.
     """
 
-    def __init__(self, stream: TextIO, kind: Kind) -> None:
+    def __init__(self, stream: TextIO, kind: Kind, partner: PartnerList | None = None) -> None:
+        """`partner` is whose list it is, where it is not written as the ledger's own."""
         self.kind = kind
+        self._partner = partner
         self.columns: Sequence[str] = ()
         self.delimiter = ","
         self._descriptor = stream.fileno()
         self.size = os.fstat(self._descriptor).st_size or None
         if kind == "csv":
             self.columns, self.delimiter, self.lines = open_csv(stream)
-            _check_columns(self.columns)
+            if partner:
+                partner.format.check_header(self.columns)
+            else:
+                _check_columns(self.columns)
+        elif partner:
+            is_list = kind == "json"
+            lines = (
+                read_json_list(stream, partner.format.records) if is_list else read_ndjson(stream)
+            )
+            self.columns, self.lines = partner.format.names, partner.in_columns(lines)
         else:
             self.lines = read_ndjson(stream)
 
@@ -85,16 +98,38 @@ class ScanFile:
         """Make the event of a line. Raises Refused."""
         if line.problem:
             raise Refused(f"The line cannot be read: {line.problem}.", reason="UNREADABLE")
+        if self._partner:
+            return self._partner.event_of(line.values)
         event = make_event(line.values, raw_is_text=self.kind == "csv")
         if not event.event_id:
             event.event_id = line_event_id(line.values)
         return event
 
+    def source_of(self, line: Line) -> str:
+        """Say who saw the scan of a line; empty where the line does not."""
+        if self._partner:
+            return self._partner.source_of(line.values)
+        return line.values.get(SOURCE_NAME, "")
+
+    @property
+    def names_sources(self) -> bool:
+        """Whether lines may say who saw the scan."""
+        if self._partner:
+            is_column = SOURCE_NAME in self._partner.format.columns
+            return is_column or bool(self._partner.format.source)
+        return not self.columns or SOURCE_NAME in self.columns
+
 
 @contextmanager
-def open_scan_file(name: str, kind: Kind | None) -> Iterator[ScanFile]:
+def open_scan_file(
+    name: str, kind: Kind | None, partner: PartnerList | None = None
+) -> Iterator[ScanFile]:
     """Open a file, or standard input for `-`. Raises CommandFailed or Refused."""
-    kind = kind or KINDS.get(Path(name).suffix.lower())
+    by_name = KINDS.get(Path(name).suffix.lower())
+    if partner:
+        # Refused rows of every list come back as CSV, and are sent again as it.
+        kind = by_name or partner.format.kind
+    kind = kind or by_name
     if kind is None:
         raise CommandFailed(
             f"The name {name} does not say what is in it. Say --format csv or --format ndjson."
@@ -110,7 +145,7 @@ def open_scan_file(name: str, kind: Kind | None) -> Iterator[ScanFile]:
     except OSError as error:
         raise CommandFailed(f"{name} cannot be read: {error.strerror}.") from None
     try:
-        yield ScanFile(stream, kind)
+        yield ScanFile(stream, kind, partner)
     finally:
         if name != STDIN:
             stream.close()

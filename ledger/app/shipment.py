@@ -57,7 +57,7 @@ class Shipment:
         except Refused as error:
             self._bad.add(Refusal(line, error.field, error.reason, error.message))
             return
-        source = line.values.get("source") or self._source
+        source = self._scan_file.source_of(line) or self._source
         if not source:
             why = "The line does not say who saw the scan, and there is no --source."
             self._bad.add(Refusal(line, "source", "REQUIRED", why))

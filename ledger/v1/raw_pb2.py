@@ -23,6 +23,7 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from ledger.v1 import facility_pb2 as ledger_dot_v1_dot_facility__pb2
 from ledger.v1 import ingest_service_pb2 as ledger_dot_v1_dot_ingest__service__pb2
 from ledger.v1 import position_pb2 as ledger_dot_v1_dot_position__pb2
 from ledger.v1 import quarantine_pb2 as ledger_dot_v1_dot_quarantine__pb2
@@ -30,27 +31,27 @@ from ledger.v1 import trail_service_pb2 as ledger_dot_v1_dot_trail__service__pb2
 from ledger.v1 import vocabulary_pb2 as ledger_dot_v1_dot_vocabulary__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13ledger/v1/raw.proto\x12\tledger.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1eledger/v1/ingest_service.proto\x1a\x18ledger/v1/position.proto\x1a\x1aledger/v1/quarantine.proto\x1a\x1dledger/v1/trail_service.proto\x1a\x1aledger/v1/vocabulary.proto\"<\n\x07RawScan\x12\r\n\x05\x65vent\x18\x01 \x01(\x0c\x12\x15\n\x08personal\x18\x02 \x01(\x0cH\x00\x88\x01\x01\x42\x0b\n\t_personal\"\xc7\x01\n\x08RawBatch\x12\x14\n\x0c\x62\x61tch_number\x18\x01 \x01(\r\x12\x11\n\tsource_id\x18\x02 \x01(\t\x12\x10\n\x08spool_id\x18\x03 \x01(\x0c\x12\x16\n\x0e\x66irst_sequence\x18\x04 \x01(\x04\x12!\n\x05scans\x18\x05 \x03(\x0b\x32\x12.ledger.v1.RawScan\x12\x16\n\x0eminted_through\x18\x06 \x01(\x04\x12-\n\tsend_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x94\x01\n\x15RawRecordScansRequest\x12\x1f\n\x04open\x18\x01 \x01(\x0b\x32\x0f.ledger.v1.OpenH\x00\x12$\n\x05\x62\x61tch\x18\x02 \x01(\x0b\x32\x13.ledger.v1.RawBatchH\x00\x12)\n\theartbeat\x18\x03 \x01(\x0b\x32\x14.ledger.v1.HeartbeatH\x00\x42\t\n\x07message\"V\n\x19RawRecordScanBatchRequest\x12\"\n\x05\x62\x61tch\x18\x01 \x01(\x0b\x32\x13.ledger.v1.RawBatch\x12\x15\n\rvalidate_only\x18\x02 \x01(\x08\"\xae\x02\n\rRawTrailEntry\x12\r\n\x05\x65vent\x18\x01 \x01(\x0c\x12%\n\x08position\x18\x02 \x01(\x0b\x32\x13.ledger.v1.Position\x12/\n\x0brecord_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tsource_id\x18\x04 \x01(\t\x12\x14\n\x0ctracking_key\x18\x05 \x01(\t\x12$\n\x05marks\x18\x06 \x01(\x0b\x32\x15.ledger.v1.EntryMarks\x12\x12\n\nlog_record\x18\x07 \x01(\x0c\x12+\n\x0bquarantined\x18\x08 \x01(\x0b\x32\x16.ledger.v1.Quarantined\x12&\n\x06mapped\x18\t \x01(\x0b\x32\x16.ledger.v1.MappedEvent\"\xc5\x01\n\x19RawListScanEventsResponse\x12)\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x18.ledger.v1.RawTrailEntry\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\'\n\x06status\x18\x03 \x01(\x0e\x32\x17.ledger.v1.LookupStatus\x12\x15\n\rtracking_keys\x18\x04 \x03(\t\x12\x11\n\toversized\x18\x05 \x01(\x08\x12\x11\n\tmore_keys\x18\x06 \x01(\x08\"\xfe\x01\n\x19RawBatchGetTrailsResponse\x12\r\n\x05index\x18\x01 \x01(\r\x12\x17\n\x0ftracking_number\x18\x02 \x01(\t\x12\'\n\x06status\x18\x03 \x01(\x0e\x32\x17.ledger.v1.LookupStatus\x12\x0f\n\x07message\x18\x04 \x01(\t\x12)\n\x07\x65ntries\x18\x05 \x03(\x0b\x32\x18.ledger.v1.RawTrailEntry\x12\x17\n\x0fnext_page_token\x18\x06 \x01(\t\x12\x15\n\rtracking_keys\x18\x07 \x03(\t\x12\x11\n\toversized\x18\x08 \x01(\x08\x12\x11\n\tmore_keys\x18\t \x01(\x08\"x\n\x15RawWatchTrailResponse\x12)\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x18.ledger.v1.RawTrailEntry\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\t\x12\x11\n\tcaught_up\x18\x03 \x01(\x08\x12\x11\n\tmore_keys\x18\x04 \x01(\x08\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13ledger/v1/raw.proto\x12\tledger.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18ledger/v1/facility.proto\x1a\x1eledger/v1/ingest_service.proto\x1a\x18ledger/v1/position.proto\x1a\x1aledger/v1/quarantine.proto\x1a\x1dledger/v1/trail_service.proto\x1a\x1aledger/v1/vocabulary.proto\"<\n\x07RawScan\x12\r\n\x05\x65vent\x18\x01 \x01(\x0c\x12\x15\n\x08personal\x18\x02 \x01(\x0cH\x00\x88\x01\x01\x42\x0b\n\t_personal\"\xc7\x01\n\x08RawBatch\x12\x14\n\x0c\x62\x61tch_number\x18\x01 \x01(\r\x12\x11\n\tsource_id\x18\x02 \x01(\t\x12\x10\n\x08spool_id\x18\x03 \x01(\x0c\x12\x16\n\x0e\x66irst_sequence\x18\x04 \x01(\x04\x12!\n\x05scans\x18\x05 \x03(\x0b\x32\x12.ledger.v1.RawScan\x12\x16\n\x0eminted_through\x18\x06 \x01(\x04\x12-\n\tsend_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x94\x01\n\x15RawRecordScansRequest\x12\x1f\n\x04open\x18\x01 \x01(\x0b\x32\x0f.ledger.v1.OpenH\x00\x12$\n\x05\x62\x61tch\x18\x02 \x01(\x0b\x32\x13.ledger.v1.RawBatchH\x00\x12)\n\theartbeat\x18\x03 \x01(\x0b\x32\x14.ledger.v1.HeartbeatH\x00\x42\t\n\x07message\"V\n\x19RawRecordScanBatchRequest\x12\"\n\x05\x62\x61tch\x18\x01 \x01(\x0b\x32\x13.ledger.v1.RawBatch\x12\x15\n\rvalidate_only\x18\x02 \x01(\x08\"\xae\x02\n\rRawTrailEntry\x12\r\n\x05\x65vent\x18\x01 \x01(\x0c\x12%\n\x08position\x18\x02 \x01(\x0b\x32\x13.ledger.v1.Position\x12/\n\x0brecord_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tsource_id\x18\x04 \x01(\t\x12\x14\n\x0ctracking_key\x18\x05 \x01(\t\x12$\n\x05marks\x18\x06 \x01(\x0b\x32\x15.ledger.v1.EntryMarks\x12\x12\n\nlog_record\x18\x07 \x01(\x0c\x12+\n\x0bquarantined\x18\x08 \x01(\x0b\x32\x16.ledger.v1.Quarantined\x12&\n\x06mapped\x18\t \x01(\x0b\x32\x16.ledger.v1.MappedEvent\"\xee\x01\n\x19RawListScanEventsResponse\x12)\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x18.ledger.v1.RawTrailEntry\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\'\n\x06status\x18\x03 \x01(\x0e\x32\x17.ledger.v1.LookupStatus\x12\x15\n\rtracking_keys\x18\x04 \x03(\t\x12\x11\n\toversized\x18\x05 \x01(\x08\x12\x11\n\tmore_keys\x18\x06 \x01(\x08\x12\'\n\nfacilities\x18\x07 \x03(\x0b\x32\x13.ledger.v1.Facility\"\xa7\x02\n\x19RawBatchGetTrailsResponse\x12\r\n\x05index\x18\x01 \x01(\r\x12\x17\n\x0ftracking_number\x18\x02 \x01(\t\x12\'\n\x06status\x18\x03 \x01(\x0e\x32\x17.ledger.v1.LookupStatus\x12\x0f\n\x07message\x18\x04 \x01(\t\x12)\n\x07\x65ntries\x18\x05 \x03(\x0b\x32\x18.ledger.v1.RawTrailEntry\x12\x17\n\x0fnext_page_token\x18\x06 \x01(\t\x12\x15\n\rtracking_keys\x18\x07 \x03(\t\x12\x11\n\toversized\x18\x08 \x01(\x08\x12\x11\n\tmore_keys\x18\t \x01(\x08\x12\'\n\nfacilities\x18\n \x03(\x0b\x32\x13.ledger.v1.Facility\"\xa1\x01\n\x15RawWatchTrailResponse\x12)\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x18.ledger.v1.RawTrailEntry\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\t\x12\x11\n\tcaught_up\x18\x03 \x01(\x08\x12\x11\n\tmore_keys\x18\x04 \x01(\x08\x12\'\n\nfacilities\x18\x05 \x03(\x0b\x32\x13.ledger.v1.Facilityb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'ledger.v1.raw_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_RAWSCAN']._serialized_start=212
-  _globals['_RAWSCAN']._serialized_end=272
-  _globals['_RAWBATCH']._serialized_start=275
-  _globals['_RAWBATCH']._serialized_end=474
-  _globals['_RAWRECORDSCANSREQUEST']._serialized_start=477
-  _globals['_RAWRECORDSCANSREQUEST']._serialized_end=625
-  _globals['_RAWRECORDSCANBATCHREQUEST']._serialized_start=627
-  _globals['_RAWRECORDSCANBATCHREQUEST']._serialized_end=713
-  _globals['_RAWTRAILENTRY']._serialized_start=716
-  _globals['_RAWTRAILENTRY']._serialized_end=1018
-  _globals['_RAWLISTSCANEVENTSRESPONSE']._serialized_start=1021
-  _globals['_RAWLISTSCANEVENTSRESPONSE']._serialized_end=1218
-  _globals['_RAWBATCHGETTRAILSRESPONSE']._serialized_start=1221
-  _globals['_RAWBATCHGETTRAILSRESPONSE']._serialized_end=1475
-  _globals['_RAWWATCHTRAILRESPONSE']._serialized_start=1477
-  _globals['_RAWWATCHTRAILRESPONSE']._serialized_end=1597
+  _globals['_RAWSCAN']._serialized_start=238
+  _globals['_RAWSCAN']._serialized_end=298
+  _globals['_RAWBATCH']._serialized_start=301
+  _globals['_RAWBATCH']._serialized_end=500
+  _globals['_RAWRECORDSCANSREQUEST']._serialized_start=503
+  _globals['_RAWRECORDSCANSREQUEST']._serialized_end=651
+  _globals['_RAWRECORDSCANBATCHREQUEST']._serialized_start=653
+  _globals['_RAWRECORDSCANBATCHREQUEST']._serialized_end=739
+  _globals['_RAWTRAILENTRY']._serialized_start=742
+  _globals['_RAWTRAILENTRY']._serialized_end=1044
+  _globals['_RAWLISTSCANEVENTSRESPONSE']._serialized_start=1047
+  _globals['_RAWLISTSCANEVENTSRESPONSE']._serialized_end=1285
+  _globals['_RAWBATCHGETTRAILSRESPONSE']._serialized_start=1288
+  _globals['_RAWBATCHGETTRAILSRESPONSE']._serialized_end=1583
+  _globals['_RAWWATCHTRAILRESPONSE']._serialized_start=1586
+  _globals['_RAWWATCHTRAILRESPONSE']._serialized_end=1747
 # @@protoc_insertion_point(module_scope)

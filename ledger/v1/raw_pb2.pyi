@@ -11,6 +11,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from ledger.v1 import facility_pb2 as _facility_pb2
 from ledger.v1 import ingest_service_pb2 as _ingest_service_pb2
 from ledger.v1 import position_pb2 as _position_pb2
 from ledger.v1 import quarantine_pb2 as _quarantine_pb2
@@ -247,6 +248,7 @@ class RawListScanEventsResponse(_message.Message):
     TRACKING_KEYS_FIELD_NUMBER: _builtins.int
     OVERSIZED_FIELD_NUMBER: _builtins.int
     MORE_KEYS_FIELD_NUMBER: _builtins.int
+    FACILITIES_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
     """As in ListScanEventsResponse."""
     status: _trail_service_pb2.LookupStatus.ValueType
@@ -263,6 +265,10 @@ class RawListScanEventsResponse(_message.Message):
     def tracking_keys(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """As in ListScanEventsResponse."""
 
+    @_builtins.property
+    def facilities(self) -> _containers.RepeatedCompositeFieldContainer[_facility_pb2.Facility]:
+        """As in ListScanEventsResponse."""
+
     def __init__(
         self,
         *,
@@ -272,10 +278,11 @@ class RawListScanEventsResponse(_message.Message):
         tracking_keys: _abc.Iterable[_builtins.str] | None = ...,
         oversized: _builtins.bool = ...,
         more_keys: _builtins.bool = ...,
+        facilities: _abc.Iterable[_facility_pb2.Facility] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["entries", b"entries", "more_keys", b"more_keys", "next_page_token", b"next_page_token", "oversized", b"oversized", "status", b"status", "tracking_keys", b"tracking_keys"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entries", b"entries", "facilities", b"facilities", "more_keys", b"more_keys", "next_page_token", b"next_page_token", "oversized", b"oversized", "status", b"status", "tracking_keys", b"tracking_keys"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -296,6 +303,7 @@ class RawBatchGetTrailsResponse(_message.Message):
     TRACKING_KEYS_FIELD_NUMBER: _builtins.int
     OVERSIZED_FIELD_NUMBER: _builtins.int
     MORE_KEYS_FIELD_NUMBER: _builtins.int
+    FACILITIES_FIELD_NUMBER: _builtins.int
     index: _builtins.int
     """As in BatchGetTrailsResponse."""
     tracking_number: _builtins.str
@@ -318,6 +326,10 @@ class RawBatchGetTrailsResponse(_message.Message):
     def tracking_keys(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """As in BatchGetTrailsResponse."""
 
+    @_builtins.property
+    def facilities(self) -> _containers.RepeatedCompositeFieldContainer[_facility_pb2.Facility]:
+        """As in BatchGetTrailsResponse."""
+
     def __init__(
         self,
         *,
@@ -330,10 +342,11 @@ class RawBatchGetTrailsResponse(_message.Message):
         tracking_keys: _abc.Iterable[_builtins.str] | None = ...,
         oversized: _builtins.bool = ...,
         more_keys: _builtins.bool = ...,
+        facilities: _abc.Iterable[_facility_pb2.Facility] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["entries", b"entries", "index", b"index", "message", b"message", "more_keys", b"more_keys", "next_page_token", b"next_page_token", "oversized", b"oversized", "status", b"status", "tracking_keys", b"tracking_keys", "tracking_number", b"tracking_number"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entries", b"entries", "facilities", b"facilities", "index", b"index", "message", b"message", "more_keys", b"more_keys", "next_page_token", b"next_page_token", "oversized", b"oversized", "status", b"status", "tracking_keys", b"tracking_keys", "tracking_number", b"tracking_number"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -349,6 +362,7 @@ class RawWatchTrailResponse(_message.Message):
     CURSOR_FIELD_NUMBER: _builtins.int
     CAUGHT_UP_FIELD_NUMBER: _builtins.int
     MORE_KEYS_FIELD_NUMBER: _builtins.int
+    FACILITIES_FIELD_NUMBER: _builtins.int
     cursor: _builtins.str
     """As in WatchTrailResponse."""
     caught_up: _builtins.bool
@@ -359,6 +373,10 @@ class RawWatchTrailResponse(_message.Message):
     def entries(self) -> _containers.RepeatedCompositeFieldContainer[Global___RawTrailEntry]:
         """As in WatchTrailResponse."""
 
+    @_builtins.property
+    def facilities(self) -> _containers.RepeatedCompositeFieldContainer[_facility_pb2.Facility]:
+        """As in WatchTrailResponse."""
+
     def __init__(
         self,
         *,
@@ -366,10 +384,11 @@ class RawWatchTrailResponse(_message.Message):
         cursor: _builtins.str = ...,
         caught_up: _builtins.bool = ...,
         more_keys: _builtins.bool = ...,
+        facilities: _abc.Iterable[_facility_pb2.Facility] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["caught_up", b"caught_up", "cursor", b"cursor", "entries", b"entries", "more_keys", b"more_keys"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["caught_up", b"caught_up", "cursor", b"cursor", "entries", b"entries", "facilities", b"facilities", "more_keys", b"more_keys"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

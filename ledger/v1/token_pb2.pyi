@@ -97,6 +97,36 @@ class WatchCursor(_message.Message):
 Global___WatchCursor: _TypeAlias = WatchCursor  # noqa: Y015
 
 @_typing.final
+class NearbyToken(_message.Message):
+    """A page token of facilities around a place: which request it belongs to, and where the next page starts."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_DIGEST_FIELD_NUMBER: _builtins.int
+    LAST_DISTANCE_METERS_FIELD_NUMBER: _builtins.int
+    LAST_FACILITY_ID_FIELD_NUMBER: _builtins.int
+    request_digest: _builtins.bytes
+    """The beginning of SHA-256 over the request, without page size and token. Exactly 16 bytes."""
+    last_distance_meters: _builtins.float
+    """The last facility shown: its distance in metres."""
+    last_facility_id: _builtins.str
+    """The last facility shown: its code. At most 64 bytes."""
+    def __init__(
+        self,
+        *,
+        request_digest: _builtins.bytes = ...,
+        last_distance_meters: _builtins.float = ...,
+        last_facility_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["last_distance_meters", b"last_distance_meters", "last_facility_id", b"last_facility_id", "request_digest", b"request_digest"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___NearbyToken: _TypeAlias = NearbyToken  # noqa: Y015
+
+@_typing.final
 class PinnedIndex(_message.Message):
     """An index that bounds what is shown of one partition."""
 

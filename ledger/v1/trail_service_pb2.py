@@ -24,45 +24,46 @@ _sym_db = _symbol_database.Default()
 
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from ledger.v1 import facility_pb2 as ledger_dot_v1_dot_facility__pb2
 from ledger.v1 import position_pb2 as ledger_dot_v1_dot_position__pb2
 from ledger.v1 import quarantine_pb2 as ledger_dot_v1_dot_quarantine__pb2
 from ledger.v1 import scan_event_pb2 as ledger_dot_v1_dot_scan__event__pb2
 from ledger.v1 import vocabulary_pb2 as ledger_dot_v1_dot_vocabulary__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dledger/v1/trail_service.proto\x12\tledger.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18ledger/v1/position.proto\x1a\x1aledger/v1/quarantine.proto\x1a\x1aledger/v1/scan_event.proto\x1a\x1aledger/v1/vocabulary.proto\"\xba\x03\n\x15ListScanEventsRequest\x12\x17\n\x0ftracking_number\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12$\n\x05order\x18\x04 \x01(\x0e\x32\x15.ledger.v1.TrailOrder\x12\x12\n\ndescending\x18\x05 \x01(\x08\x12.\n\nstart_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nas_of_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x19\n\x11include_inherited\x18\t \x01(\x08\x12%\n\x08\x61t_least\x18\n \x03(\x0b\x32\x13.ledger.v1.Position\x12\x33\n\x10\x61t_least_timeout\x18\x0b \x01(\x0b\x32\x19.google.protobuf.Duration\x12\"\n\x04view\x18\x0c \x01(\x0e\x32\x14.ledger.v1.TrailView\"\xbf\x01\n\x16ListScanEventsResponse\x12&\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x15.ledger.v1.TrailEntry\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\'\n\x06status\x18\x03 \x01(\x0e\x32\x17.ledger.v1.LookupStatus\x12\x15\n\rtracking_keys\x18\x04 \x03(\t\x12\x11\n\toversized\x18\x05 \x01(\x08\x12\x11\n\tmore_keys\x18\x06 \x01(\x08\"\xda\x01\n\x15\x42\x61tchGetTrailsRequest\x12\x18\n\x10tracking_numbers\x18\x01 \x03(\t\x12$\n\x05order\x18\x02 \x01(\x0e\x32\x15.ledger.v1.TrailOrder\x12\x12\n\ndescending\x18\x03 \x01(\x08\x12.\n\nas_of_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x19\n\x11include_inherited\x18\x05 \x01(\x08\x12\"\n\x04view\x18\x06 \x01(\x0e\x32\x14.ledger.v1.TrailView\"\xf8\x01\n\x16\x42\x61tchGetTrailsResponse\x12\r\n\x05index\x18\x01 \x01(\r\x12\x17\n\x0ftracking_number\x18\x02 \x01(\t\x12\'\n\x06status\x18\x03 \x01(\x0e\x32\x17.ledger.v1.LookupStatus\x12\x0f\n\x07message\x18\x04 \x01(\t\x12&\n\x07\x65ntries\x18\x05 \x03(\x0b\x32\x15.ledger.v1.TrailEntry\x12\x17\n\x0fnext_page_token\x18\x06 \x01(\t\x12\x15\n\rtracking_keys\x18\x07 \x03(\t\x12\x11\n\toversized\x18\x08 \x01(\x08\x12\x11\n\tmore_keys\x18\t \x01(\x08\"\x81\x01\n\x11WatchTrailRequest\x12\x17\n\x0ftracking_number\x18\x01 \x01(\t\x12\x14\n\x0cresume_after\x18\x02 \x01(\t\x12\x19\n\x11include_inherited\x18\x03 \x01(\x08\x12\"\n\x04view\x18\x04 \x01(\x0e\x32\x14.ledger.v1.TrailView\"r\n\x12WatchTrailResponse\x12&\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x15.ledger.v1.TrailEntry\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\t\x12\x11\n\tcaught_up\x18\x03 \x01(\x08\x12\x11\n\tmore_keys\x18\x04 \x01(\x08\"\xc1\x02\n\nTrailEntry\x12#\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x14.ledger.v1.ScanEvent\x12%\n\x08position\x18\x02 \x01(\x0b\x32\x13.ledger.v1.Position\x12/\n\x0brecord_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tsource_id\x18\x04 \x01(\t\x12\x14\n\x0ctracking_key\x18\x05 \x01(\t\x12$\n\x05marks\x18\x06 \x01(\x0b\x32\x15.ledger.v1.EntryMarks\x12\x12\n\nlog_record\x18\x07 \x01(\x0c\x12+\n\x0bquarantined\x18\x08 \x01(\x0b\x32\x16.ledger.v1.Quarantined\x12&\n\x06mapped\x18\t \x01(\x0b\x32\x16.ledger.v1.MappedEvent\"\xd2\x02\n\nEntryMarks\x12\x17\n\x0f\x64uplicate_count\x18\x01 \x01(\r\x12\x10\n\x08\x63onflict\x18\x02 \x01(\x08\x12\x11\n\tcorrected\x18\x03 \x01(\x08\x12\x12\n\ncorrection\x18\x04 \x01(\x08\x12)\n\x0c\x63orrected_by\x18\x05 \x03(\x0b\x32\x13.ledger.v1.Position\x12\x16\n\x0einherited_from\x18\x06 \x01(\t\x12)\n\x0b\x63lock_flags\x18\x07 \x03(\x0e\x32\x14.ledger.v1.ClockFlag\x12.\n\x11replayed_position\x18\x08 \x01(\x0b\x32\x13.ledger.v1.Position\x12\'\n\ncode_flags\x18\t \x03(\x0e\x32\x13.ledger.v1.CodeFlag\x12+\n\x0cnumber_flags\x18\n \x03(\x0e\x32\x15.ledger.v1.NumberFlag*^\n\nTrailOrder\x12\x1b\n\x17TRAIL_ORDER_UNSPECIFIED\x10\x00\x12\x19\n\x15TRAIL_ORDER_SCAN_TIME\x10\x01\x12\x18\n\x14TRAIL_ORDER_RECORDED\x10\x02*R\n\tTrailView\x12\x1a\n\x16TRAIL_VIEW_UNSPECIFIED\x10\x00\x12\x14\n\x10TRAIL_VIEW_BASIC\x10\x01\x12\x13\n\x0fTRAIL_VIEW_FULL\x10\x02*\xe2\x01\n\x0cLookupStatus\x12\x1d\n\x19LOOKUP_STATUS_UNSPECIFIED\x10\x00\x12\x17\n\x13LOOKUP_STATUS_FOUND\x10\x01\x12\x1e\n\x1aLOOKUP_STATUS_NOT_YET_SEEN\x10\x02\x12 \n\x1cLOOKUP_STATUS_INVALID_NUMBER\x10\x03\x12\x1b\n\x17LOOKUP_STATUS_AMBIGUOUS\x10\x04\x12\x1e\n\x1aLOOKUP_STATUS_FAILED_RETRY\x10\x05\x12\x1b\n\x17LOOKUP_STATUS_UNCHANGED\x10\x06*\xa9\x01\n\tClockFlag\x12\x1a\n\x16\x43LOCK_FLAG_UNSPECIFIED\x10\x00\x12\x18\n\x14\x43LOCK_FLAG_NEVER_SET\x10\x01\x12\x14\n\x10\x43LOCK_FLAG_AHEAD\x10\x02\x12\x13\n\x0f\x43LOCK_FLAG_LATE\x10\x03\x12\x1c\n\x18\x43LOCK_FLAG_SENDER_SKEWED\x10\x04\x12\x1d\n\x19\x43LOCK_FLAG_OFFSET_ASSUMED\x10\x05*L\n\nNumberFlag\x12\x1b\n\x17NUMBER_FLAG_UNSPECIFIED\x10\x00\x12!\n\x1dNUMBER_FLAG_CHECK_DIGIT_WRONG\x10\x01\x32\x8b\x02\n\x0cTrailService\x12U\n\x0eListScanEvents\x12 .ledger.v1.ListScanEventsRequest\x1a!.ledger.v1.ListScanEventsResponse\x12W\n\x0e\x42\x61tchGetTrails\x12 .ledger.v1.BatchGetTrailsRequest\x1a!.ledger.v1.BatchGetTrailsResponse0\x01\x12K\n\nWatchTrail\x12\x1c.ledger.v1.WatchTrailRequest\x1a\x1d.ledger.v1.WatchTrailResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dledger/v1/trail_service.proto\x12\tledger.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18ledger/v1/facility.proto\x1a\x18ledger/v1/position.proto\x1a\x1aledger/v1/quarantine.proto\x1a\x1aledger/v1/scan_event.proto\x1a\x1aledger/v1/vocabulary.proto\"\xba\x03\n\x15ListScanEventsRequest\x12\x17\n\x0ftracking_number\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12$\n\x05order\x18\x04 \x01(\x0e\x32\x15.ledger.v1.TrailOrder\x12\x12\n\ndescending\x18\x05 \x01(\x08\x12.\n\nstart_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nas_of_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x19\n\x11include_inherited\x18\t \x01(\x08\x12%\n\x08\x61t_least\x18\n \x03(\x0b\x32\x13.ledger.v1.Position\x12\x33\n\x10\x61t_least_timeout\x18\x0b \x01(\x0b\x32\x19.google.protobuf.Duration\x12\"\n\x04view\x18\x0c \x01(\x0e\x32\x14.ledger.v1.TrailView\"\xe8\x01\n\x16ListScanEventsResponse\x12&\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x15.ledger.v1.TrailEntry\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\'\n\x06status\x18\x03 \x01(\x0e\x32\x17.ledger.v1.LookupStatus\x12\x15\n\rtracking_keys\x18\x04 \x03(\t\x12\x11\n\toversized\x18\x05 \x01(\x08\x12\x11\n\tmore_keys\x18\x06 \x01(\x08\x12\'\n\nfacilities\x18\x07 \x03(\x0b\x32\x13.ledger.v1.Facility\"\xda\x01\n\x15\x42\x61tchGetTrailsRequest\x12\x18\n\x10tracking_numbers\x18\x01 \x03(\t\x12$\n\x05order\x18\x02 \x01(\x0e\x32\x15.ledger.v1.TrailOrder\x12\x12\n\ndescending\x18\x03 \x01(\x08\x12.\n\nas_of_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x19\n\x11include_inherited\x18\x05 \x01(\x08\x12\"\n\x04view\x18\x06 \x01(\x0e\x32\x14.ledger.v1.TrailView\"\xa1\x02\n\x16\x42\x61tchGetTrailsResponse\x12\r\n\x05index\x18\x01 \x01(\r\x12\x17\n\x0ftracking_number\x18\x02 \x01(\t\x12\'\n\x06status\x18\x03 \x01(\x0e\x32\x17.ledger.v1.LookupStatus\x12\x0f\n\x07message\x18\x04 \x01(\t\x12&\n\x07\x65ntries\x18\x05 \x03(\x0b\x32\x15.ledger.v1.TrailEntry\x12\x17\n\x0fnext_page_token\x18\x06 \x01(\t\x12\x15\n\rtracking_keys\x18\x07 \x03(\t\x12\x11\n\toversized\x18\x08 \x01(\x08\x12\x11\n\tmore_keys\x18\t \x01(\x08\x12\'\n\nfacilities\x18\n \x03(\x0b\x32\x13.ledger.v1.Facility\"\x81\x01\n\x11WatchTrailRequest\x12\x17\n\x0ftracking_number\x18\x01 \x01(\t\x12\x14\n\x0cresume_after\x18\x02 \x01(\t\x12\x19\n\x11include_inherited\x18\x03 \x01(\x08\x12\"\n\x04view\x18\x04 \x01(\x0e\x32\x14.ledger.v1.TrailView\"\x9b\x01\n\x12WatchTrailResponse\x12&\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x15.ledger.v1.TrailEntry\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\t\x12\x11\n\tcaught_up\x18\x03 \x01(\x08\x12\x11\n\tmore_keys\x18\x04 \x01(\x08\x12\'\n\nfacilities\x18\x05 \x03(\x0b\x32\x13.ledger.v1.Facility\"\xc1\x02\n\nTrailEntry\x12#\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x14.ledger.v1.ScanEvent\x12%\n\x08position\x18\x02 \x01(\x0b\x32\x13.ledger.v1.Position\x12/\n\x0brecord_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tsource_id\x18\x04 \x01(\t\x12\x14\n\x0ctracking_key\x18\x05 \x01(\t\x12$\n\x05marks\x18\x06 \x01(\x0b\x32\x15.ledger.v1.EntryMarks\x12\x12\n\nlog_record\x18\x07 \x01(\x0c\x12+\n\x0bquarantined\x18\x08 \x01(\x0b\x32\x16.ledger.v1.Quarantined\x12&\n\x06mapped\x18\t \x01(\x0b\x32\x16.ledger.v1.MappedEvent\"\xd2\x02\n\nEntryMarks\x12\x17\n\x0f\x64uplicate_count\x18\x01 \x01(\r\x12\x10\n\x08\x63onflict\x18\x02 \x01(\x08\x12\x11\n\tcorrected\x18\x03 \x01(\x08\x12\x12\n\ncorrection\x18\x04 \x01(\x08\x12)\n\x0c\x63orrected_by\x18\x05 \x03(\x0b\x32\x13.ledger.v1.Position\x12\x16\n\x0einherited_from\x18\x06 \x01(\t\x12)\n\x0b\x63lock_flags\x18\x07 \x03(\x0e\x32\x14.ledger.v1.ClockFlag\x12.\n\x11replayed_position\x18\x08 \x01(\x0b\x32\x13.ledger.v1.Position\x12\'\n\ncode_flags\x18\t \x03(\x0e\x32\x13.ledger.v1.CodeFlag\x12+\n\x0cnumber_flags\x18\n \x03(\x0e\x32\x15.ledger.v1.NumberFlag*^\n\nTrailOrder\x12\x1b\n\x17TRAIL_ORDER_UNSPECIFIED\x10\x00\x12\x19\n\x15TRAIL_ORDER_SCAN_TIME\x10\x01\x12\x18\n\x14TRAIL_ORDER_RECORDED\x10\x02*R\n\tTrailView\x12\x1a\n\x16TRAIL_VIEW_UNSPECIFIED\x10\x00\x12\x14\n\x10TRAIL_VIEW_BASIC\x10\x01\x12\x13\n\x0fTRAIL_VIEW_FULL\x10\x02*\xe2\x01\n\x0cLookupStatus\x12\x1d\n\x19LOOKUP_STATUS_UNSPECIFIED\x10\x00\x12\x17\n\x13LOOKUP_STATUS_FOUND\x10\x01\x12\x1e\n\x1aLOOKUP_STATUS_NOT_YET_SEEN\x10\x02\x12 \n\x1cLOOKUP_STATUS_INVALID_NUMBER\x10\x03\x12\x1b\n\x17LOOKUP_STATUS_AMBIGUOUS\x10\x04\x12\x1e\n\x1aLOOKUP_STATUS_FAILED_RETRY\x10\x05\x12\x1b\n\x17LOOKUP_STATUS_UNCHANGED\x10\x06*\xa9\x01\n\tClockFlag\x12\x1a\n\x16\x43LOCK_FLAG_UNSPECIFIED\x10\x00\x12\x18\n\x14\x43LOCK_FLAG_NEVER_SET\x10\x01\x12\x14\n\x10\x43LOCK_FLAG_AHEAD\x10\x02\x12\x13\n\x0f\x43LOCK_FLAG_LATE\x10\x03\x12\x1c\n\x18\x43LOCK_FLAG_SENDER_SKEWED\x10\x04\x12\x1d\n\x19\x43LOCK_FLAG_OFFSET_ASSUMED\x10\x05*L\n\nNumberFlag\x12\x1b\n\x17NUMBER_FLAG_UNSPECIFIED\x10\x00\x12!\n\x1dNUMBER_FLAG_CHECK_DIGIT_WRONG\x10\x01\x32\x8b\x02\n\x0cTrailService\x12U\n\x0eListScanEvents\x12 .ledger.v1.ListScanEventsRequest\x1a!.ledger.v1.ListScanEventsResponse\x12W\n\x0e\x42\x61tchGetTrails\x12 .ledger.v1.BatchGetTrailsRequest\x1a!.ledger.v1.BatchGetTrailsResponse0\x01\x12K\n\nWatchTrail\x12\x1c.ledger.v1.WatchTrailRequest\x1a\x1d.ledger.v1.WatchTrailResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'ledger.v1.trail_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_TRAILORDER']._serialized_start=2243
-  _globals['_TRAILORDER']._serialized_end=2337
-  _globals['_TRAILVIEW']._serialized_start=2339
-  _globals['_TRAILVIEW']._serialized_end=2421
-  _globals['_LOOKUPSTATUS']._serialized_start=2424
-  _globals['_LOOKUPSTATUS']._serialized_end=2650
-  _globals['_CLOCKFLAG']._serialized_start=2653
-  _globals['_CLOCKFLAG']._serialized_end=2822
-  _globals['_NUMBERFLAG']._serialized_start=2824
-  _globals['_NUMBERFLAG']._serialized_end=2900
-  _globals['_LISTSCANEVENTSREQUEST']._serialized_start=220
-  _globals['_LISTSCANEVENTSREQUEST']._serialized_end=662
-  _globals['_LISTSCANEVENTSRESPONSE']._serialized_start=665
-  _globals['_LISTSCANEVENTSRESPONSE']._serialized_end=856
-  _globals['_BATCHGETTRAILSREQUEST']._serialized_start=859
-  _globals['_BATCHGETTRAILSREQUEST']._serialized_end=1077
-  _globals['_BATCHGETTRAILSRESPONSE']._serialized_start=1080
-  _globals['_BATCHGETTRAILSRESPONSE']._serialized_end=1328
-  _globals['_WATCHTRAILREQUEST']._serialized_start=1331
-  _globals['_WATCHTRAILREQUEST']._serialized_end=1460
-  _globals['_WATCHTRAILRESPONSE']._serialized_start=1462
-  _globals['_WATCHTRAILRESPONSE']._serialized_end=1576
-  _globals['_TRAILENTRY']._serialized_start=1579
-  _globals['_TRAILENTRY']._serialized_end=1900
-  _globals['_ENTRYMARKS']._serialized_start=1903
-  _globals['_ENTRYMARKS']._serialized_end=2241
-  _globals['_TRAILSERVICE']._serialized_start=2903
-  _globals['_TRAILSERVICE']._serialized_end=3170
+  _globals['_TRAILORDER']._serialized_start=2393
+  _globals['_TRAILORDER']._serialized_end=2487
+  _globals['_TRAILVIEW']._serialized_start=2489
+  _globals['_TRAILVIEW']._serialized_end=2571
+  _globals['_LOOKUPSTATUS']._serialized_start=2574
+  _globals['_LOOKUPSTATUS']._serialized_end=2800
+  _globals['_CLOCKFLAG']._serialized_start=2803
+  _globals['_CLOCKFLAG']._serialized_end=2972
+  _globals['_NUMBERFLAG']._serialized_start=2974
+  _globals['_NUMBERFLAG']._serialized_end=3050
+  _globals['_LISTSCANEVENTSREQUEST']._serialized_start=246
+  _globals['_LISTSCANEVENTSREQUEST']._serialized_end=688
+  _globals['_LISTSCANEVENTSRESPONSE']._serialized_start=691
+  _globals['_LISTSCANEVENTSRESPONSE']._serialized_end=923
+  _globals['_BATCHGETTRAILSREQUEST']._serialized_start=926
+  _globals['_BATCHGETTRAILSREQUEST']._serialized_end=1144
+  _globals['_BATCHGETTRAILSRESPONSE']._serialized_start=1147
+  _globals['_BATCHGETTRAILSRESPONSE']._serialized_end=1436
+  _globals['_WATCHTRAILREQUEST']._serialized_start=1439
+  _globals['_WATCHTRAILREQUEST']._serialized_end=1568
+  _globals['_WATCHTRAILRESPONSE']._serialized_start=1571
+  _globals['_WATCHTRAILRESPONSE']._serialized_end=1726
+  _globals['_TRAILENTRY']._serialized_start=1729
+  _globals['_TRAILENTRY']._serialized_end=2050
+  _globals['_ENTRYMARKS']._serialized_start=2053
+  _globals['_ENTRYMARKS']._serialized_end=2391
+  _globals['_TRAILSERVICE']._serialized_start=3053
+  _globals['_TRAILSERVICE']._serialized_end=3320
 # @@protoc_insertion_point(module_scope)

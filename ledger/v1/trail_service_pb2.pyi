@@ -10,6 +10,7 @@ from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from ledger.v1 import facility_pb2 as _facility_pb2
 from ledger.v1 import position_pb2 as _position_pb2
 from ledger.v1 import quarantine_pb2 as _quarantine_pb2
 from ledger.v1 import scan_event_pb2 as _scan_event_pb2
@@ -265,6 +266,7 @@ class ListScanEventsResponse(_message.Message):
     TRACKING_KEYS_FIELD_NUMBER: _builtins.int
     OVERSIZED_FIELD_NUMBER: _builtins.int
     MORE_KEYS_FIELD_NUMBER: _builtins.int
+    FACILITIES_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
     """Token of the next page; empty at the end, and only there. At most 4096 bytes."""
     status: Global___LookupStatus.ValueType
@@ -283,6 +285,12 @@ class ListScanEventsResponse(_message.Message):
     def tracking_keys(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The keys under which events of this item are filed. At most 16, each at most 128 bytes."""
 
+    @_builtins.property
+    def facilities(self) -> _containers.RepeatedCompositeFieldContainer[_facility_pb2.Facility]:
+        """The facilities that entries of this page name, each once: those that the server knows. Looked up when the page is
+        made, and no part of what never changes. They come on top of the page's 2 MiB.
+        """
+
     def __init__(
         self,
         *,
@@ -292,10 +300,11 @@ class ListScanEventsResponse(_message.Message):
         tracking_keys: _abc.Iterable[_builtins.str] | None = ...,
         oversized: _builtins.bool = ...,
         more_keys: _builtins.bool = ...,
+        facilities: _abc.Iterable[_facility_pb2.Facility] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["entries", b"entries", "more_keys", b"more_keys", "next_page_token", b"next_page_token", "oversized", b"oversized", "status", b"status", "tracking_keys", b"tracking_keys"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entries", b"entries", "facilities", b"facilities", "more_keys", b"more_keys", "next_page_token", b"next_page_token", "oversized", b"oversized", "status", b"status", "tracking_keys", b"tracking_keys"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -362,6 +371,7 @@ class BatchGetTrailsResponse(_message.Message):
     TRACKING_KEYS_FIELD_NUMBER: _builtins.int
     OVERSIZED_FIELD_NUMBER: _builtins.int
     MORE_KEYS_FIELD_NUMBER: _builtins.int
+    FACILITIES_FIELD_NUMBER: _builtins.int
     index: _builtins.int
     """Index of the input, from 0."""
     tracking_number: _builtins.str
@@ -387,6 +397,10 @@ class BatchGetTrailsResponse(_message.Message):
     def tracking_keys(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The keys under which events of this item are filed. At most 16, each at most 128 bytes."""
 
+    @_builtins.property
+    def facilities(self) -> _containers.RepeatedCompositeFieldContainer[_facility_pb2.Facility]:
+        """As in ListScanEvents."""
+
     def __init__(
         self,
         *,
@@ -399,10 +413,11 @@ class BatchGetTrailsResponse(_message.Message):
         tracking_keys: _abc.Iterable[_builtins.str] | None = ...,
         oversized: _builtins.bool = ...,
         more_keys: _builtins.bool = ...,
+        facilities: _abc.Iterable[_facility_pb2.Facility] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["entries", b"entries", "index", b"index", "message", b"message", "more_keys", b"more_keys", "next_page_token", b"next_page_token", "oversized", b"oversized", "status", b"status", "tracking_keys", b"tracking_keys", "tracking_number", b"tracking_number"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entries", b"entries", "facilities", b"facilities", "index", b"index", "message", b"message", "more_keys", b"more_keys", "next_page_token", b"next_page_token", "oversized", b"oversized", "status", b"status", "tracking_keys", b"tracking_keys", "tracking_number", b"tracking_number"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -452,6 +467,7 @@ class WatchTrailResponse(_message.Message):
     CURSOR_FIELD_NUMBER: _builtins.int
     CAUGHT_UP_FIELD_NUMBER: _builtins.int
     MORE_KEYS_FIELD_NUMBER: _builtins.int
+    FACILITIES_FIELD_NUMBER: _builtins.int
     cursor: _builtins.str
     """Give this as `resume_after` to go on behind this message. At most 4096 bytes."""
     caught_up: _builtins.bool
@@ -462,6 +478,10 @@ class WatchTrailResponse(_message.Message):
     def entries(self) -> _containers.RepeatedCompositeFieldContainer[Global___TrailEntry]:
         """New entries in the order of positions. Empty in a first message that says there is nothing yet."""
 
+    @_builtins.property
+    def facilities(self) -> _containers.RepeatedCompositeFieldContainer[_facility_pb2.Facility]:
+        """As in ListScanEvents, for the entries of this message."""
+
     def __init__(
         self,
         *,
@@ -469,10 +489,11 @@ class WatchTrailResponse(_message.Message):
         cursor: _builtins.str = ...,
         caught_up: _builtins.bool = ...,
         more_keys: _builtins.bool = ...,
+        facilities: _abc.Iterable[_facility_pb2.Facility] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["caught_up", b"caught_up", "cursor", b"cursor", "entries", b"entries", "more_keys", b"more_keys"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["caught_up", b"caught_up", "cursor", b"cursor", "entries", b"entries", "facilities", b"facilities", "more_keys", b"more_keys"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -124,6 +124,7 @@ class Programs:
         door = QueryDoor(
             SimStore(self._world.store),
             generations={1: len(self._world.log.partitions)},
+            now_ns=self.clock(process),
             monotonic=self._world.loop.time,
         )
         self._world.network.listen(self._world.by_process[process].name, process, door.handlers)

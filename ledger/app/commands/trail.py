@@ -94,6 +94,7 @@ def _print_json(number: str, pages: Iterator[ListScanEventsResponse]) -> None:
 
     write = sys.stdout.write
     before = ""
+    known: dict[str, object] = {}
     for page in pages:
         if not before:
             head = {
@@ -107,7 +108,10 @@ def _print_json(number: str, pages: Iterator[ListScanEventsResponse]) -> None:
         for entry in page.entries:
             write(before + json.dumps(MessageToDict(entry, preserving_proto_field_name=True)))
             before = ",\n"
-    write((before if before != ",\n" else "\n") + "]}\n")
+        for facility in page.facilities:
+            known[facility.facility_id] = MessageToDict(facility, preserving_proto_field_name=True)
+    end = "\n" if before == ",\n" else before
+    write(f'{end}], "facilities": {json.dumps(list(known.values()))}}}\n')
 
 
 def print_table(
@@ -121,14 +125,16 @@ def print_table(
     """Print a trail for a person."""
     from rich.markup import escape
 
+    from ledger.app.place_render import known_of
     from ledger.app.render import printable, trail_table
     from ledger.v1.trail_service_pb2 import LookupStatus
 
     page = next(pages)
-    entries = list(page.entries)
+    entries, known = list(page.entries), known_of(page.facilities)
     while page.next_page_token and len(entries) < TABLE_ENTRIES_MAX:
         page = next(pages)
         entries.extend(page.entries)
+        known |= known_of(page.facilities)
     shown = printable(number)
     when = f"by {printable(as_of)}" if as_of else "so far"
     if page.status == LookupStatus.LOOKUP_STATUS_NOT_YET_SEEN:
@@ -145,7 +151,9 @@ def print_table(
     beside = f", {notices:,} in quarantine" if notices else ""
     title = f"[bold]{escape(keys or shown)}[/]  {events:,} {many}{beside}, {order}{escape(past)}\n"
     console.print(title, soft_wrap=True)
-    console.print(trail_table(entries, recorded=recorded, with_keys=len(page.tracking_keys) > 1))
+    with_keys = len(page.tracking_keys) > 1
+    table = trail_table(entries, known, recorded=recorded, with_keys=with_keys)
+    console.print(table)
     if page.more_keys:
         most = len(page.tracking_keys)
         console.print(

@@ -55,6 +55,7 @@ def _watch(
 
     from ledger.app.client import exit_code, explain, retry_wait_s
     from ledger.app.commands.screen import answers, remarks
+    from ledger.app.place_render import known_of
     from ledger.app.render import printable, watched_line
     from ledger.numbers import keys_of
 
@@ -72,12 +73,13 @@ def _watch(
                     told.print("The item has more keys than are followed.", style="yellow")
                 # Only now: what no item can have, the server refuses in its own words.
                 keys = [key.decode() for key in keys_of(request.tracking_number)]
+                known = known_of(message.facilities)
                 for entry in message.entries:
                     if as_json:
                         line = json.dumps(MessageToDict(entry, preserving_proto_field_name=True))
                         print(line, flush=True)  # noqa: T201 - the answer.
                     else:
-                        console.print(watched_line(entry, keys), soft_wrap=True)
+                        console.print(watched_line(entry, keys, known), soft_wrap=True)
                 request.resume_after = message.cursor
         except grpc.RpcError as error:
             wait_s = retry_wait_s(error)

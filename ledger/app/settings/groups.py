@@ -18,8 +18,16 @@ GROUPS: Final = (
     Group(
         "asking and sending",
         (
-            *("send", "trail", "watch", "progress", "alias", "quarantine", "jobs", "unmapped"),
+            "send",
+            "trail",
+            "watch",
+            "progress",
+            "alias",
+            "quarantine",
+            "jobs",
+            "unmapped",
             "number",
+            "facility",
         ),
         ("server",),
     ),
@@ -29,6 +37,7 @@ GROUPS: Final = (
     Group("operating", ("up", "writer"), ("operator_listen", "quarantine_most")),
     Group("issuing numbers", ("up", "query"), ("number_ranges",)),
     Group("explaining codes", ("up", "writer", "query", "mapping"), ("mappings",)),
+    Group("knowing facilities", ("up", "query", "send"), ("facilities",)),
     Group(
         "every process that serves",
         ("up", "ingest", "writer", "query", "gateway"),

@@ -61,6 +61,12 @@ class Settings:
     tests them; they go before those that are built in. Read when a process starts.
     """
 
+    facilities: Path | None = None
+    """CSV file of the facilities, as `parcel-ledger facility check` tests it, in place of the one
+    that is built in: names and places beside trails, the nearest offices, and the local times of
+    partners' lists. Read when a process starts.
+    """
+
     metrics: str = "127.0.0.1:50732"
     """Where a process shows Prometheus metrics (/metrics) and its health (/live, /ready): host and
     port, its own for each process; empty is off.

@@ -25,6 +25,7 @@ from ledger.app.wiring.engines import (
 from ledger.app.wiring.operating import SideLogs, keeper_of, operator_of
 from ledger.app.wiring.runner import Role, Running, Work, run_role
 from ledger.app.wiring.waiting import opened
+from ledger.facilities import load_facilities
 from ledger.issuing import Issuer, load_ranges
 from ledger.position import QUARANTINE_LOG, RECEIPTS_LOG, REFUSALS_LOG, SCANS_LOG
 from ledger.progress import keep_history
@@ -129,6 +130,7 @@ async def _open_writer(settings: Settings, health: Health) -> AsyncIterator[Work
 @asynccontextmanager
 async def _open_query(settings: Settings, health: Health) -> AsyncIterator[Work]:
     mappings = load_mappings(settings.mappings)
+    facilities = load_facilities(settings.facilities)
     async with (
         opened("store", store_opener(settings), health) as store,
         _opened_issuer(settings, health) as issuer,
@@ -139,6 +141,8 @@ async def _open_query(settings: Settings, health: Health) -> AsyncIterator[Work]
             generations=generations,
             mappings=mappings,
             issuer=issuer,
+            facilities=facilities,
+            now_ns=time.time_ns,
             monotonic=time.monotonic,
         )
         shown = ", ".join(f"{number} of {count}" for number, count in sorted(generations.items()))

@@ -20,6 +20,7 @@ from ledger.app.wiring.operating import SideLogs, keeper_of, operator_of
 from ledger.app.wiring.runner import Role, Running, Work, run_role
 from ledger.backends.rocksdb_folder import Folder, open_folder
 from ledger.errors import LedgerError
+from ledger.facilities import load_facilities
 from ledger.issuing import Issuer, load_ranges
 from ledger.progress import keep_history
 from ledger.vocabulary import load_mappings
@@ -43,6 +44,7 @@ async def run_ledger(settings: Settings, *, on_up: Callable[[Running], None]) ->
 async def _open(settings: Settings, _: Health) -> AsyncIterator[Work]:
     mappings = load_mappings(settings.mappings)
     ranges = load_ranges(settings.number_ranges)
+    facilities = load_facilities(settings.facilities)
     broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def on_fatal(error: LedgerError) -> None:
@@ -73,6 +75,8 @@ async def _open(settings: Settings, _: Health) -> AsyncIterator[Work]:
                 generations={log.identity.generation: log.identity.partitions},
                 mappings=mappings,
                 issuer=Issuer(folder.numbers, ranges, now_ns=time.time_ns) if ranges else None,
+                facilities=facilities,
+                now_ns=time.time_ns,
                 monotonic=time.monotonic,
             )
             keeper = keeper_of(settings, log, folder.quarantine, store)

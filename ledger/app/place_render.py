@@ -1,0 +1,77 @@
+"""When and where an event was, in words: its local time, and the facility by name. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
+from typing import Final
+
+from ledger.facilities import zone_of
+from ledger.facilities.local_time import offset_minutes_at
+from ledger.v1 import scan_event_pb2 as pb
+from ledger.v1.facility_pb2 import Facility
+
+Known = Mapping[str, Facility]
+"""What a ledger knows of facilities, by their codes."""
+
+NONE_KNOWN: Final[Known] = MappingProxyType({})
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def known_of(facilities: Iterable[Facility]) -> dict[str, Facility]:
+    """Sort what came beside entries by code."""
+    return {facility.facility_id: facility for facility in facilities}
+
+
+def local_time(event: pb.ScanEvent, known: Known = NONE_KNOWN) -> str:
+    """Give the scan time where it was, with its offset. Where the event does not say that, by the
+    time zone of its facility; `UTC?` where that is not known either.
+    """
+    minutes = _offset_minutes(event, known)
+    local = _EPOCH + timedelta(seconds=event.scan_time.seconds, minutes=minutes or 0)
+    text = local.strftime("%Y-%m-%d" if event.date_only else "%Y-%m-%d %H:%M:%S")
+    return f"{text} UTC?" if minutes is None else f"{text} {offset_words(minutes)}"
+
+
+def offset_words(minutes: int) -> str:
+    """Give local time minus UTC as times have it behind them."""
+    sign = "-" if minutes < 0 else "+"
+    return f"{sign}{abs(minutes) // 60:02d}:{abs(minutes) % 60:02d}"
+
+
+def place_of(event: pb.ScanEvent, known: Known = NONE_KNOWN) -> str:
+    """Say where it was: the facility, else the place in words, else the position."""
+    place = event.place
+    words = ", ".join(filter(None, (place.name, place.city, place.region, place.country)))
+    facility = known.get(event.facility)
+    if facility is not None and not words:
+        words = facility_words(facility)
+    if event.facility or words:
+        return " · ".join(filter(None, (event.facility, words)))
+    if event.HasField("position"):
+        return f"{event.position.latitude:.4f}, {event.position.longitude:.4f}"
+    return ""
+
+
+def facility_words(facility: Facility) -> str:
+    """Give a facility's name and place, without its city where the name has that already."""
+    city = facility.city if facility.city not in facility.name else ""
+    return ", ".join(filter(None, (facility.name, city, facility.country)))
+
+
+def _offset_minutes(event: pb.ScanEvent, known: Known) -> int | None:
+    if event.utc_offset_source not in {
+        pb.UTC_OFFSET_SOURCE_UNSPECIFIED,
+        pb.UTC_OFFSET_SOURCE_UNKNOWN,
+    }:
+        return event.utc_offset_minutes
+    facility = known.get(event.facility)
+    # A date is that of UTC then: another zone would make another date of it.
+    if facility is None or event.date_only:
+        return None
+    try:
+        return offset_minutes_at(event.scan_time.seconds, zone_of(facility.time_zone))
+    except ValueError:
+        return None
