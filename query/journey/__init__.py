@@ -1,0 +1,49 @@
+"""What a trail means: its events folded into items, legs, a status, flags and four stages.
+
+`fold` is pure. It reads neither positions nor record times, so the same events give the same answer
+in whatever order they arrived; what the trail cannot tell is said as a doubt, and never guessed.
+"""
+
+from query.journey.fold import Asked, fold
+from query.journey.result import (
+    Beside,
+    Confidence,
+    Correction,
+    Doubt,
+    Flag,
+    Instance,
+    Item,
+    Leg,
+    LegKind,
+    Moment,
+    Presence,
+    Proof,
+    Seen,
+    Stages,
+    Weakness,
+    Whereabouts,
+)
+from query.journey.told import Told, told_of
+
+__all__ = [
+    "Asked",
+    "Beside",
+    "Confidence",
+    "Correction",
+    "Doubt",
+    "Flag",
+    "Instance",
+    "Item",
+    "Leg",
+    "LegKind",
+    "Moment",
+    "Presence",
+    "Proof",
+    "Seen",
+    "Stages",
+    "Told",
+    "Weakness",
+    "Whereabouts",
+    "fold",
+    "told_of",
+]

@@ -1,0 +1,77 @@
+"""The four stages as users know them: Item Accepted, In Transit, Out for Delivery, Delivered."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from ledger.event import timestamp_ns
+from query.journey.result import Accepted, Delivered, InTransit, OutForDelivery, Stages
+from query.journey.rules import Types
+from query.journey.views import moment_of, seen_of, words_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from query.journey.legs import Walk, Way
+    from query.journey.told import Told
+
+_ANNOUNCED_TAG: Final = b"\x82\x02"
+"""Tag of `ScanEvent.announced`: without it there is none."""
+
+
+def stages_of(walk: Walk, events: Sequence[Told]) -> Stages:
+    """Give the stages that the present leg has reached; accepted is an item once."""
+    way = walk.way
+    accepted = None
+    if walk.accepted is not None:
+        one = walk.accepted
+        accepted = Accepted(moment_of(one), one.event.facility, words_of(one))
+    return Stages(accepted, _in_transit(walk), _out(way, events), _delivered(way))
+
+
+def expected_of(one: Told | None) -> tuple[int, int]:
+    """Give from when until when an event lets expect the next step; 0 where it does not say."""
+    if one is None:
+        return 0, 0
+    event = one.event
+    return (
+        timestamp_ns(event.expected_from_time) if event.HasField("expected_from_time") else 0,
+        timestamp_ns(event.expected_until_time) if event.HasField("expected_until_time") else 0,
+    )
+
+
+def _in_transit(walk: Walk) -> InTransit | None:
+    one = walk.last_moving
+    if one is None:
+        return None
+    event = one.event
+    next_facility, expected = event.next_facility, expected_of(one)
+    notice = walk.last_notice
+    if notice is not None and notice.scan_time_ns >= one.scan_time_ns:
+        # A notice may know where it goes, though nobody saw the item.
+        next_facility = notice.event.next_facility or next_facility
+        told = expected_of(notice)
+        expected = told if any(told) else expected
+    location = event.facility or words_of(one)
+    return InTransit(seen_of(one), location, next_facility, *expected)
+
+
+def _out(way: Way, events: Sequence[Told]) -> OutForDelivery | None:
+    one = way.marks.get(Types.OUT_FOR_DELIVERY)
+    if one is None:
+        return None
+    area, address = "", one.sealed
+    for other in reversed(events):
+        if not area and _ANNOUNCED_TAG in other.data:
+            area = other.event.announced.destination_postcode_area
+        address = address or other.sealed
+    return OutForDelivery(
+        moment_of(one), one.event.facility, area, *expected_of(one), address=address
+    )
+
+
+def _delivered(way: Way) -> Delivered | None:
+    one = way.marks.get(Types.DELIVERED) or way.marks.get(Types.RETURNED)
+    if one is None or way.by is not one:
+        return None
+    return Delivered(moment_of(one), one.event.facility, words_of(one), one.says.delivery_mode)
