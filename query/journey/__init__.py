@@ -4,7 +4,8 @@
 in whatever order they arrived; what the trail cannot tell is said as a doubt, and never guessed.
 """
 
-from query.journey.fold import Asked, fold
+from query.journey.folding import Asked, fold
+from query.journey.numbering import asked_of
 from query.journey.result import (
     Beside,
     Confidence,
@@ -15,15 +16,13 @@ from query.journey.result import (
     Item,
     Leg,
     LegKind,
-    Moment,
     Presence,
     Proof,
-    Seen,
     Stages,
     Weakness,
     Whereabouts,
 )
-from query.journey.told import Told, told_of
+from query.journey.told import Moment, Told, told_of
 
 __all__ = [
     "Asked",
@@ -39,11 +38,11 @@ __all__ = [
     "Moment",
     "Presence",
     "Proof",
-    "Seen",
     "Stages",
     "Told",
     "Weakness",
     "Whereabouts",
+    "asked_of",
     "fold",
     "told_of",
 ]

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Final
 from ledger.v1.scan_event_pb2 import DeliveryMode
 from query.journey.result import Confidence, Flag, Proof, Weakness
 from query.journey.rules import SECOND_NS, Types
-from query.journey.views import seen_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -85,7 +84,7 @@ def proof_of(
     if not _GRAVE.isdisjoint(weaknesses):
         confidence = Confidence.LOW
     return Proof(
-        seen_of(one),
+        one,
         mode,
         [(one.kind, one.sha256) for one in event.attachments],
         bool(one.sealed),

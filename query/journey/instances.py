@@ -46,9 +46,17 @@ def instances(events: Sequence[Told], *, shared: bool) -> tuple[list[Group], Gro
     groups = [list(events)] if shared else _by_carrier(events)
     found = [part for group in groups for part in _by_use(group)]
     if len(found) == 1:
-        return [undated + found[0]] if undated else found, []
+        return [_around(undated, found[0])] if undated else found, []
     found.sort(key=lambda group: (group[0].scan_time_ns, group[0].source_id, group[0].digest))
     return found, undated
+
+
+def _around(undated: Group, group: Group) -> Group:
+    """Put events without a time where they cannot mislead: an end is one whenever it was, and what
+    was before it came before.
+    """
+    ends = [one for one in undated if one.type in _ENDS]
+    return [one for one in undated if one.type not in _ENDS] + group + ends
 
 
 def _by_use(events: Group) -> list[Group]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from ledger.v1.scan_event_pb2 import CaptureMethod
 from ledger.vocabulary import Milestone
 from query.journey.places import Places
-from query.journey.result import Doubt, Leg, LegKind
+from query.journey.result import Doubt, Leg, LegKind, Presence
 from query.journey.rules import (
     CLOCK_DOUBT_NS,
     DOOR_RANK,
@@ -22,10 +22,9 @@ from query.journey.rules import (
     Rule,
     Types,
 )
-from query.journey.views import moment_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
     from query.journey.told import Told
 
@@ -51,6 +50,7 @@ class Way:
 
     __slots__ = (
         "by",
+        "is_unclear",
         "kind",
         "marks",
         "milestone",
@@ -58,17 +58,18 @@ class Way:
         "notices",
         "rank",
         "scans",
-        "since_ns",
+        "since",
         "start",
     )
 
     def __init__(self, kind: LegKind, start: Told) -> None:
         self.kind = kind
-        self.start = self.by = start
+        self.start = self.by = self.since = start
         self.milestone = Milestone.NONE
         self.rank = -1
-        self.since_ns = start.scan_time_ns
         self.scans = self.notices = self.missing = 0
+        self.is_unclear = False
+        """It may be another way by now, whose beginning nobody scanned."""
         self.marks: dict[int, Told] = {}
         """The event that stands for each type of the door; of several deliveries the first."""
 
@@ -77,9 +78,9 @@ class Way:
         return Leg(
             self.kind,
             self.milestone,
-            moment_of(self.by)._replace(time_ns=self.since_ns),
+            self.since,
             self.by,
-            moment_of(self.start),
+            self.start,
             self.scans,
             self.notices,
             self.missing,
@@ -104,7 +105,7 @@ class Walk:
         "ways",
     )
 
-    def __init__(self, events: Iterable[Told]) -> None:
+    def __init__(self, events: Sequence[Told]) -> None:
         """`events` are those of one item, in their order; at least one."""
         self.ways: list[Way] = []
         self.doubts: set[Doubt] = set()
@@ -118,30 +119,44 @@ class Walk:
         self.after_end: list[Told] = []
         """Physical scans after the end of the present leg, and later than clocks can err."""
         self.undone = False
-        for one in events:
-            if not self.ways:
-                self._begin(_FORWARD, one)
-            self._take(one)
+        self.way = Way(_FORWARD, events[0])
+        self.ways.append(self.way)
+        self._walk(events)
+        self.way.missing = self.places.missing
 
-    def _begin(self, kind: LegKind, one: Told) -> None:
+    def _walk(self, events: Sequence[Told]) -> None:
+        rule_of, take = RULES.get, self.places.take
+        for one in events:
+            rule = rule_of(one.type, NOTHING)
+            milestone, rank, place, physical, flag, _ = rule
+            if physical and one.event.capture_method == _SYSTEM:
+                physical = False
+            way = self.way
+            if rank != _MOVING or way.rank != _MOVING or not physical or flag or self.missent:
+                self._take(one, rule, way, physical)
+                continue
+            # The usual, which a trail is full of: one more scan on the way.
+            way.scans += 1
+            self.last_scan = self.last_moving = way.by = one
+            if milestone is not way.milestone:
+                self._reach(one, milestone, way)
+            take(one, place)
+
+    def _begin(self, kind: LegKind, one: Told) -> Way:
+        self.way.missing = self.places.missing
+        self.places.begin_leg()
         self.way = Way(kind, one)
         self.ways.append(self.way)
         self.after_end = []
         self.undone = False
         self.late = self.missent = None
+        return self.way
 
-    def _take(self, one: Told) -> None:
-        rule = RULES.get(one.type, NOTHING)
-        physical = rule.is_physical
-        if physical and one.event.capture_method == _SYSTEM:
-            physical = False
-        way = self.way
-        # An announcement is no way yet: the real one begins where the item is handed in.
+    def _take(self, one: Told, rule: Rule, way: Way, physical: bool) -> None:
         if rule.rank >= 0:
             kind = self._turn(one, rule, way)
             if kind is not None and way.milestone:
-                self._begin(kind, one)
-                way = self.way
+                way = self._begin(kind, one)
             elif kind is not None:
                 way.kind = kind  # Nothing was seen of the way before.
         if physical:
@@ -150,31 +165,34 @@ class Walk:
         else:
             way.notices += 1
             self.last_notice = one
-        if rule.flag:
-            self._flag(one, rule)
-        if rule.rank < 0:
-            return
-        counts = self._rise(one, rule, way, physical)
-        if one.type == Types.ACCEPTED and self.accepted is None:
-            self.accepted = one
-        if counts and physical and rule.place:
-            way.missing += self.places.take(one, rule.place, self.doubts)
-            if rule.rank == _MOVING:
-                self.last_moving = one
-                if self.missent is not None and self.missent is not one:
-                    self._found_again(one)
-
-    def _flag(self, one: Told, rule: Rule) -> None:
         if rule.flag == "late":
             self.late = one
         elif rule.flag == "missent":
             self.missent = one
+        if rule.rank < 0:
+            return
+        if one.type == Types.ACCEPTED and self.accepted is None:
+            self.accepted = one
+        was_given_up = way.by.type == Types.UNDELIVERABLE
+        counts = self._rise(one, rule, way, physical)
+        if counts and physical and rule.place:
+            self._put(one, rule, way, was_given_up)
 
-    def _found_again(self, one: Told) -> None:
-        """End the flag where an item is somewhere else again."""
-        assert self.missent
-        if self.places.seen is one and one.event.facility != self.missent.event.facility:
-            self.missent = None
+    def _put(self, one: Told, rule: Rule, way: Way, was_given_up: bool) -> None:
+        """Put it into its place, and notice where it goes without a word."""
+        places = self.places
+        before, was_astray = places.facility, places.is_astray
+        places.take(one, rule.place)
+        if rule.rank != _MOVING:
+            return
+        self.last_moving = one
+        if was_given_up and way.kind is not _RETURN:
+            way.is_unclear = way.is_unclear or places.presence is not Presence.AT
+            way.is_unclear = way.is_unclear or places.facility != before
+        if self.missent is not None:
+            places.is_astray = was_astray  # It was said why it goes back.
+            if self.missent is not one and places.facility != self.missent.event.facility:
+                self.missent = None
 
     def _turn(self, one: Told, rule: Rule, way: Way) -> LegKind | None:
         """Say which way begins with an event; None where none does."""
@@ -192,18 +210,21 @@ class Walk:
     def _may_go_again(way: Way, one: Told) -> bool:
         """Whether an item that was accepted once more has come to its end before."""
         ended = way.rank >= END_RANK and way.milestone is not Milestone.DISPOSED
-        return ended and one.scan_time_ns - way.since_ns > CLOCK_DOUBT_NS
+        return ended and one.scan_time_ns - way.since.scan_time_ns > CLOCK_DOUBT_NS
 
     @staticmethod
     def _is_open(way: Way, one: Told) -> bool:
         """Whether a leg takes an event: it has not ended, or ended just with the same."""
         if way.rank < END_RANK:
             return True
-        return one.type == Types.RETURNED or one.scan_time_ns - way.since_ns <= CLOCK_DOUBT_NS
+        return (
+            one.type == Types.RETURNED
+            or one.scan_time_ns - way.since.scan_time_ns <= CLOCK_DOUBT_NS
+        )
 
     def _rise(self, one: Told, rule: Rule, way: Way, physical: bool) -> bool:
         """Bring a leg on; False where an event counts for nothing, as clocks put it behind."""
-        rank, time_ns = rule.rank, one.scan_time_ns
+        rank = rule.rank
         if rank >= DOOR_RANK:
             way.marks[one.type] = one if rank < END_RANK else way.marks.get(one.type, one)
         if way.rank >= END_RANK:
@@ -215,22 +236,34 @@ class Walk:
                     return False
             elif rank <= _ACCEPTED:  # It has moved since; but here it was, by this scan.
                 return rank == _ACCEPTED and way.rank == _MOVING
-            elif time_ns - way.by.scan_time_ns <= CLOCK_DOUBT_NS:
-                return False
-        milestone = rule.milestone
+            elif one.scan_time_ns - way.by.scan_time_ns <= CLOCK_DOUBT_NS:
+                return self._is_in_doubt()
+        elif (
+            way.kind is _RETURN
+            and DOOR_RANK <= rank < Rank.OVER
+            and one.scan_time_ns - way.start.scan_time_ns <= CLOCK_DOUBT_NS
+        ):
+            return self._is_in_doubt()  # Of the way before.
+        way.rank, way.by = rank, one
+        self._reach(one, rule.milestone, way)
+        return True
+
+    def _is_in_doubt(self) -> bool:
+        """Say so, until there is another scan; the event counts for nothing."""
+        self.places.doubts.add(Doubt.CLOCKS_DISAGREE)
+        return False
+
+    @staticmethod
+    def _reach(one: Told, milestone: Milestone, way: Way) -> None:
         if way.kind is _RETURN:
-            if DOOR_RANK <= rank < Rank.OVER and time_ns - way.start.scan_time_ns <= CLOCK_DOUBT_NS:
-                return False  # Of the way before: its clock was ahead.
             milestone = _HOMEWARD.get(milestone, milestone)
         if milestone is not way.milestone:
             way.milestone = milestone
-            way.since_ns = time_ns
-        way.rank, way.by = rank, one
-        return True
+            way.since = one
 
     def _after(self, one: Told, way: Way, physical: bool) -> None:
         """Take note of what is said after an end, where it is too late to be a clock's fault."""
-        if one.scan_time_ns - way.since_ns <= CLOCK_DOUBT_NS:
+        if one.scan_time_ns - way.since.scan_time_ns <= CLOCK_DOUBT_NS:
             return
         if one.type in _UNDONE:
             self.undone = True

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 _COMES, _IS, _LEAVES = int(Place.COMES), int(Place.IS), int(Place.LEAVES)
 _IN = int(ContainmentDirection.CONTAINMENT_DIRECTION_IN)
+_AT, _LEFT = Presence.AT, Presence.LEFT
+_NOBODY_KNOWS = frozenset({Presence.UNKNOWN, Presence.WITH_PARTNER})
 _OTHERS = {
     int(Place.PARTNER): Presence.WITH_PARTNER,
     int(Place.TOUR): Presence.ON_TOUR,
@@ -27,7 +29,17 @@ _OTHERS = {
 class Places:
     """The place of an item."""
 
-    __slots__ = ("facility", "left", "next_facility", "presence", "seen", "since_ns")
+    __slots__ = (
+        "doubts",
+        "facility",
+        "is_astray",
+        "left",
+        "missing",
+        "next_facility",
+        "presence",
+        "seen",
+        "since_ns",
+    )
 
     def __init__(self) -> None:
         self.presence = Presence.UNKNOWN
@@ -37,65 +49,95 @@ class Places:
         """The scan that says so."""
         self.since_ns = 0
         self.left: dict[str, int] = {}
-        """When it left a facility last."""
+        """When it left a facility last, on this leg."""
+        self.missing = 0
+        """Scans that must have been missed on this leg."""
+        self.is_astray = False
+        """It went back to where it had been on this leg."""
+        self.doubts: set[Doubt] = set()
+        """Of where it is now."""
 
     @property
     def is_inside(self) -> bool:
         """Whether it was last seen going into a container, whose own scans tell more."""
         return self.seen is not None and self.seen.event.containment.direction == _IN
 
-    def take(self, one: Told, place: int, doubts: set[Doubt]) -> int:
-        """Move it; return how many scans must be missing in between."""
-        event, time_ns = one.event, one.scan_time_ns
-        facility = event.facility
-        recent = time_ns - self.since_ns <= CLOCK_DOUBT_NS
-        if recent and self._is_behind(place, facility, event.next_facility, time_ns):
-            return 0
-        missing = self._missing(place, facility)
-        if missing and self.is_inside:
-            missing = 0  # The container was scanned instead.
-        doubts.discard(Doubt.CLOCKS_DISAGREE)
-        doubts.discard(Doubt.SCAN_MISSING)
-        if missing:
-            # What came before is not known; where it is now, is. Unless clocks are in the way.
-            doubts.add(Doubt.SCAN_MISSING)
-            if recent:
-                doubts.add(Doubt.CLOCKS_DISAGREE)
-        if place == _LEAVES:
-            self.presence, self.next_facility = Presence.LEFT, event.next_facility
-            self.left[facility] = time_ns
-        elif place in (_COMES, _IS):
-            self.presence, self.next_facility = Presence.AT, ""
-        else:
-            self.presence, self.next_facility = _OTHERS[place], ""
-        if facility != self.facility or self.presence is not Presence.AT:
-            self.since_ns = time_ns
-        self.facility, self.seen = facility, one
-        return missing
+    def begin_leg(self) -> None:
+        """Forget what another leg may repeat."""
+        self.left = {}
+        self.missing = 0
+        self.is_astray = False
 
-    def _is_behind(self, place: int, facility: str, next_facility: str, time_ns: int) -> bool:
+    def take(self, one: Told, place: int) -> None:
+        """Move it."""
+        facility = one.event.facility
+        if self.presence is _AT and facility == self.facility:
+            if place in (_IS, _COMES):  # The usual: another scan in the same facility.
+                self.seen = one
+                return
+        elif not (place == _COMES and self.presence is _LEFT and facility == self.next_facility):
+            if self._is_behind(one, place, facility):
+                return
+            self._count_missing(one, place, facility)
+        elif facility in self.left:  # The usual is to come where one was never before.
+            self._go_back(one, facility)
+        if self.doubts and facility == self.facility:
+            self.doubts.clear()
+        self._move(one, place, facility)
+
+    def _move(self, one: Told, place: int, facility: str) -> None:
+        self.next_facility = ""
+        if place == _LEAVES:
+            self.presence = _LEFT
+            self.next_facility = towards = one.event.next_facility
+            if towards in self.left:
+                self._go_back(one, towards)
+            self.left[facility] = one.scan_time_ns
+        else:
+            self.presence = _AT if place in (_COMES, _IS) else _OTHERS[place]
+        self.facility, self.seen, self.since_ns = facility, one, one.scan_time_ns
+
+    def _go_back(self, one: Told, facility: str) -> None:
+        if one.scan_time_ns - self.left[facility] > CLOCK_DOUBT_NS:
+            self.is_astray = True
+
+    def _is_behind(self, one: Told, place: int, facility: str) -> bool:
         """Whether a scan belongs before what was seen last, though its clock says otherwise."""
+        time_ns = one.scan_time_ns
+        if time_ns - self.since_ns > CLOCK_DOUBT_NS:
+            return False
         if place == _LEAVES:
             # It cannot set out for where it has just come to, nor leave twice.
             return facility != self.facility and (
-                next_facility == self.facility != "" or facility in self.left
+                facility in self.left or one.event.next_facility == self.facility != ""
             )
         if place in (_COMES, _IS):
-            left_ns = self.left.get(facility)
-            if left_ns is None or time_ns - left_ns > CLOCK_DOUBT_NS:
-                return False
             # It left there just now, and was not announced to come back.
-            return not (self.presence is Presence.LEFT and self.next_facility == facility)
+            left_ns = self.left.get(facility)
+            return left_ns is not None and time_ns - left_ns <= CLOCK_DOUBT_NS
         return False
 
-    def _missing(self, place: int, facility: str) -> int:
-        """Count the scans that must have been between this one and the last."""
-        if self.presence in (Presence.UNKNOWN, Presence.WITH_PARTNER):
-            return 0
-        same = facility == self.facility
-        if self.presence is Presence.LEFT:
-            came = place == _COMES and (not self.next_facility or self.next_facility == facility)
-            return 0 if came else 1
-        if self.presence is Presence.ON_TOUR:
-            return 0
-        return 0 if same else 1 + (place != _COMES)
+    def _count_missing(self, one: Told, place: int, facility: str) -> None:
+        """Count the scans that must have been between this one and the last; and say of the place
+        that it is not certain, where clocks may have exchanged the two.
+        """
+        recent = one.scan_time_ns - self.since_ns <= CLOCK_DOUBT_NS
+        if self.doubts:
+            self.doubts.clear()
+        if facility in self.left and place != _LEAVES:
+            self._go_back(one, facility)
+        if self.presence in _NOBODY_KNOWS or self.presence is Presence.ON_TOUR:
+            return
+        if self.presence is _LEFT:
+            missing = int(place != _COMES or bool(self.next_facility))
+        elif facility == self.facility:
+            return
+        else:
+            missing = 1 + (place != _COMES)
+        if self.is_inside:
+            return  # The container was scanned instead.
+        self.missing += missing
+        if missing:
+            self.doubts.add(Doubt.SCAN_MISSING)
+            if recent:
+                self.doubts.add(Doubt.CLOCKS_DISAGREE)

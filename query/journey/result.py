@@ -56,6 +56,10 @@ class Doubt(StrEnum):
     """An event's time is in the future."""
     SCAN_MISSING = "SCAN_MISSING"
     """How it came to where it is was not scanned: what was seen there tells nothing of before."""
+    WAY_NOT_SEEN = "WAY_NOT_SEEN"
+    """It went on though it could not be delivered, or back to where it had been, and no scan says
+    why: it may be on its way back, or to another address.
+    """
     IN_CONTAINER = "IN_CONTAINER"
     """It was last seen going into a container: the container's own scans tell more."""
     SCANNED_AFTER_END = "SCANNED_AFTER_END"
@@ -115,25 +119,6 @@ class Weakness(StrEnum):
     """It is disputed, or came with two contents."""
 
 
-class Moment(NamedTuple):
-    """When something happened, and how far that is known."""
-
-    time_ns: int
-    offset_minutes: int
-    offset_source: int
-    """`UtcOffsetSource` of the wire: where the offset comes from."""
-    date_only: bool
-
-
-class Seen(NamedTuple):
-    """One event, as answers show it."""
-
-    at: Moment
-    type: int
-    facility: str
-    told: Told
-
-
 class Whereabouts(NamedTuple):
     """Where an item is as far as anybody saw: nothing is known of the time since `at`."""
 
@@ -141,13 +126,15 @@ class Whereabouts(NamedTuple):
     facility: str
     next_facility: str
     """Where it goes next, where that was announced."""
-    seen: Seen | None
+    seen: Told | None
+    """The scan that says so."""
 
 
 class Proof(NamedTuple):
     """The proof of a delivery, and how far it can be trusted."""
 
-    seen: Seen
+    by: Told
+    """The scan of the delivery; of several the first."""
     mode: int
     """`DeliveryMode` of the wire."""
     attachments: Sequence[tuple[int, bytes]]
@@ -161,7 +148,7 @@ class Proof(NamedTuple):
 class Accepted(NamedTuple):
     """Item Accepted."""
 
-    at: Moment
+    by: Told
     office: str
     place: str
     """In words, where there is no code."""
@@ -170,7 +157,7 @@ class Accepted(NamedTuple):
 class InTransit(NamedTuple):
     """In Transit."""
 
-    seen: Seen
+    by: Told
     """The last physical scan on the way."""
     location: str
     next_facility: str
@@ -182,7 +169,7 @@ class InTransit(NamedTuple):
 class OutForDelivery(NamedTuple):
     """Out for Delivery."""
 
-    at: Moment
+    by: Told
     facility: str
     area: str
     """Postal code area of the destination; empty where nobody announced it."""
@@ -197,7 +184,7 @@ class OutForDelivery(NamedTuple):
 class Delivered(NamedTuple):
     """Delivered."""
 
-    at: Moment
+    by: Told
     facility: str
     place: str
     mode: int
@@ -227,11 +214,11 @@ class Leg(NamedTuple):
 
     kind: LegKind
     milestone: Milestone
-    since: Moment
-    """Since when it has this milestone."""
+    since: Told
+    """The event that brought it to this milestone."""
     by: Told
-    """The event that says so."""
-    began: Moment
+    """The last event that says so."""
+    began: Told
     scans: int
     """Events of this leg where somebody had the item in hand."""
     notices: int
@@ -243,7 +230,8 @@ class Leg(NamedTuple):
 class Instance(NamedTuple):
     """One item that has, or had, the number."""
 
-    carriers: Sequence[str]
+    events: Sequence[Told]
+    """All that stands of what was told of it, in order."""
     legs: Sequence[Leg]
     """At least one; the last is the present one."""
     flags: frozenset[Flag]
@@ -252,9 +240,9 @@ class Instance(NamedTuple):
     """How long it has had its milestone."""
     silent_ns: int
     """How long nobody has seen it; -1 where nobody ever has."""
-    last_scan: Seen | None
+    last_scan: Told | None
     """The last physical scan."""
-    last_notice: Seen | None
+    last_notice: Told | None
     """The last event that nobody saw the item for."""
     where: Whereabouts
     proof: Proof | None
@@ -262,9 +250,6 @@ class Instance(NamedTuple):
     corrections: Sequence[Correction]
     conflicts: Sequence[Sequence[Told]]
     """For each identity that came with several contents, these."""
-    first_ns: int
-    last_ns: int
-    """Scan times of its first and last event."""
 
     @property
     def leg(self) -> Leg:
@@ -275,6 +260,11 @@ class Instance(NamedTuple):
     def milestone(self) -> Milestone:
         """How far it is."""
         return self.legs[-1].milestone
+
+    @property
+    def carriers(self) -> Sequence[str]:
+        """Who told of it, as far as they gave a carrier's name."""
+        return carriers_of(self.events)
 
 
 class Beside(NamedTuple):
@@ -293,3 +283,8 @@ class Item(NamedTuple):
     """The newest item with the number."""
     others: Sequence[Beside]
     """Earlier ones, and those of other carriers, by their beginnings."""
+
+
+def carriers_of(events: Sequence[Told]) -> Sequence[str]:
+    """Give the carriers that events name."""
+    return sorted({one.event.carrier for one in events} - {""})

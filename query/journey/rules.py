@@ -132,8 +132,8 @@ def _rules() -> Mapping[int, Rule]:
     }
 
 
-RULES: Final = MappingProxyType(_rules())
-"""What each type does."""
+RULES: Final = _rules()
+"""What each type does; nobody changes it. (A proxy would cost more than looking it up.)"""
 
 NOTHING: Final = Rule(Milestone.NONE, Rank.NONE, Place.NONE, False, "", False)
 """What a type of a newer wire does."""

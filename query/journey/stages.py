@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final
 from ledger.event import timestamp_ns
 from query.journey.result import Accepted, Delivered, InTransit, OutForDelivery, Stages
 from query.journey.rules import Types
-from query.journey.views import moment_of, seen_of, words_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +24,7 @@ def stages_of(walk: Walk, events: Sequence[Told]) -> Stages:
     accepted = None
     if walk.accepted is not None:
         one = walk.accepted
-        accepted = Accepted(moment_of(one), one.event.facility, words_of(one))
+        accepted = Accepted(one, one.event.facility, one.words)
     return Stages(accepted, _in_transit(walk), _out(way, events), _delivered(way))
 
 
@@ -52,8 +51,8 @@ def _in_transit(walk: Walk) -> InTransit | None:
         next_facility = notice.event.next_facility or next_facility
         told = expected_of(notice)
         expected = told if any(told) else expected
-    location = event.facility or words_of(one)
-    return InTransit(seen_of(one), location, next_facility, *expected)
+    location = event.facility or one.words
+    return InTransit(one, location, next_facility, *expected)
 
 
 def _out(way: Way, events: Sequence[Told]) -> OutForDelivery | None:
@@ -65,13 +64,11 @@ def _out(way: Way, events: Sequence[Told]) -> OutForDelivery | None:
         if not area and _ANNOUNCED_TAG in other.data:
             area = other.event.announced.destination_postcode_area
         address = address or other.sealed
-    return OutForDelivery(
-        moment_of(one), one.event.facility, area, *expected_of(one), address=address
-    )
+    return OutForDelivery(one, one.event.facility, area, *expected_of(one), address=address)
 
 
 def _delivered(way: Way) -> Delivered | None:
     one = way.marks.get(Types.DELIVERED) or way.marks.get(Types.RETURNED)
     if one is None or way.by is not one:
         return None
-    return Delivered(moment_of(one), one.event.facility, words_of(one), one.says.delivery_mode)
+    return Delivered(one, one.event.facility, one.words, one.says.delivery_mode)

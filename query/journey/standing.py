@@ -6,7 +6,7 @@ Nothing is lost on the way: what does not stand is given back beside its correct
 from __future__ import annotations
 
 from operator import itemgetter
-from typing import TYPE_CHECKING, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from query.journey.result import Correction
 
@@ -15,11 +15,13 @@ if TYPE_CHECKING:
 
     from query.journey.told import Identity, Told
 
+    Versions = dict[Identity, list[Told]]
+
 _CORRECTION_TAG: Final = b"\x8a"
 """First byte of the tag of `ScanEvent.correction`: without it there is none."""
 
-_BY_TIME = itemgetter(0, 1)
-"""Scan time, then source."""
+_BY_TIME: Final = itemgetter(0)
+_BY_TIME_AND_SOURCE: Final = itemgetter(0, 1)
 
 
 class Standing(NamedTuple):
@@ -33,93 +35,74 @@ class Standing(NamedTuple):
 
 def standing(told: Iterable[Told]) -> Standing:
     """Find what stands; in which order it is given changes nothing."""
-    versions: dict[Identity, Told | list[Told]] = {}
-    several: list[list[Told]] = []
-    correcting = False
-    for one in told:
-        data = one.data
-        identity = (one.key, one.source_id, one.event.event_id)
-        known = versions.setdefault(identity, one)
-        if known is not one:
-            if not isinstance(known, list):
-                known = [known]
-            if all(data != other.data or one.sealed != other.sealed for other in known):
-                known.append(one)
-                if len(known) == 2:
-                    versions[identity] = known
-                    several.append(known)
-        if not correcting and _CORRECTION_TAG in data:
-            correcting = True
-    events = _flat(versions) if several else cast("list[Told]", list(versions.values()))
+    events = list(told)
+    versions: Versions = {}
+    conflicts: Sequence[Sequence[Told]] = ()
+    if len({one.event.event_id for one in events}) < len(events):
+        versions = _versions(events)
+        events = [one for some in versions.values() for one in some]
+        conflicts = _conflicts(versions)
     _sort(events)
-    corrections: Sequence[Correction] = ()
-    if correcting:
-        corrections = _corrections(events, versions)
-        if corrections:
-            void = {id(old) for one in corrections if one.in_effect for old in one.corrected}
-            events = [one for one in events if id(one) not in void]
-    conflicts = _sorted_conflicts(several) if several else ()
-    return Standing(events, corrections, conflicts)
+    makers = [
+        one for one in events if _CORRECTION_TAG in one.data and one.event.HasField("correction")
+    ]
+    if not makers:
+        return Standing(events, (), conflicts)
+    corrections = _corrections(makers, versions or _versions(events))
+    void = {id(old) for one in corrections if one.in_effect for old in one.corrected}
+    return Standing([one for one in events if id(one) not in void], corrections, conflicts)
 
 
-def _flat(versions: dict[Identity, Told | list[Told]]) -> list[Told]:
-    flat: list[Told] = []
-    for one in versions.values():
-        if isinstance(one, list):
-            flat += one
-        else:
-            flat.append(one)
-    return flat
+def _versions(events: Iterable[Told]) -> Versions:
+    """Give all contents of each identity, each once."""
+    versions: Versions = {}
+    for one in events:
+        known = versions.setdefault(one.identity, [])
+        if all(one.data != other.data or one.sealed != other.sealed for other in known):
+            known.append(one)
+    return versions
+
+
+def _conflicts(versions: Versions) -> Sequence[Sequence[Told]]:
+    several = [sorted(some, key=_with_digest) for some in versions.values() if len(some) > 1]
+    return tuple(sorted(several, key=lambda some: _with_digest(some[0])))
 
 
 def _sort(events: list[Told]) -> None:
-    """Sort; a digest is made only where it decides."""
-    events.sort(key=_BY_TIME)
-    last: Told | None = None
-    for one in events:
-        if last is not None and one[0] == last[0] and one[1] == last[1]:
-            events.sort(key=_with_digest)
-            break
-        last = one
+    """Sort; sources are compared, and digests made, only where they decide."""
+    if len({one.scan_time_ns for one in events}) == len(events):
+        events.sort(key=_BY_TIME)
+    elif len(set(map(_BY_TIME_AND_SOURCE, events))) == len(events):
+        events.sort(key=_BY_TIME_AND_SOURCE)
+    else:
+        events.sort(key=_with_digest)
 
 
 def _with_digest(one: Told) -> tuple[int, str, bytes, bytes, bytes]:
     return one.scan_time_ns, one.source_id, one.digest, one.key, one.sealed
 
 
-def _sorted_conflicts(several: list[list[Told]]) -> Sequence[Sequence[Told]]:
-    return sorted(
-        (sorted(versions, key=_with_digest) for versions in several),
-        key=lambda versions: _with_digest(versions[0]),
-    )
-
-
-def _corrections(
-    events: Sequence[Told], versions: dict[Identity, Told | list[Told]]
-) -> Sequence[Correction]:
+def _corrections(makers: Sequence[Told], versions: Versions) -> Sequence[Correction]:
     """Give all corrections, in the order of the events that make them.
 
     A correction that is itself corrected has no effect. Where corrections go in a circle, the
     events alone decide which of them has one.
     """
     by: dict[Identity, list[Told]] = {}
-    makers: list[tuple[Told, Identity]] = []
-    for one in events:
-        if _CORRECTION_TAG in one.data and one.event.HasField("correction"):
-            correction = one.event.correction
-            target = (one.key, correction.source_id, correction.event_id)
-            if target != one.identity:
-                makers.append((one, target))
-                by.setdefault(target, []).append(one)
+    targets: list[tuple[Told, Identity]] = []
+    for one in makers:
+        correction = one.event.correction
+        target = (one.key, correction.source_id, correction.event_id)
+        if target != one.identity:  # An event cannot correct itself.
+            targets.append((one, target))
+            by.setdefault(target, []).append(one)
     effect: dict[int, bool] = {}
-    for maker, _ in makers:
+    for maker, _ in targets:
         _settle(maker, by, effect)
-    found = []
-    for maker, target in makers:
-        old = versions.get(target, [])
-        corrected = sorted(old, key=_with_digest) if isinstance(old, list) else [old]
-        found.append(Correction(maker, corrected, effect[id(maker)]))
-    return found
+    return tuple(
+        Correction(maker, sorted(versions.get(target, ()), key=_with_digest), effect[id(maker)])
+        for maker, target in targets
+    )
 
 
 def _settle(first: Told, by: dict[Identity, list[Told]], effect: dict[int, bool]) -> None:

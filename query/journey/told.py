@@ -26,6 +26,16 @@ Identity = tuple[bytes, str, bytes]
 """Tracking key, source id, event id: what makes two of them the same event."""
 
 
+class Moment(NamedTuple):
+    """When something happened."""
+
+    time_ns: int
+    offset_minutes: int
+    offset_source: int
+    """`UtcOffsetSource` of the wire: where the offset comes from."""
+    date_only: bool
+
+
 class Told(NamedTuple):
     """One event."""
 
@@ -48,6 +58,24 @@ class Told(NamedTuple):
     def identity(self) -> Identity:
         """What makes it this event and no other."""
         return self.key, self.source_id, self.event.event_id
+
+    @property
+    def at(self) -> Moment:
+        """When it happened, and how far that is known."""
+        event = self.event
+        return Moment(
+            self.scan_time_ns, event.utc_offset_minutes, event.utc_offset_source, event.date_only
+        )
+
+    @property
+    def words(self) -> str:
+        """The place in words, where its source has any."""
+        event = self.event
+        if not event.HasField("place"):
+            return ""
+        place = event.place
+        parts = (place.name, place.postal_code, place.city, place.region, place.country)
+        return ", ".join(part for part in parts if part)
 
     @property
     def digest(self) -> bytes:

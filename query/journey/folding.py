@@ -13,23 +13,26 @@ from query.journey.result import (
     Flag,
     Instance,
     Item,
+    LegKind,
     Whereabouts,
+    carriers_of,
 )
 from query.journey.rules import (
     AHEAD_NS,
     ASKING_ACTIONS,
     ASKING_REASONS,
+    CLOCK_DOUBT_NS,
     CLOSED,
     ENDINGS,
     NOTHING,
     RULES,
     UNDATED_NS,
     USUAL_SILENCE,
+    Rank,
     Types,
 )
 from query.journey.stages import expected_of, stages_of
 from query.journey.standing import Standing, standing
-from query.journey.views import seen_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -55,7 +58,9 @@ class Asked(NamedTuple):
 
     now_ns: int
     until_ns: int | None = None
-    """Leave out what happened later: the status at a past moment, as it is known today."""
+    """Leave out what happened later, and answer as of then: the status at a past moment, with what
+    was corrected since. (As it was known then: fold the trail as of then.)
+    """
     shared: bool = True
     """All carriers share the number and hand one item on, as posts do."""
     bad_number: bool = False
@@ -71,15 +76,16 @@ def fold(told: Iterable[Told], asked: Asked) -> Item | None:
 
     The same events give the same answer in whatever order, and however often, they come.
     """
-    if asked.until_ns is not None:
-        until_ns = asked.until_ns
-        told = [one for one in told if one.scan_time_ns <= until_ns]
     stands = standing(told)
     events = stands.events
+    if asked.until_ns is not None:
+        until_ns = asked.until_ns
+        asked = asked._replace(now_ns=until_ns)
+        events = [one for one in events if one.scan_time_ns <= until_ns]
     if stands.corrections:
         # A withdrawal is nothing that happens to an item, and ends no silence.
         events = [one for one in events if one.type != Types.CORRECTION]
-        events = events or [one.by for one in stands.corrections]
+        events = events or [one.by for one in stands.corrections if _is_until(one.by, asked)]
     if not events:
         return None
     groups, undated = instances(events, shared=asked.shared)
@@ -90,6 +96,10 @@ def fold(told: Iterable[Told], asked: Asked) -> Item | None:
         doubts = instance.doubts | {Doubt.UNDATED_LEFT_OUT, Doubt.CLOCK_NEVER_SET}
         instance = instance._replace(doubts=doubts)
     return Item(instance, others)
+
+
+def _is_until(one: Told, asked: Asked) -> bool:
+    return asked.until_ns is None or one.scan_time_ns <= asked.until_ns
 
 
 def _part(stands: Standing, groups: Sequence[Sequence[Told]]) -> Standing:
@@ -107,25 +117,19 @@ def _part(stands: Standing, groups: Sequence[Sequence[Told]]) -> Standing:
 
     return Standing(
         groups[-1],
-        [one for one in stands.corrections if of_newest(one)],
-        [some for some in stands.conflicts if any(id(one) in mine for one in some)],
+        tuple(one for one in stands.corrections if of_newest(one)),
+        tuple(some for some in stands.conflicts if any(id(one) in mine for one in some)),
     )
 
 
 def _beside(group: Sequence[Told]) -> Beside:
     walk = Walk(group)
     return Beside(
-        _carriers(group),
+        carriers_of(group),
         walk.way.milestone,
         group[0].scan_time_ns,
         group[-1].scan_time_ns,
     )
-
-
-def _carriers(group: Sequence[Told]) -> Sequence[str]:
-    carriers = {one.event.carrier for one in group}
-    carriers.discard("")
-    return sorted(carriers)
 
 
 def _instance(group: Sequence[Told], stands: Standing, asked: Asked) -> Instance:
@@ -133,20 +137,15 @@ def _instance(group: Sequence[Told], stands: Standing, asked: Asked) -> Instance
     flags = _flags(walk, stands, asked)
     last, places = walk.last_scan, walk.places
     return Instance(
-        carriers=_carriers(group),
+        events=group,
         legs=[way.leg() for way in walk.ways],
         flags=frozenset(flags),
         doubts=_doubts(walk, group, asked),
-        in_state_ns=max(0, asked.now_ns - walk.way.since_ns),
+        in_state_ns=max(0, asked.now_ns - walk.way.since.scan_time_ns),
         silent_ns=-1 if last is None else max(0, asked.now_ns - last.scan_time_ns),
-        last_scan=None if last is None else seen_of(last),
-        last_notice=None if walk.last_notice is None else seen_of(walk.last_notice),
-        where=Whereabouts(
-            places.presence,
-            places.facility,
-            places.next_facility,
-            None if places.seen is None else seen_of(places.seen),
-        ),
+        last_scan=last,
+        last_notice=walk.last_notice,
+        where=Whereabouts(places.presence, places.facility, places.next_facility, places.seen),
         proof=proof_of(
             walk,
             flags,
@@ -157,8 +156,6 @@ def _instance(group: Sequence[Told], stands: Standing, asked: Asked) -> Instance
         stages=stages_of(walk, group),
         corrections=stands.corrections,
         conflicts=stands.conflicts,
-        first_ns=group[0].scan_time_ns,
-        last_ns=group[-1].scan_time_ns,
     )
 
 
@@ -216,13 +213,37 @@ def _asks(one: Told) -> bool:
 
 
 def _doubts(walk: Walk, group: Sequence[Told], asked: Asked) -> frozenset[Doubt]:
-    doubts = walk.doubts
+    doubts = walk.doubts | walk.places.doubts
     if walk.way.milestone not in ENDINGS and walk.places.is_inside:
         doubts.add(Doubt.IN_CONTAINER)
+    if _is_close(walk.way.by, group):
+        doubts.add(Doubt.CLOCKS_DISAGREE)
+    if walk.way.is_unclear or (walk.places.is_astray and walk.way.kind is not LegKind.RETURN):
+        doubts.add(Doubt.WAY_NOT_SEEN)
     if not RULES.get(group[0].type, NOTHING).begins and walk.accepted is None:
         doubts.add(Doubt.BEGINNING_NOT_SEEN)
-    if group[0].scan_time_ns < UNDATED_NS:
+    if min(group[0].scan_time_ns, group[-1].scan_time_ns) < UNDATED_NS:
         doubts.add(Doubt.CLOCK_NEVER_SET)
     if group[-1].scan_time_ns > asked.now_ns + AHEAD_NS:
         doubts.add(Doubt.CLOCK_AHEAD)
     return frozenset(doubts) if doubts else _NO_DOUBTS
+
+
+def _is_close(by: Told, group: Sequence[Told]) -> bool:
+    """Whether two scans on the way say different things closer in time than clocks are right, so
+    that either may have been the last.
+    """
+    rule = RULES.get(by.type, NOTHING)
+    if rule.rank != Rank.MOVING:
+        return False
+    for one in reversed(group):
+        if by.scan_time_ns - one.scan_time_ns > CLOCK_DOUBT_NS:
+            return False
+        other = RULES.get(one.type, NOTHING)
+        if (
+            other.rank == Rank.MOVING
+            and other.milestone is not rule.milestone
+            and one.event.device != by.event.device
+        ):
+            return True
+    return False
