@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ledger.v1.scan_event_pb2 import (
     CaptureMethod,
@@ -33,7 +33,7 @@ def say(
     *,
     name: object = None,
     source: str = "scanner-1",
-    **fields: object,
+    **fields: Any,  # noqa: ANN401 - whatever the test names.
 ) -> Told:
     """Tell one event: what, at which hour, and where. The same name is the same event id."""
     event = scan(
@@ -46,14 +46,18 @@ def say(
     return tell(event, source)
 
 
-def notice(what: str, hour: float, facility: str = "", **fields: object) -> Told:
+def notice(what: str, hour: float, facility: str = "", **fields: Any) -> Told:  # noqa: ANN401
     """Tell what a system made, and nobody saw."""
     system = CaptureMethod.CAPTURE_METHOD_SYSTEM_NOTICE
     return say(what, hour, facility, capture_method=system, **fields)
 
 
 def correct(
-    target: Told, kind: CorrectionKind.ValueType, what: str, hour: float, **fields: object
+    target: Told,
+    kind: CorrectionKind.ValueType,
+    what: str,
+    hour: float,
+    **fields: Any,  # noqa: ANN401
 ) -> Told:
     """Tell that an earlier event was wrong."""
     correction = Correction(

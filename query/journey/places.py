@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _COMES, _IS, _LEAVES = int(Place.COMES), int(Place.IS), int(Place.LEAVES)
 _IN = int(ContainmentDirection.CONTAINMENT_DIRECTION_IN)
 _AT, _LEFT = Presence.AT, Presence.LEFT
-_NOBODY_KNOWS = frozenset({Presence.UNKNOWN, Presence.WITH_PARTNER})
+_NOBODY_KNOWS = frozenset({Presence.UNKNOWN, Presence.WITH_PARTNER, Presence.HANDED_OVER})
 _OTHERS = {
     int(Place.PARTNER): Presence.WITH_PARTNER,
     int(Place.TOUR): Presence.ON_TOUR,
@@ -48,6 +48,7 @@ class Places:
         self.seen: Told | None = None
         """The scan that says so."""
         self.since_ns = 0
+        """When it came there, or left, or went out."""
         self.left: dict[str, int] = {}
         """When it left a facility last, on this leg."""
         self.missing = 0
@@ -121,7 +122,8 @@ class Places:
         """Count the scans that must have been between this one and the last; and say of the place
         that it is not certain, where clocks may have exchanged the two.
         """
-        recent = one.scan_time_ns - self.since_ns <= CLOCK_DOUBT_NS
+        seen = self.seen
+        recent = seen is not None and one.scan_time_ns - seen.scan_time_ns <= CLOCK_DOUBT_NS
         if self.doubts:
             self.doubts.clear()
         if facility in self.left and place != _LEAVES:
