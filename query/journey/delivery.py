@@ -63,8 +63,8 @@ def proof_of(
 ) -> Proof | None:
     """Give the proof that the present leg has ended at somebody's; None where it has not."""
     way = walk.way
-    one = way.marks.get(Types.DELIVERED) or way.marks.get(Types.RETURNED)
-    if one is None or way.by is not one:
+    one = way.handed_over
+    if one is None:
         return None
     event = one.event
     mode = one.says.delivery_mode

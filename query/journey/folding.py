@@ -85,7 +85,7 @@ def fold(told: Iterable[Told], asked: Asked) -> Item | None:
     if stands.corrections:
         # A withdrawal is nothing that happens to an item, and ends no silence.
         events = [one for one in events if one.type != Types.CORRECTION]
-        events = events or [one.by for one in stands.corrections if _is_until(one.by, asked)]
+        events = events or _withdrawals(stands, asked)
     if not events:
         return None
     groups, undated = instances(events, shared=asked.shared)
@@ -98,8 +98,15 @@ def fold(told: Iterable[Told], asked: Asked) -> Item | None:
     return Item(instance, others)
 
 
-def _is_until(one: Told, asked: Asked) -> bool:
-    return asked.until_ns is None or one.scan_time_ns <= asked.until_ns
+def _withdrawals(stands: Standing, asked: Asked) -> list[Told]:
+    """Give all that is left where everything else was withdrawn."""
+    return [
+        one.by
+        for one in stands.corrections
+        if one.in_effect
+        and one.by.type == Types.CORRECTION
+        and (asked.until_ns is None or one.by.scan_time_ns <= asked.until_ns)
+    ]
 
 
 def _part(stands: Standing, groups: Sequence[Sequence[Told]]) -> Standing:

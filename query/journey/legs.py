@@ -71,7 +71,12 @@ class Way:
         self.is_unclear = False
         """It may be another way by now, whose beginning nobody scanned."""
         self.marks: dict[int, Told] = {}
-        """The event that stands for each type of the door; of several deliveries the first."""
+        """The last event of each type about the door, before the end."""
+
+    @property
+    def handed_over(self) -> Told | None:
+        """The scan of the delivery or return that ended it; of several the first."""
+        return self.by if self.by.type in (Types.DELIVERED, Types.RETURNED) else None
 
     def leg(self) -> Leg:
         """Give what is known of it."""
@@ -225,8 +230,8 @@ class Walk:
     def _rise(self, one: Told, rule: Rule, way: Way, physical: bool) -> bool:
         """Bring a leg on; False where an event counts for nothing, as clocks put it behind."""
         rank = rule.rank
-        if rank >= DOOR_RANK:
-            way.marks[one.type] = one if rank < END_RANK else way.marks.get(one.type, one)
+        if DOOR_RANK <= rank < END_RANK:
+            way.marks[one.type] = one
         if way.rank >= END_RANK:
             self._after(one, way, physical)
             return False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from ledger.event import timestamp_ns
 from query.journey.result import Accepted, Delivered, InTransit, OutForDelivery, Stages
@@ -13,9 +13,6 @@ if TYPE_CHECKING:
 
     from query.journey.legs import Walk, Way
     from query.journey.told import Told
-
-_ANNOUNCED_TAG: Final = b"\x82\x02"
-"""Tag of `ScanEvent.announced`: without it there is none."""
 
 
 def stages_of(walk: Walk, events: Sequence[Told]) -> Stages:
@@ -59,16 +56,16 @@ def _out(way: Way, events: Sequence[Told]) -> OutForDelivery | None:
     one = way.marks.get(Types.OUT_FOR_DELIVERY)
     if one is None:
         return None
-    area, address = "", one.sealed
-    for other in reversed(events):
-        if not area and _ANNOUNCED_TAG in other.data:
-            area = other.event.announced.destination_postcode_area
-        address = address or other.sealed
+    address = one.sealed or next((other.sealed for other in reversed(events) if other.sealed), b"")
+    area = ""
+    for other in events:
+        if other.event.HasField("announced"):
+            area = other.event.announced.destination_postcode_area or area
     return OutForDelivery(one, one.event.facility, area, *expected_of(one), address=address)
 
 
 def _delivered(way: Way) -> Delivered | None:
-    one = way.marks.get(Types.DELIVERED) or way.marks.get(Types.RETURNED)
-    if one is None or way.by is not one:
+    one = way.handed_over
+    if one is None:
         return None
     return Delivered(one, one.event.facility, one.words, one.says.delivery_mode)

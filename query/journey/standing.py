@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 
     Versions = dict[Identity, list[Told]]
 
-_CORRECTION_TAG: Final = b"\x8a"
-"""First byte of the tag of `ScanEvent.correction`: without it there is none."""
-
 _BY_TIME: Final = itemgetter(0)
 _BY_TIME_AND_SOURCE: Final = itemgetter(0, 1)
 
@@ -43,9 +40,7 @@ def standing(told: Iterable[Told]) -> Standing:
         events = [one for some in versions.values() for one in some]
         conflicts = _conflicts(versions)
     _sort(events)
-    makers = [
-        one for one in events if _CORRECTION_TAG in one.data and one.event.HasField("correction")
-    ]
+    makers = [one for one in events if one.event.HasField("correction")]
     if not makers:
         return Standing(events, (), conflicts)
     corrections = _corrections(makers, versions or _versions(events))
