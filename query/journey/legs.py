@@ -242,20 +242,20 @@ class Walk:
             elif rank <= _ACCEPTED:  # It has moved since; but here it was, by this scan.
                 return rank == _ACCEPTED and way.rank == _MOVING
             elif one.scan_time_ns - way.by.scan_time_ns <= CLOCK_DOUBT_NS:
-                return self._is_in_doubt()
+                return self._is_in_doubt(one)
         elif (
             way.kind is _RETURN
             and DOOR_RANK <= rank < Rank.OVER
             and one.scan_time_ns - way.start.scan_time_ns <= CLOCK_DOUBT_NS
         ):
-            return self._is_in_doubt()  # Of the way before.
+            return self._is_in_doubt(one)  # Of the way before.
         way.rank, way.by = rank, one
         self._reach(one, rule.milestone, way)
         return True
 
-    def _is_in_doubt(self) -> bool:
+    def _is_in_doubt(self, one: Told) -> bool:
         """Say so, until there is another scan; the event counts for nothing."""
-        self.places.doubts.add(Doubt.CLOCKS_DISAGREE)
+        self.places.doubt(one, Doubt.CLOCKS_DISAGREE)
         return False
 
     @staticmethod

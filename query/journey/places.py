@@ -30,6 +30,7 @@ class Places:
     """The place of an item."""
 
     __slots__ = (
+        "doubted_ns",
         "doubts",
         "facility",
         "is_astray",
@@ -57,6 +58,8 @@ class Places:
         """It went back to where it had been on this leg."""
         self.doubts: set[Doubt] = set()
         """Of where it is now."""
+        self.doubted_ns = 0
+        """When the last of them came up."""
 
     @property
     def is_inside(self) -> bool:
@@ -69,9 +72,16 @@ class Places:
         self.missing = 0
         self.is_astray = False
 
+    def doubt(self, one: Told, doubt: Doubt) -> None:
+        """Say that it is not certain, until a scan that no clock can have put out of order."""
+        self.doubts.add(doubt)
+        self.doubted_ns = one.scan_time_ns
+
     def take(self, one: Told, place: int) -> None:
         """Move it."""
         facility = one.event.facility
+        if self.doubts and one.scan_time_ns - self.doubted_ns > CLOCK_DOUBT_NS:
+            self.doubts.clear()
         if self.presence is _AT and facility == self.facility:
             if place in (_IS, _COMES):  # The usual: another scan in the same facility.
                 self.seen = one
@@ -82,8 +92,6 @@ class Places:
             self._count_missing(one, place, facility)
         elif facility in self.left:  # The usual is to come where one was never before.
             self._go_back(one, facility)
-        if self.doubts and facility == self.facility:
-            self.doubts.clear()
         self._move(one, place, facility)
 
     def _move(self, one: Told, place: int, facility: str) -> None:
@@ -124,8 +132,6 @@ class Places:
         """
         seen = self.seen
         recent = seen is not None and one.scan_time_ns - seen.scan_time_ns <= CLOCK_DOUBT_NS
-        if self.doubts:
-            self.doubts.clear()
         if facility in self.left and place != _LEAVES:
             self._go_back(one, facility)
         if self.presence in _NOBODY_KNOWS or self.presence is Presence.ON_TOUR:
@@ -136,10 +142,12 @@ class Places:
             return
         else:
             missing = 1 + (place != _COMES)
+            if seen is not None:  # It must have left.
+                self.left[self.facility] = seen.scan_time_ns
         if self.is_inside:
             return  # The container was scanned instead.
         self.missing += missing
         if missing:
-            self.doubts.add(Doubt.SCAN_MISSING)
+            self.doubt(one, Doubt.SCAN_MISSING)
             if recent:
-                self.doubts.add(Doubt.CLOCKS_DISAGREE)
+                self.doubt(one, Doubt.CLOCKS_DISAGREE)
