@@ -123,3 +123,23 @@ def test_a_way_back_after_a_delivery_misses_no_scan() -> None:
     assert found.milestone is Milestone.RETURNING
     assert found.leg.missing == 0
     assert Doubt.CLOCKS_DISAGREE in found.doubts
+
+
+def test_a_doubt_outlives_scans_by_the_clock_that_raised_it() -> None:
+    """An arrival that is an hour early, and then the scans of the place before: in doubt, until
+    there is a scan that no clock can have put out of order.
+    """
+    story = [*usual()[:4], say("ARRIVED", 20, "DU"), say("SORTED", 20.1, "SC")]
+    story.append(say("DEPARTED", 20.3, "SC", next_facility="DU"))
+    assert Doubt.CLOCKS_DISAGREE in read(story).doubts
+    later = read([*story, say("OUT_FOR_DELIVERY", 33, "DU")])
+    assert Doubt.CLOCKS_DISAGREE not in later.doubts
+    assert Doubt.SCAN_MISSING in later.doubts  # By these clocks it left, and never came.
+
+
+def test_a_place_that_was_left_without_a_scan() -> None:
+    """An item that comes back to where its departure was missed is on a way that nobody began."""
+    story = [*usual()[:5], say("ARRIVED", 30, "DU")]
+    assert Doubt.WAY_NOT_SEEN not in read(story).doubts
+    back = read([*story, say("DEPARTED", 50, "DU", next_facility="SC")])
+    assert Doubt.WAY_NOT_SEEN in back.doubts
