@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from ledger.v1.scan_event_pb2 import ScanEventType
-from ledger.v1.vocabulary_pb2 import CodeFlag
+from ledger.v1.vocabulary_pb2 import CodeFlag, MappedEvent
 from ledger.vocabulary import Flag
 
 if TYPE_CHECKING:
     from ledger.v1.raw_pb2 import RawTrailEntry
     from ledger.v1.scan_event_pb2 import ScanEvent
-    from ledger.v1.vocabulary_pb2 import MappedEvent
-    from ledger.vocabulary import Mappings, Meaning
+    from ledger.vocabulary import Mappings
+    from ledger.vocabulary.mappings import Mapped
 
 CODE_FLAGS: Final = {
     Flag.REASON_MISSING: CodeFlag.CODE_FLAG_REASON_MISSING,
@@ -33,15 +33,26 @@ def explain(out: RawTrailEntry, event: ScanEvent, mappings: Mappings) -> None:
         return
     row = found.row
     if event.type == _UNMAPPED:
-        _put(out.mapped, row.meaning, event)
-        out.mapped.mapping = found.mapping.system
-        out.mapped.mapping_version = found.mapping.version
+        _put(out.mapped, found, event)
     if row.needs:
         out.marks.code_flags.extend(CODE_FLAGS[flag] for flag in row.flags(event))
 
 
-def _put(mapped: MappedEvent, meaning: Meaning, event: ScanEvent) -> None:
+def mapped_event(event: ScanEvent, mappings: Mappings) -> MappedEvent | None:
+    """Give what the code of an event without a type of its own means; None where nobody knows."""
+    found = mappings.inwards(event)
+    if found is None:
+        return None
+    mapped = MappedEvent()
+    _put(mapped, found, event)
+    return mapped
+
+
+def _put(mapped: MappedEvent, found: Mapped, event: ScanEvent) -> None:
     """Put a meaning; what the event says itself goes before what its code says."""
+    meaning = found.row.meaning
+    mapped.mapping = found.mapping.system
+    mapped.mapping_version = found.mapping.version
     mapped.type = ScanEventType.ValueType(meaning.type)
     for name in ("reason", "action", "delivery_mode", "customs_direction"):
         value = getattr(event, name) or getattr(meaning, name)

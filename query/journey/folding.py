@@ -1,0 +1,256 @@
+"""The fold: the events of one trail, made into what a number stands for at a moment."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from query.journey.delivery import proof_of
+from query.journey.instances import instances
+from query.journey.legs import Walk
+from query.journey.result import (
+    Beside,
+    Doubt,
+    Flag,
+    Instance,
+    Item,
+    LegKind,
+    Whereabouts,
+    carriers_of,
+)
+from query.journey.rules import (
+    AHEAD_NS,
+    ASKING_ACTIONS,
+    ASKING_REASONS,
+    CLOCK_DOUBT_NS,
+    CLOSED,
+    ENDINGS,
+    NOTHING,
+    RULES,
+    UNDATED_NS,
+    USUAL_SILENCE,
+    Rank,
+    Types,
+)
+from query.journey.stages import expected_of, stages_of
+from query.journey.standing import Standing, standing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from ledger.vocabulary import Milestone
+    from query.journey.delivery import Coordinates, DeliveriesBeside
+    from query.journey.result import Correction
+    from query.journey.told import Told
+
+_NO_DOUBTS: Final[frozenset[Doubt]] = frozenset()
+
+
+def _nowhere(_facility: str) -> None:
+    return None
+
+
+def _alone(_delivery: Told) -> int:
+    return 0
+
+
+class Asked(NamedTuple):
+    """What the fold is to know beside the events."""
+
+    now_ns: int
+    until_ns: int | None = None
+    """Leave out what happened later, and answer as of then: the status at a past moment, with what
+    was corrected since. (As it was known then: fold the trail as of then.)
+    """
+    shared: bool = True
+    """All carriers share the number and hand one item on, as posts do."""
+    bad_number: bool = False
+    """No format has the number with a right check digit."""
+    coordinates: Coordinates = _nowhere
+    deliveries_beside: DeliveriesBeside = _alone
+    usual_silence: Mapping[Milestone, int] = USUAL_SILENCE
+    """By milestone, how long in nanoseconds nobody sees an item where all is well."""
+
+
+def fold(told: Iterable[Told], asked: Asked) -> Item | None:
+    """Say what a number stands for; None where nothing was told of it, or nothing until then.
+
+    The same events give the same answer in whatever order, and however often, they come.
+    """
+    stands = standing(told)
+    events = stands.events
+    if asked.until_ns is not None:
+        until_ns = asked.until_ns
+        asked = asked._replace(now_ns=until_ns)
+        events = [one for one in events if one.scan_time_ns <= until_ns]
+    if stands.corrections:
+        # A withdrawal is nothing that happens to an item, and ends no silence.
+        events = [one for one in events if one.type != Types.CORRECTION]
+        events = events or _withdrawals(stands, asked)
+    if not events:
+        return None
+    groups, undated = instances(events, shared=asked.shared)
+    newest = groups[-1]
+    others = [_beside(group) for group in groups[:-1]]
+    instance = _instance(newest, _part(stands, groups), asked)
+    if undated:
+        doubts = instance.doubts | {Doubt.UNDATED_LEFT_OUT, Doubt.CLOCK_NEVER_SET}
+        instance = instance._replace(doubts=doubts)
+    return Item(instance, others)
+
+
+def _withdrawals(stands: Standing, asked: Asked) -> list[Told]:
+    """Give all that is left where everything else was withdrawn."""
+    return [
+        one.by
+        for one in stands.corrections
+        if one.in_effect
+        and one.by.type == Types.CORRECTION
+        and (asked.until_ns is None or one.by.scan_time_ns <= asked.until_ns)
+    ]
+
+
+def _part(stands: Standing, groups: Sequence[Sequence[Told]]) -> Standing:
+    """Keep the corrections and conflicts of the newest item."""
+    if len(groups) == 1:
+        return stands
+    mine = {id(one) for one in groups[-1]}
+    begin_ns = groups[-1][0].scan_time_ns
+
+    def of_newest(correction: Correction) -> bool:
+        if id(correction.by) in mine:
+            return True
+        about = correction.corrected[0] if correction.corrected else correction.by
+        return about.scan_time_ns >= begin_ns
+
+    return Standing(
+        groups[-1],
+        tuple(one for one in stands.corrections if of_newest(one)),
+        tuple(some for some in stands.conflicts if any(id(one) in mine for one in some)),
+    )
+
+
+def _beside(group: Sequence[Told]) -> Beside:
+    walk = Walk(group)
+    return Beside(
+        carriers_of(group),
+        walk.way.milestone,
+        group[0].scan_time_ns,
+        group[-1].scan_time_ns,
+    )
+
+
+def _instance(group: Sequence[Told], stands: Standing, asked: Asked) -> Instance:
+    walk = Walk(group)
+    flags = _flags(walk, stands, asked)
+    last, places = walk.last_scan, walk.places
+    return Instance(
+        events=group,
+        legs=[way.leg() for way in walk.ways],
+        flags=frozenset(flags),
+        doubts=_doubts(walk, group, asked),
+        in_state_ns=max(0, asked.now_ns - walk.way.since.scan_time_ns),
+        silent_ns=-1 if last is None else max(0, asked.now_ns - last.scan_time_ns),
+        last_scan=last,
+        last_notice=walk.last_notice,
+        where=Whereabouts(places.presence, places.facility, places.next_facility, places.seen),
+        proof=proof_of(
+            walk,
+            flags,
+            stands.corrections,
+            coordinates=asked.coordinates,
+            deliveries_beside=asked.deliveries_beside,
+        ),
+        stages=stages_of(walk, group),
+        corrections=stands.corrections,
+        conflicts=stands.conflicts,
+    )
+
+
+def _flags(walk: Walk, stands: Standing, asked: Asked) -> set[Flag]:
+    flags: set[Flag] = set()
+    milestone = walk.way.milestone
+    if stands.corrections:
+        flags.add(Flag.CORRECTED)
+    if stands.conflicts:
+        flags.add(Flag.CONFLICT)
+    if asked.bad_number:
+        flags.add(Flag.BAD_NUMBER)
+    if walk.undone:
+        flags.add(Flag.DISPUTED)
+    if milestone in ENDINGS:
+        return flags
+    by = walk.way.by
+    if RULES.get(by.type, NOTHING).flag == "held":
+        flags.add(Flag.HELD)
+    if walk.missent is not None:
+        flags.add(Flag.MISSENT)
+    if milestone not in CLOSED:
+        if walk.late is not None or _is_overdue(walk, asked.now_ns):
+            flags.add(Flag.LATE)
+        usual_ns = asked.usual_silence.get(milestone)
+        last = walk.last_scan
+        if usual_ns is not None and last is not None:
+            since_ns = max(last.scan_time_ns, by.scan_time_ns)
+            if asked.now_ns - since_ns > usual_ns:
+                flags.add(Flag.STALLED)
+        if _asks(by) or (walk.late is not None and _asks(walk.late)):
+            flags.add(Flag.ACTION_REQUIRED)
+    return flags
+
+
+def _is_overdue(walk: Walk, now_ns: int) -> bool:
+    """Whether the last that was announced for the next step has passed, and nobody came since."""
+    last = walk.last_scan
+    for one in (last, walk.last_notice):
+        if one is None or (last is not None and one.scan_time_ns < last.scan_time_ns):
+            continue
+        if 0 < expected_of(one)[1] < now_ns:
+            return True
+    return False
+
+
+def _asks(one: Told) -> bool:
+    """Whether an event asks somebody outside to act."""
+    if one.mapped is not None and one.mapped.action_required:
+        return True
+    if one.type == Types.READY_FOR_PICKUP:
+        return True
+    says = one.says
+    return says.action in ASKING_ACTIONS or says.reason in ASKING_REASONS
+
+
+def _doubts(walk: Walk, group: Sequence[Told], asked: Asked) -> frozenset[Doubt]:
+    doubts = walk.doubts | walk.places.doubts
+    if walk.way.milestone not in ENDINGS and walk.places.is_inside:
+        doubts.add(Doubt.IN_CONTAINER)
+    if _is_close(walk.way.by, group):
+        doubts.add(Doubt.CLOCKS_DISAGREE)
+    if walk.way.is_unclear or (walk.places.is_astray and walk.way.kind is not LegKind.RETURN):
+        doubts.add(Doubt.WAY_NOT_SEEN)
+    if not RULES.get(group[0].type, NOTHING).begins and walk.accepted is None:
+        doubts.add(Doubt.BEGINNING_NOT_SEEN)
+    if min(group[0].scan_time_ns, group[-1].scan_time_ns) < UNDATED_NS:
+        doubts.add(Doubt.CLOCK_NEVER_SET)
+    if group[-1].scan_time_ns > asked.now_ns + AHEAD_NS:
+        doubts.add(Doubt.CLOCK_AHEAD)
+    return frozenset(doubts) if doubts else _NO_DOUBTS
+
+
+def _is_close(by: Told, group: Sequence[Told]) -> bool:
+    """Whether two scans on the way say different things closer in time than clocks are right, so
+    that either may have been the last.
+    """
+    rule = RULES.get(by.type, NOTHING)
+    if rule.rank != Rank.MOVING:
+        return False
+    for one in reversed(group):
+        if by.scan_time_ns - one.scan_time_ns > CLOCK_DOUBT_NS:
+            return False
+        other = RULES.get(one.type, NOTHING)
+        if (
+            other.rank == Rank.MOVING
+            and other.milestone is not rule.milestone
+            and one.event.device != by.event.device
+        ):
+            return True
+    return False
