@@ -172,8 +172,8 @@ async def test_the_command_makes_the_topic(one_kafka: Kafka, tmp_path: Path) -> 
 
 
 def test_each_role_gets_the_least_rights(tmp_path: Path) -> None:
-    """Ingest may not read, writers write what they quarantine and replay, and nobody may delete or
-    change anything.
+    """Ingest may not read, writers write what they quarantine and what an operator replays or
+    settles, and nobody may delete or change anything.
     """
     cluster = cluster_of("kafka-1:9093", tmp_path)
     lines = acl_lines(cluster, generation=1, partitions=4)
@@ -185,7 +185,7 @@ def test_each_role_gets_the_least_rights(tmp_path: Path) -> None:
     assert "--operation Read" not in " ".join(by_role["ingest"])
     written = [line for line in by_role["writer"] if "--operation Write" in line]
     assert [line.split()[-1] for line in written] == [
-        cluster.topic(log, 1) for log in ("scans", "quarantine")
+        cluster.topic(log, 1) for log in ("scans", "receipts", "quarantine")
     ]
     assert not any(cluster.topic("quarantine", 1) in line for line in by_role["ingest"])
     assert not any("Delete" in line or "Alter" in line or "All" in line for line in lines)

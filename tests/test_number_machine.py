@@ -173,5 +173,5 @@ class IssuersMachine(RuleBasedStateMachine):
 
 TestIssuersMachine = IssuersMachine.TestCase
 TestIssuersMachine.settings = settings(
-    max_examples=scaled(25, soak=2_000), stateful_step_count=scaled(60, soak=200)
+    max_examples=scaled(40, soak=2_000), stateful_step_count=scaled(60, soak=200)
 )
