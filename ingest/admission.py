@@ -25,6 +25,7 @@ from ledger.event import (
     BATCH_SCANS_MAX,
     EVENT_BYTES_MAX,
     PERSONAL_BYTES_MAX,
+    filed_number,
     timestamp_ns,
 )
 from ledger.numbers import (
@@ -272,10 +273,9 @@ def _judge(scan: RawScan, event: bytes, *, refuses_check_digits: bool) -> Filed 
 
 def _wrong_check_digit(event: bytes) -> Violation | None:
     parsed = ScanEvent.FromString(event)
-    corrects = parsed.HasField("correction")
-    number = parsed.correction.tracking_number if corrects else parsed.tracking_number
-    if not is_check_digit_wrong(number):
+    if not is_check_digit_wrong(filed_number(parsed)):
         return None
+    corrects = parsed.HasField("correction")
     return Violation(
         "event.correction.tracking_number" if corrects else "event.tracking_number",
         REFUSAL_REASON_CHECK_DIGIT,
@@ -306,8 +306,6 @@ def read_exactly(event: bytes) -> Filed | Violation:
     violation = first_violation(parsed)
     if violation is not None:
         return violation
-    corrects = parsed.HasField("correction")
-    number = parsed.correction.tracking_number if corrects else parsed.tracking_number
     suffix = b""
     if parsed.HasField("containment"):
         container = parsed.containment.container_number
@@ -316,4 +314,4 @@ def read_exactly(event: bytes) -> Filed | Violation:
             KEY_FORM if container else 0,
             parsed.containment.direction,
         )
-    return filing_key(number), timestamp_ns(parsed.scan_time), parsed.event_id, suffix
+    return filing_key(filed_number(parsed)), timestamp_ns(parsed.scan_time), parsed.event_id, suffix

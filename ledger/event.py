@@ -106,6 +106,12 @@ def timestamp_ns(timestamp: Timestamp) -> int:
     return timestamp.seconds * 1_000_000_000 + timestamp.nanos
 
 
+def filed_number(event: ScanEvent) -> str:
+    """Give the number that an event is filed by: that of what it corrects, where it does."""
+    corrects = event.HasField("correction")
+    return event.correction.tracking_number if corrects else event.tracking_number
+
+
 def event_type_name(value: int) -> str:
     """Give the canonical name, for example `DELIVERED`; an unknown value shows as `TYPE_99`."""
     if value in ScanEventType.values():

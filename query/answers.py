@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from ledger.event import clock_flags
+from ledger.event import clock_flags, filed_number
 from ledger.numbers import is_check_digit_wrong, may_be_wrong
 from ledger.position import INDEX_MAX, SCANS_LOG, unpack_position
 from ledger.v1.raw_pb2 import RawTrailEntry
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
         RawListScanEventsResponse,
         RawWatchTrailResponse,
     )
-    from ledger.v1.scan_event_pb2 import ScanEvent
     from ledger.v1.trail_service_pb2 import EntryMarks
     from ledger.vocabulary import Mappings
     from query.trail import Entry
@@ -137,17 +136,10 @@ def _look_at(
     )
     if flags:
         marks.clock_flags.extend(flags)
-    if not is_clear and is_check_digit_wrong(_number_of(event)):
+    if not is_clear and is_check_digit_wrong(filed_number(event)):
         marks.number_flags.append(_CHECK_DIGIT_WRONG)
     if record.HasField("replayed_position"):
         marks.replayed_position.CopyFrom(record.replayed_position)
-
-
-def _number_of(event: ScanEvent) -> str:
-    """Give the number that an event is filed by."""
-    if event.HasField("correction"):
-        return event.correction.tracking_number
-    return event.tracking_number
 
 
 class _Draft(NamedTuple):

@@ -18,7 +18,7 @@ from ledger.v1.facility_service_pb2 import (
     OpeningState,
 )
 from query.methods import generic_handler
-from query.requests import parse
+from query.requests import page_size_of, parse
 from query.tokens import nearby_digest, read_nearby_token, write_nearby_token
 
 if TYPE_CHECKING:
@@ -78,7 +78,9 @@ class FacilityService:
     async def ListNearbyFacilities(self, data: bytes) -> bytes:
         """Answer with one page of the facilities around a place."""
         request = parse(ListNearbyFacilitiesRequest, data)
-        most = _page_size_of(request.page_size)
+        most = page_size_of(
+            request.page_size, default=PAGE_FACILITIES_DEFAULT, most=PAGE_FACILITIES_MAX
+        )
         digest = nearby_digest(request)
         after = read_nearby_token(request.page_token, digest) if request.page_token else None
         seconds = self._seconds_of(request)
@@ -153,17 +155,6 @@ class FacilityService:
                 field="postcode_area.postal_code",
             )
         return origin
-
-
-def _page_size_of(page_size: int) -> int:
-    if page_size < 0:
-        raise Refused(
-            f"`page_size` is {page_size}. Give 1 to {PAGE_FACILITIES_MAX}, or nothing for "
-            f"{PAGE_FACILITIES_DEFAULT}.",
-            reason="PAGE_SIZE_NEGATIVE",
-            field="page_size",
-        )
-    return min(page_size or PAGE_FACILITIES_DEFAULT, PAGE_FACILITIES_MAX)
 
 
 def _roles_of(roles: Sequence[FacilityRole.ValueType]) -> frozenset[Role]:

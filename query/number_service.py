@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     import grpc
-    from google.protobuf.timestamp_pb2 import Timestamp
 
     from ledger.issuing import Issuer
     from ledger.issuing.issuer import Standing
@@ -115,8 +114,8 @@ class NumberService:
         response = IssueNumberBlockResponse(
             numbers=await numbers_of(block), range_id=block.range_id, mailer=block.mailer
         )
-        _write_time(response.issue_time, block.time_ns)
-        _write_time(response.reuse_time, block.time_ns + block.retention_ns)
+        response.issue_time.FromNanoseconds(block.time_ns)
+        response.reuse_time.FromNanoseconds(block.time_ns + block.retention_ns)
         return response.SerializeToString()
 
     async def ListNumberRanges(self, data: bytes) -> bytes:
@@ -181,12 +180,8 @@ def _view(one: Standing) -> NumberRangeView:
         left=one.room.left,
     )
     if one.room.free_ns is not None:
-        _write_time(view.free_time, one.room.free_ns)
+        view.free_time.FromNanoseconds(one.room.free_ns)
     return view
-
-
-def _write_time(out: Timestamp, time_ns: int) -> None:
-    out.seconds, out.nanos = divmod(time_ns, 1_000_000_000)
 
 
 def _invalid(field: str, what: str) -> Refused:

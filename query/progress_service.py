@@ -95,4 +95,4 @@ def _partitions(views: Iterable[tuple[Where, PartitionView]]) -> list[PartitionP
 
 def _write_time(out: Timestamp, time_ns: int | None) -> None:
     if time_ns is not None:
-        out.seconds, out.nanos = divmod(time_ns, 1_000_000_000)
+        out.FromNanoseconds(time_ns)

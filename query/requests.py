@@ -111,16 +111,17 @@ def refuse_inherited(include_inherited: bool) -> None:
         )
 
 
-def page_size_of(page_size: int) -> int:
+def page_size_of(
+    page_size: int, *, default: int = PAGE_ENTRIES_DEFAULT, most: int = PAGE_ENTRIES_MAX
+) -> int:
     """Give the most entries of a page: the default for 0, the largest for what is larger."""
     if page_size < 0:
         raise Refused(
-            f"`page_size` is {page_size}. Give 1 to {PAGE_ENTRIES_MAX}, or nothing for "
-            f"{PAGE_ENTRIES_DEFAULT}.",
+            f"`page_size` is {page_size}. Give 1 to {most}, or nothing for {default}.",
             reason="PAGE_SIZE_NEGATIVE",
             field="page_size",
         )
-    return min(page_size or PAGE_ENTRIES_DEFAULT, PAGE_ENTRIES_MAX)
+    return min(page_size or default, most)
 
 
 def time_ns_of(timestamp: Timestamp, field: str) -> int:

@@ -119,18 +119,14 @@ def check(file: Annotated[Path, Parameter(help="The file.")], /, *, as_json: AsJ
 
     Exit code: 0 it can be used, 1 it has faults, 2 it cannot be read.
     """
+    from ledger.app.commands.checking import file_to_check
     from ledger.app.commands.operating import print_document
     from ledger.app.commands.screen import answers
     from ledger.app.render import printable
     from ledger.facilities import Directory, check_facilities
     from ledger.facilities.file import FILE_BYTES_MAX
 
-    try:
-        with file.open("rb") as opened:
-            data = opened.read(FILE_BYTES_MAX + 1)
-    except OSError as error:
-        raise CommandFailed(f"{file} cannot be read: {error.strerror}.") from None
-    found = check_facilities(data)
+    found = check_facilities(file_to_check(file, FILE_BYTES_MAX))
     console = answers()
     if isinstance(found, Directory):
         countries = len({one.country for one in found.all})

@@ -8,7 +8,7 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from ledger.app.commands.options import AsJson, Config
-from ledger.app.exits import DONE, REFUSED, CommandFailed
+from ledger.app.exits import DONE, REFUSED
 
 mapping = App(
     name="mapping",
@@ -26,18 +26,14 @@ def check(file: Annotated[Path, Parameter(help="The file.")], /, *, as_json: AsJ
 
     Exit code: 0 it can be used, 1 it has faults, 2 it cannot be read.
     """
+    from ledger.app.commands.checking import file_to_check
     from ledger.app.commands.operating import print_document
     from ledger.app.commands.screen import answers
     from ledger.app.render import printable
     from ledger.vocabulary import BUILT_IN, Mapping, check_mapping
     from ledger.vocabulary.file import FILE_BYTES_MAX
 
-    try:
-        with file.open("rb") as opened:
-            data = opened.read(FILE_BYTES_MAX + 1)
-    except OSError as error:
-        raise CommandFailed(f"{file} cannot be read: {error.strerror}.") from None
-    found = check_mapping(data)
+    found = check_mapping(file_to_check(file, FILE_BYTES_MAX))
     console = answers()
     if isinstance(found, Mapping):
         codes = len({found.key(row.code) for row in found.rows})
