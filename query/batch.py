@@ -60,16 +60,22 @@ class BatchLookUp:
     async def answers(self, shown: Shown) -> AsyncIterator[RawBatchGetTrailsResponse]:
         """Yield one response for each number, from one state of the ledger."""
         count = len(self._request.tracking_numbers)
+        store_is_away = False
         for begin in range(0, count, CHUNK_NUMBERS):
             items = [self._item(i) for i in range(begin, min(begin + CHUNK_NUMBERS, count))]
-            begun = await self._read_together([key for keys, _ in items for key in keys])
-            if begun is None:  # Each one waits for the store, so all wait together.
-                await asyncio.gather(
-                    *(self._answer_one(keys, shown, None, out) for keys, out in items if keys)
-                )
-            for keys, out in items:
-                if keys and begun is not None:
+            known = [(keys, out) for keys, out in items if keys]
+            if store_is_away:  # The rest is told so at once: each chunk would wait as long again.
+                for _, out in known:
+                    _fail(out)
+            elif (begun := await self._read_together(known)) is not None:
+                for keys, out in known:
                     await self._answer_one(keys, shown, begun, out)
+            else:  # Each one waits for the store, so all wait together.
+                await asyncio.gather(
+                    *(self._answer_one(keys, shown, None, out) for keys, out in known)
+                )
+                store_is_away = all(_is_failed(out) for _, out in known)
+            for _, out in items:
                 yield out
 
     def _item(self, index: int) -> tuple[Sequence[bytes], RawBatchGetTrailsResponse]:
@@ -83,10 +89,13 @@ class BatchLookUp:
             out.message = refusal.message
             return (), out
 
-    async def _read_together(self, keys: Sequence[bytes]) -> Mapping[bytes, Slice] | None:
+    async def _read_together(
+        self, items: Sequence[tuple[Sequence[bytes], RawBatchGetTrailsResponse]]
+    ) -> Mapping[bytes, Slice] | None:
         """Read the first rows of a chunk. None where that fails: then each is tried alone, as the
         fault may be that of one.
         """
+        keys = [key for keys, _ in items for key in keys]
         try:
             async with asyncio.timeout(READ_TIMEOUT_S):
                 return await self._reader.first_of_many(list(dict.fromkeys(keys)))
@@ -118,9 +127,7 @@ class BatchLookUp:
             out.message = error.message
         except (Busy, Uncertain, TimeoutError) as error:
             logger.warning("an item was not read", extra={"error": str(error)})
-            del out.tracking_keys[:]
-            out.status = LookupStatus.LOOKUP_STATUS_FAILED_RETRY
-            out.message = "This item could not be read now. Ask for it again in some seconds."
+            _fail(out)
         else:
             if more:
                 digest = page_digest(self._listing(out.tracking_number))
@@ -137,3 +144,13 @@ class BatchLookUp:
         if self._request.HasField("as_of_time"):
             listing.as_of_time.CopyFrom(self._request.as_of_time)
         return listing
+
+
+def _fail(out: RawBatchGetTrailsResponse) -> None:
+    del out.tracking_keys[:]
+    out.status = LookupStatus.LOOKUP_STATUS_FAILED_RETRY
+    out.message = "This item could not be read now. Ask for it again in some seconds."
+
+
+def _is_failed(out: RawBatchGetTrailsResponse) -> bool:
+    return out.status == LookupStatus.LOOKUP_STATUS_FAILED_RETRY

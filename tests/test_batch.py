@@ -237,3 +237,25 @@ async def test_what_cannot_be_read_is_named_and_stops_nothing(
     assert [answer.index for answer in answers] == list(range(100))
     assert all(answer.message and not answer.entries for answer in (answers[i] for i in failed))
     assert sum(answer.status == FOUND for answer in answers) == 97
+
+
+async def test_a_store_that_is_away_is_waited_for_once(
+    door: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where nothing of a chunk could be read, the rest of a look-up is told so without waiting."""
+    monkeypatch.setattr(batch, "READ_TIMEOUT_S", 0.2)
+    numbers = [f"AB{i}" for i in range(300)]
+    await door.shelf.put(*(scan(i, number=number) for i, number in enumerate(numbers)))
+    hanging = Troubled(door.shelf.store, dict.fromkeys(numbers))
+
+    async with (
+        served(hanging, {1: PARTITIONS}) as port,  # type: ignore[arg-type] # It is one.
+        grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel,
+    ):
+        began_s = asyncio.get_running_loop().time()
+        answers = await look_up(door._replace(trails=TrailServiceStub(channel)), numbers)
+        took_s = asyncio.get_running_loop().time() - began_s
+
+    assert [answer.index for answer in answers] == list(range(300))
+    assert all(answer.status == FAILED_RETRY and answer.message for answer in answers)
+    assert took_s < 10 * 0.2  # It waited for one chunk and for each of its items, of ten chunks.
