@@ -32,7 +32,8 @@ from loadtest.acknowledged import Acknowledged, read_acknowledged
 LOOKUP_NUMBERS = 500  # Half of what one look-up takes: an answer comes every few milliseconds.
 ANSWER_S = 60.0
 READABLE_WITHIN_S = 60.0  # Trails follow the log within a fraction of a second, if they do.
-TRIES_MAX = 20
+TRIES_MAX = 60  # A minute and more: a node that comes back first catches up.
+TRY_AGAIN_S = 1.0
 MESSAGE_BYTES_MAX = 8 << 20
 
 Identity = tuple[str, bytes]
@@ -134,7 +135,7 @@ def trails(
         if not again:
             return
         asked = again
-        time.sleep(0.2)
+        time.sleep(TRY_AGAIN_S)
     raise TimeoutError(f"{len(asked)} trails could not be read in {TRIES_MAX} tries")
 
 
