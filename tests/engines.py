@@ -5,6 +5,7 @@ run at once: each ends after the last test that names it (no session fixture may
 Their data lies in the temporary folder of pytest. A guard ends them where pytest itself is killed.
 """
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -20,6 +21,10 @@ FIXTURES = ("one_kafka", "one_cassandra", "three_kafka", "three_cassandra")
 """A test that has one of these needs engines. What is heavier comes later."""
 
 ROOT = Path(__file__).resolve().parent.parent
+
+os.environ["JAVA_TOOL_OPTIONS"] = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+"""For every engine that a test starts: it lives for minutes, and the compiler for servers that run
+for days takes more time than it saves (a node of Cassandra is up after 5 s of CPU instead of 10)."""
 
 AnyCluster = TypeVar("AnyCluster", bound=Cluster)
 
