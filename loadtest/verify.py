@@ -127,7 +127,8 @@ def trails(
     for _ in range(TRIES_MAX):
         request = BatchGetTrailsRequest(tracking_numbers=[key.decode() for key in asked])
         again = []
-        for answer in stub.BatchGetTrails(request, timeout=ANSWER_S):
+        # All of it before trails are read on: the time for this answer goes on meanwhile.
+        for answer in list(stub.BatchGetTrails(request, timeout=ANSWER_S)):
             if answer.status == LookupStatus.LOOKUP_STATUS_FAILED_RETRY:
                 again.append(asked[answer.index])
             else:

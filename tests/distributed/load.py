@@ -23,6 +23,9 @@ EVERY_S = 0.05
 ITEMS = 50
 """Items of each scanner, which pass it again and again."""
 
+PASSES = 40
+"""Then other items come: trails stay those of items, however long a scanner is at work."""
+
 
 @dataclass
 class Said:
@@ -97,7 +100,6 @@ class Load:
 
     async def _scan(self, channel: grpc.aio.Channel, number: int) -> None:
         source = f"load-{self._run_id}-{number}"
-        items = [f"LX{self._run_id}{number}{item:03}" for item in range(ITEMS)]
         count = 0
         async with (
             Scanner(self._address, source_id=source, channel=channel) as scanner,
@@ -106,7 +108,8 @@ class Load:
             due_s = time.monotonic()
             while not self._ends.is_set():
                 events = [
-                    _event(items[(count + each) % ITEMS], count) for each in range(self._each)
+                    _event(f"LX{self._run_id}{number}{_item(nth)}", count)
+                    for nth in range(count, count + self._each)
                 ]
                 count += self._each
                 began_s = time.monotonic()
@@ -132,6 +135,11 @@ class Load:
             scan = Acknowledged(event.tracking_number, source, event.event_id, places)
             self.said.acknowledged.append(scan)
             places = []
+
+
+def _item(scan: int) -> str:
+    """Tell the items of a scanner apart: which one passes it with its scan of this number."""
+    return f"{scan % ITEMS:03}{scan // (ITEMS * PASSES):03}"
 
 
 def _event(number: str, count: int) -> ScanEvent:
