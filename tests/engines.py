@@ -24,7 +24,8 @@ ROOT = Path(__file__).resolve().parent.parent
 
 os.environ["JAVA_TOOL_OPTIONS"] = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 """For every engine that a test starts: it lives for minutes, and the compiler for servers that run
-for days takes more time than it saves (a node of Cassandra is up after 5 s of CPU instead of 10)."""
+for days takes more time than it saves (a node of Cassandra is up after 5 s of CPU, not 10).
+"""
 
 AnyCluster = TypeVar("AnyCluster", bound=Cluster)
 
