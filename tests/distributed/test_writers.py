@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +14,7 @@ from tests.distributed.dying_writer import STEPS
 from tests.distributed.ledger import PARTITIONS, Ledger
 from tests.distributed.load import Load
 from tests.engines import ROOT
+from tests.roles import RoleProcess
 from tests.scale import scaled
 from tests.shells import environment
 
@@ -69,6 +71,28 @@ def test_a_writer_is_killed_at_a_step(ledger: Ledger, step: str) -> None:
         writer = ledger.start("writer")
         ledger.check(load.said.acknowledged)
         writer.end()
+
+
+def test_a_lag_of_writers_reaches_senders(ledger: Ledger) -> None:
+    """Without a writer ingest sees what no trail shows, and beyond the limit it takes no more: the
+    senders keep it. A writer opens the door, and no lag is left.
+    """
+    with RoleProcess("ingest", ledger.config, "--lag-records-max", "1000") as ingest:
+        ingest.wait_ready()
+        with Load(ingest.address, scans_per_s=400) as load:
+            ingest.wait(lambda: ingest.metric("ledger_ingest_window_share") < 1 / 32, "least share")
+            unread = ingest.metric("ledger_log_unread_records")
+            taken = len(load.said.acknowledged)
+            time.sleep(2)
+            assert len(load.said.acknowledged) == taken
+            writer = ledger.start("writer")
+        assert len(load.said.acknowledged) > taken, "what was on its way all the time"
+        ingest.wait(lambda: ingest.metric("ledger_log_unread_records") == 0, "end of the lag")
+    ledger.check(load.said.acknowledged)
+
+    assert unread > 1_000
+    assert load.said.sent_again > 0
+    writer.end()
 
 
 def test_a_writer_that_slept_is_harmless(ledger: Ledger) -> None:
