@@ -59,7 +59,7 @@ class KafkaLag:
         except (KafkaError, TimeoutError) as error:
             # Perhaps all brokers that we know of have gone.
             self._link.renew()
-            raise unreachable(f"the group `{self._group}`: {error or 'no answer'}") from error
+            raise unreachable(f"the group `{self._group}`: {str(error) or 'no answer'}") from error
 
     async def close(self) -> None:
         """Close the connections."""
