@@ -125,6 +125,7 @@ ROOM_RETRY_S: Final = 2.0
 LAG_RECORDS_MAX: Final = 5_000_000
 """Records that no trail shows, beyond which nothing more is taken until there are fewer: minutes of
 work of the writer. A store that is slow or away for longer slows the senders, and they keep scans.
+The setting of that name changes it, for a log that has room for days.
 """
 
 LINGER_S: Final = 0.02
@@ -221,7 +222,9 @@ RECORD_OVERHEAD_BYTES: Final = 200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IngestLimits:
-    """What a test may set; no setting reaches it. The rest are facts of the wire."""
+    """What a test may set; of settings only `lag_records_max` reaches it. The rest are facts of the
+    wire.
+    """
 
     pending_bytes_max: int = PENDING_BYTES_MAX
     pending_bytes_min: int = PENDING_BYTES_MIN

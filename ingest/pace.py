@@ -47,9 +47,9 @@ class Pace:
         """
         self._settled.append(settled_bytes)
         limits, before = self._limits, self.share
-        if lag_records is not None:
-            over = LAG_OVER if self.is_held else 1.0
-            self.is_held = lag_records > limits.lag_records_max * over
+        over = LAG_OVER if self.is_held else 1.0
+        # Where nobody can tell, the door is open.
+        self.is_held = (lag_records or 0) > limits.lag_records_max * over
         if self.is_held:
             self.share = max(SHARE_MIN, self.share / 2)
         elif oldest_s > limits.slow_s:

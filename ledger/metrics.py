@@ -129,7 +129,8 @@ LOG_REBALANCES = Counter(
 )
 LOG_UNREAD_RECORDS = Gauge(
     "ledger_log_unread_records",
-    "Records of all partitions that no trail shows yet, whoever reads them.",
+    "Records of all partitions that no trail shows yet, whoever reads them. NaN where Kafka does "
+    "not let ingest know.",
     registry=REGISTRY,
 )
 STORE_ERRORS = Counter(

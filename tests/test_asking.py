@@ -1,7 +1,8 @@
 """What the engines are asked again and again, on the embedded engine with faults."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import math
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,11 @@ from ledger.app.wiring.asking import (
     asking_log,
     asking_store,
     count_unread,
+    marked,
     unread_records,
 )
 from ledger.backends.rocksdb_folder import Folder
-from ledger.errors import Busy, Diverged, LedgerError, Uncertain
+from ledger.errors import Busy, Diverged, LedgerError, Refused, Uncertain
 from ledger.marks import TRAIL_READER, encode_mark
 from ledger.metrics import REGISTRY
 from ledger.scan_log import Bounds
@@ -107,7 +109,8 @@ async def test_unread_is_what_lies_behind_the_marks(folder: Folder) -> None:
     """Of all partitions; a settled mark counts where the readable one is older or missing."""
     for partition, count in ((0, 5), (1, 4), (2, 3)):
         await folder.log.append(partition, [b"k"] * count, [b"v"] * count)
-    assert await unread_records(folder.log, folder.store) == 12
+    reached = marked(folder.store, folder.log.identity)
+    assert await unread_records(folder.log, reached) == 12
 
     def mark(partition: int, next_index: int, kind: MarkKind) -> None:
         cells.append(
@@ -126,7 +129,7 @@ async def test_unread_is_what_lies_behind_the_marks(folder: Folder) -> None:
     mark(1, 3, MarkKind.SETTLED)
     await folder.store.put_marks(TRAIL_READER, cells)
 
-    assert await unread_records(folder.log, folder.store) == 0 + 1 + 3
+    assert await unread_records(folder.log, reached) == 0 + 1 + 3
 
 
 async def test_unread_records_are_counted_again_and_again(
@@ -145,7 +148,8 @@ async def test_unread_records_are_counted_again_and_again(
     await folder.log.append(6, [b"k"] * 7, [b"v"] * 7)
     unread = Unread()
     assert unread.records() is None
-    counting = asyncio.create_task(count_unread(folder.log, store, unread, every_s=0.001))
+    reached = marked(store, folder.log.identity)
+    counting = asyncio.create_task(count_unread(folder.log, reached, unread, every_s=0.001))
     async with asyncio.timeout(10):
         while REGISTRY.get_sample_value("ledger_log_unread_records") != 7:  # noqa: ASYNC110
             await asyncio.sleep(0.001)
@@ -153,3 +157,37 @@ async def test_unread_records_are_counted_again_and_again(
 
     assert asked >= 3
     assert unread.records() == 7
+
+
+async def test_who_may_not_ask_has_no_count(
+    folder: Folder, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Who does not answer leaves the last count as it is. A right that was taken away leaves none:
+    it would hold senders back for ever. Each is logged once, and the count comes back with it.
+    """
+    await folder.log.append(6, [b"k"] * 7, [b"v"] * 7)
+    right = Refused("Give us the right.", reason="KAFKA_NO_RIGHT")
+    told: list[Mapping[int, int] | LedgerError] = [{}, AWAY, AWAY, right, right, {6: 5}, {6: 7}]
+    answers = iter(told)
+    counted: list[int | None] = []
+    shown: list[float | None] = []
+    unread, over = Unread(), asyncio.Event()
+
+    async def reached() -> Mapping[int, int]:
+        counted.append(unread.records())
+        shown.append(REGISTRY.get_sample_value("ledger_log_unread_records"))
+        answer = next(answers, None)
+        if isinstance(answer, LedgerError):
+            raise answer
+        if answer is None:
+            over.set()
+        return answer or {}
+
+    counting = asyncio.create_task(count_unread(folder.log, reached, unread, every_s=0))
+    async with asyncio.timeout(10):
+        await over.wait()
+    counting.cancel()
+
+    assert counted == [None, 7, 7, 7, None, None, 2, 0]
+    assert [at for at, records in enumerate(shown) if math.isnan(records or 0)] == [4, 5]
+    assert [record.error for record in caplog.records] == [AWAY.message, right.message]  # type: ignore[attr-defined]

@@ -8,8 +8,11 @@ import pytest
 from aiokafka.admin import NewPartitions
 
 from ledger.app.engines import Kafka
-from ledger.backends import kafka_membership
+from ledger.app.wiring.asking import unread_records
+from ledger.backends import kafka_follower, kafka_membership
 from ledger.backends.kafka_cluster import KafkaCluster
+from ledger.backends.kafka_lag import open_kafka_lag
+from ledger.backends.kafka_membership import Membership
 from ledger.backends.log_kafka import KafkaScanLog
 from ledger.errors import Diverged
 from ledger.scan_log import Follower
@@ -222,7 +225,7 @@ async def test_a_busy_partition_does_not_crowd_out_the_others(log: KafkaScanLog)
 
 
 async def test_lag_tools_see_how_far_a_reader_is(cluster: KafkaCluster, log: KafkaScanLog) -> None:
-    """The group's committed offsets follow what was returned; they are never read."""
+    """The group's committed offsets follow what was returned; no reader begins by them."""
     for partition in range(PARTITIONS):
         await append(log, partition, records(10 + partition))
     async with log.follow("reader", Starting(FROM_THE_START)) as follower:
@@ -235,6 +238,47 @@ async def test_lag_tools_see_how_far_a_reader_is(cluster: KafkaCluster, log: Kaf
     }
     async with log.follow("reader", Starting(FROM_THE_START)) as follower:
         assert len((await follow_until(follower, 46))[0]) == 10
+
+
+async def test_others_learn_how_far_a_reader_is(
+    cluster: KafkaCluster, log: KafkaScanLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a group that was never there nothing is known, and all counts. Then the lag comes to
+    nothing while the reader waits for records, also after a word of it was lost.
+    """
+    monkeypatch.setattr(kafka_follower, "COMMIT_EVERY_S", 1.0)
+    monkeypatch.setattr(kafka_follower, "COMMIT_AGAIN_S", 2.0)
+    commit = Membership.commit
+    all_of_it = {0: 5, 1: 1, 2: 2, 3: 3}
+    words: list[Mapping[int, int]] = []
+
+    async def lose_the_last_word(self: Membership, places: Mapping[int, int]) -> None:
+        words.append(places)
+        if words.count(all_of_it) != 1:
+            await commit(self, places)
+
+    monkeypatch.setattr(Membership, "commit", lose_the_last_word)
+    reader = Marking({})
+    for partition in range(1, PARTITIONS):
+        await append(log, partition, records(partition))
+    async with open_kafka_lag(cluster, reader="reader", log=log.identity) as lag:
+
+        async def no_lag() -> None:
+            async with asyncio.timeout(PATIENCE_S):
+                while await unread_records(log, lag.reached):  # noqa: ASYNC110 - asks brokers.
+                    await asyncio.sleep(0.1)
+
+        assert await lag.reached() == {}
+        assert await unread_records(log, lag.reached) == 1 + 2 + 3
+        async with log.follow("reader", reader) as follower:
+            reading = asyncio.create_task(reader.read(follower))
+            await no_lag()
+            await append(log, 0, records(5))
+            assert await unread_records(log, lag.reached) == 5
+            await no_lag()
+            reading.cancel()
+
+    assert words.count(all_of_it) > 1
 
 
 async def test_added_partitions_stop_readers(cluster: KafkaCluster, log: KafkaScanLog) -> None:

@@ -11,10 +11,14 @@ from ledger.app.engines import Kafka
 from ledger.backends import kafka_reader, kafka_sender
 from ledger.backends.kafka_cluster import KafkaCluster
 from ledger.backends.kafka_commands import acl_lines
+from ledger.backends.kafka_lag import open_kafka_lag
 from ledger.backends.kafka_topics import check_topics, create_topics
 from ledger.backends.log_kafka import KafkaScanLog, open_kafka_log
 from ledger.errors import Busy, Refused
-from ledger.position import LOGS, RECEIPTS_LOG, REFUSALS_LOG
+from ledger.marks import TRAIL_READER
+from ledger.position import LOGS, RECEIPTS_LOG, REFUSALS_LOG, SCANS_LOG
+from ledger.scan_log import LogIdentity
+from ledger.v1.ingest_service_pb2 import DURABILITY_WRITTEN
 from tests.contracts.patience import Starting, append, follow_until, records
 from tests.kafka_logs import PARTITIONS
 from tests.kafka_secure import PRINCIPALS, cluster_as, secure_kafka, type_in
@@ -39,8 +43,9 @@ def kafka(folder: Path) -> Iterator[Kafka]:
 
 
 async def test_each_role_does_its_work_with_its_rights(kafka: Kafka, folder: Path) -> None:
-    """With the printed rights `init` makes the topic and checks it, ingest appends, and a writer
-    follows and reads; over TLS with a certificate of ours, by PLAIN and by SCRAM.
+    """With the printed rights `init` makes the topic and checks it, ingest appends and learns how
+    far a writer is, which follows and reads; over TLS with a certificate of ours, by PLAIN and by
+    SCRAM.
     """
     made = await create_topics(
         cluster_as(kafka, folder, "init"), generation=1, partitions=PARTITIONS
@@ -56,9 +61,13 @@ async def test_each_role_does_its_work_with_its_rights(kafka: Kafka, folder: Pat
             async with log.follow("trail", start) as follower:
                 seen = await follow_until(follower, 10)
             assert list(await log.read(1, first, 10)) == values
+    ingest = cluster_as(kafka, folder, "ingest")
+    async with open_kafka_lag(ingest, reader=TRAIL_READER, log=log.identity) as lag:
+        reached = await lag.reached()
 
     assert list(made) == [f"secure-{log}-g1" for log in LOGS]
     assert list(seen[1].values()) == values
+    assert reached[1] == first + 10
 
 
 async def test_no_role_can_do_what_it_need_not(
@@ -130,6 +139,18 @@ async def test_a_stranger_sees_nothing(kafka: Kafka, folder: Path) -> None:
     with pytest.raises(Refused, match="TopicAuthorizationFailed"):
         async with opened(cluster_as(kafka, folder, "stranger")):
             pass
+
+
+async def test_who_has_no_right_to_the_group_is_told_which(kafka: Kafka, folder: Path) -> None:
+    """How far writers are is not told without the right that is printed for ingest."""
+    log = LogIdentity(SCANS_LOG, 1, PARTITIONS, DURABILITY_WRITTEN)
+    stranger = cluster_as(kafka, folder, "stranger")
+    async with open_kafka_lag(stranger, reader=TRAIL_READER, log=log) as lag:
+        with pytest.raises(Refused, match="`Describe` on that group") as error:
+            await lag.reached()
+
+    assert error.value.reason == "KAFKA_NO_RIGHT"
+    assert error.value.metadata == {"group": "secure-trail"}
 
 
 async def test_asking_makes_no_topic(kafka: Kafka, folder: Path) -> None:

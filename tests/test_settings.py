@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from ingest.limits import IngestLimits
 from ledger import position
 from ledger.app.settings import (
     GENERATION_MAX,
@@ -216,6 +217,11 @@ def test_every_setting_stands_in_one_group() -> None:
 def test_the_highest_generation_is_that_of_a_position() -> None:
     """The limit is stated twice, and is one."""
     assert GENERATION_MAX == position.GENERATION_MAX
+
+
+def test_the_lag_that_holds_senders_is_that_of_the_door() -> None:
+    """The default is stated twice, and is one."""
+    assert Settings().lag_records_max == IngestLimits().lag_records_max
 
 
 def test_as_many_partitions_as_the_engine_takes() -> None:

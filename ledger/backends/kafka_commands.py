@@ -6,6 +6,7 @@ import shlex
 from typing import TYPE_CHECKING, Final
 
 from ledger.backends.kafka_topics import wanted_topics
+from ledger.marks import TRAIL_READER
 from ledger.position import LOGS, QUARANTINE_LOG, RECEIPTS_LOG, REFUSALS_LOG, SCANS_LOG
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def acl_lines(
     """Give the commands that let each role do what it has to, and nothing else.
 
     `principals` says who the roles are. Writers share partitions in a consumer group, whose name
-    begins with the topic prefix.
+    begins with the topic prefix; ingest asks that group how far they are.
     """
     command = f"kafka-acls.sh --bootstrap-server {shlex.quote(cluster.bootstrap)} --add"
     lines = []
@@ -69,6 +70,12 @@ def acl_lines(
             rights = " ".join(f"--operation {right}" for right in (*does, *_LOOKS))
             who = f"--allow-principal {shlex.quote(principals[role])}"
             lines.append(f"{command} {who} {rights} --topic {shlex.quote(topic.name)}")
+    if "ingest" in principals:
+        group = shlex.quote(cluster.group(TRAIL_READER, SCANS_LOG))
+        lines.append(
+            f"{command} --allow-principal {shlex.quote(principals['ingest'])} "
+            f"--operation Describe --group {group}"
+        )
     if "writer" in principals:
         lines.append(
             f"{command} --allow-principal {shlex.quote(principals['writer'])} --operation Read "

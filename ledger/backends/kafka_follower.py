@@ -21,7 +21,14 @@ if TYPE_CHECKING:
     from ledger.scan_log import Assignment, LogIdentity, Run
 
 COMMIT_EVERY_S: Final = 5.0
-"""How often the group is told how far we are. It is not the truth; lag tools look at it."""
+"""How often the group is told how far we are. It is not the truth: lag tools look at it, and ingest
+slows senders by it.
+"""
+
+COMMIT_AGAIN_S: Final = 60.0
+"""How often it is told the same again: a word may have been lost, and brokers forget a group that
+says nothing for days.
+"""
 
 COMMIT_S: Final = 2.0
 """How long the last such word may take on leaving."""
@@ -88,12 +95,13 @@ class KafkaFollower:
 
     async def next(self, max_records: int) -> Sequence[Run]:
         """Wait for partitions, then for records."""
-        self._commit_now_and_then()
         # A reader that is far behind never waits below; the others get their turn here.
         await asyncio.sleep(0)
         while True:
             self._changed.clear()
             self._log.check_open()
+            # Also while nothing comes: the last records before a pause count too.
+            self._commit_now_and_then()
             if self._failure:
                 raise self._failure
             await self._membership.join()
@@ -163,9 +171,9 @@ class KafkaFollower:
             self._fetching.doubtful.discard(partition)
 
     def _commit_now_and_then(self) -> None:
-        now = self._monotonic()
-        places = self._fetching.places
-        if now - self._committed_at < COMMIT_EVERY_S or places == self._committed:
+        now, places = self._monotonic(), self._fetching.places
+        due_s = COMMIT_AGAIN_S if places == self._committed else COMMIT_EVERY_S
+        if now - self._committed_at < due_s:
             return
         if self._committing is None or self._committing.done():
             self._committed, self._committed_at = dict(places), now

@@ -112,7 +112,7 @@ class Membership:
             raise unreachable(f"the consumer group has not agreed for {AGREE_S:.0f} seconds")
 
     async def commit(self, places: Mapping[int, int]) -> None:
-        """Tell the group how far we are: only for lag tools, so no error of it matters."""
+        """Tell the group how far we are: nothing rests on it, so no error of it matters."""
         if not places or self._consumer is None or self.assigned is None:
             return
         # An error of any kind: aiokafka has several for partitions that just went.

@@ -13,6 +13,8 @@ import aiokafka.client
 from aiokafka.errors import IncompatibleBrokerVersion, NodeNotReadyError, NoError, for_code
 from aiokafka.protocol.admin import CreateTopicsRequest, DescribeConfigsRequest
 from aiokafka.protocol.api import RequestHeader_v1, ResponseHeader_v0
+from aiokafka.protocol.commit import OffsetFetchRequest
+from aiokafka.protocol.coordination import FindCoordinatorRequest
 from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.protocol.metadata import MetadataRequest
 from aiokafka.protocol.offset import OffsetRequest
@@ -37,6 +39,9 @@ LATEST: Final = -1
 
 TOPIC: Final = 2
 """A topic, among the things that have settings."""
+
+GROUP: Final = 0
+"""A consumer group, among the things that a broker coordinates."""
 
 UNKNOWN_TOPIC: Final = 3
 TOPIC_EXISTS: Final = 36
@@ -131,6 +136,26 @@ async def new_producer(client: AIOKafkaClient) -> tuple[int, int]:
     answer = await _ask_any(client, InitProducerIdRequest(None, 0))
     _check(answer.error_code)
     return answer.producer_id, answer.producer_epoch
+
+
+async def committed_places(
+    client: AIOKafkaClient, group: str, topic: str, partitions: Sequence[int]
+) -> Mapping[int, int]:
+    """Ask a consumer group how far it is, by partition; without those of which it was never told,
+    or not for so long that the broker forgot.
+    """
+    answer = await _ask_any(client, FindCoordinatorRequest(group, GROUP))
+    _check(answer.error_code)
+    request = OffsetFetchRequest(group, [(topic, list(partitions))])
+    answer = await client.send(answer.coordinator_id, request)
+    _check(answer.error_code)
+    places = {}
+    for _, found in answer.topics:
+        for partition, place, _, code in found:
+            _check(code)
+            if place >= 0:
+                places[partition] = place
+    return places
 
 
 async def describe_topic(client: AIOKafkaClient, topic: str) -> TopicFacts | None:

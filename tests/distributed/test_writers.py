@@ -7,12 +7,16 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+import grpc
 import pytest
 
 from tests.distributed.dying_writer import STEPS
 from tests.distributed.ledger import PARTITIONS, Ledger
 from tests.distributed.load import Load
 from tests.engines import ROOT
+from tests.ingest_server import details_of, record_batch
+from tests.ingest_traffic import a_batch, an_encoded_event
+from tests.roles import RoleProcess
 from tests.scale import scaled
 from tests.shells import environment
 
@@ -32,6 +36,28 @@ def ledger(
     folder = tmp_path_factory.mktemp("writers")
     with Ledger(folder, one_kafka, one_cassandra, name="writers") as ledger:
         yield ledger
+
+
+async def test_a_lag_of_writers_reaches_senders(ledger: Ledger) -> None:
+    """Without a writer ingest sees what no trail shows; beyond the limit windows shrink and nothing
+    more is taken. A writer opens the door, and no lag is left.
+    """
+    batch = a_batch([an_encoded_event(number) for number in range(1, 1_002)])
+    with RoleProcess("ingest", ledger.config, "--lag-records-max", "1000") as ingest:
+        ingest.wait_ready()
+        async with grpc.aio.insecure_channel(ingest.address) as channel:
+            await record_batch(channel, batch)
+            ingest.wait(lambda: ingest.metric("ledger_log_unread_records") == 1_001, "a lag")
+            ingest.wait(lambda: ingest.metric("ledger_ingest_window_share") < 1, "less credit")
+            with pytest.raises(grpc.aio.AioRpcError) as turned_away:
+                await record_batch(channel, batch)
+            writer = ledger.start("writer")
+            ingest.wait(lambda: ingest.metric("ledger_log_unread_records") == 0, "end of the lag")
+            ingest.wait(lambda: ingest.metric("ledger_ingest_window_share") == 1, "full credit")
+            await record_batch(channel, batch)
+
+    assert details_of(turned_away.value) == ("INGEST_BUSY", "", True)
+    writer.end()
 
 
 def test_writers_come_and_go(ledger: Ledger) -> None:

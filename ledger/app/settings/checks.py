@@ -24,6 +24,12 @@ DRAIN_S_MAX: Final = 3_600.0
 QUARANTINE_MOST_MAX: Final = 10_000
 """Most unfit records of the last 10,000: all of them, for whoever wants no limit."""
 
+LAG_RECORDS_MIN: Final = 100
+"""Fewest unread records that hold senders back: with less there is always a lag."""
+
+LAG_RECORDS_MAX: Final = 1 << 40
+"""Most of them, as many as a partition may have: for whoever wants no limit."""
+
 REPLICATION_MAX: Final = 9
 """Most replicas: more is a typing error."""
 
@@ -57,6 +63,7 @@ _RANGES: Final[Mapping[str, tuple[float, float]]] = {
     "log_generation": (1, GENERATION_MAX),
     "store_generation": (1, GENERATION_MAX),
     "drain_s": (0, DRAIN_S_MAX),
+    "lag_records_max": (LAG_RECORDS_MIN, LAG_RECORDS_MAX),
     "quarantine_most": (0, QUARANTINE_MOST_MAX),
     "spool_bytes_max": (SPOOL_BYTES_MIN, SPOOL_BYTES_MAX),
     "spool_age_max_s": (1, SPOOL_AGE_S_MAX),

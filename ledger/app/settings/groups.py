@@ -34,6 +34,7 @@ GROUPS: Final = (
     Group("taking gRPC", ("up", "ingest", "query", "gateway"), ("listen",)),
     Group("sharing a port", ("ingest", "query"), ("share_port",)),
     Group("judging scans", ("up", "ingest"), ("strict_sources",)),
+    Group("slowing senders", ("up", "ingest"), ("lag_records_max",)),
     Group("operating", ("up", "writer"), ("operator_listen", "quarantine_most")),
     Group("issuing numbers", ("up", "query"), ("number_ranges",)),
     Group("explaining codes", ("up", "writer", "query", "mapping"), ("mappings",)),

@@ -40,6 +40,11 @@ class Settings:
     ones. From all others they are recorded, and trails flag them.
     """
 
+    lag_records_max: int = 5_000_000
+    """Records that no trail shows yet, beyond which no more scans are taken until there are fewer:
+    the senders keep them. Raise it where the log has room and writers will be away for long.
+    """
+
     operator_listen: str = ""
     """Where `up` and `writer` take the operator's gRPC (the quarantine, jobs): host and port, on
     loopback, whatever `insecure` says. Empty: `up` takes it where it takes the rest, unless others

@@ -8,18 +8,20 @@ from contextlib import asynccontextmanager
 from importlib.metadata import version
 from typing import Final
 
+from ingest.limits import IngestLimits
 from ingest.policy import AdmissionPolicy
 from ingest.service import SERVICE_NAMES as INGEST_SERVICES
 from ingest.service import IngestService
 from ledger.app.health import Health
 from ledger.app.operator.upkeep import Kept
 from ledger.app.settings import Settings, generations_of, strict_sources_of
-from ledger.app.wiring.asking import Unread, asking_log, asking_store, count_unread
+from ledger.app.wiring.asking import Unread, asking_log, asking_store, count_unread, marked
 from ledger.app.wiring.engines import (
     cassandra_cluster,
     kafka_cluster,
     log_opener,
     numbers_opener,
+    open_lag,
     store_opener,
 )
 from ledger.app.wiring.operating import SideLogs, keeper_of, operator_of
@@ -40,6 +42,9 @@ STEPS_AT_ONCE: Final = 4
 """Steps of a writer that are on their way together: while Cassandra keeps the rows of one, the next
 are read and sent.
 """
+
+LAG_EVERY_S: Final = 5.0
+"""How often ingest counts unread records: as often as writers tell their group how far they are."""
 
 
 async def run_ingest(settings: Settings, *, on_up: Callable[[Running], None]) -> None:
@@ -64,18 +69,26 @@ async def _open_ingest(settings: Settings, health: Health) -> AsyncIterator[Work
         opened("log", openers[0], health) as log,
         opened("log", openers[1], health) as refusals,
         opened("log", openers[2], health) as receipts,
+        open_lag(settings, log.identity) as lag,
     ):
+        unread = Unread()
         ingest = IngestService(
             log,
             refusals=refusals,
             receipts=receipts,
             policy=AdmissionPolicy(strict_sources_of(settings)),
+            lag_records=unread.records,
+            limits=IngestLimits(lag_records_max=settings.lag_records_max),
             now_ns=time.time_ns,
             monotonic=time.monotonic,
             server_version=version("parcel-ledger"),
         )
         yield Work(
-            jobs={"ingest": ingest.run()},
+            # Trails are out of reach from here: the writers' consumer group tells of them.
+            jobs={
+                "ingest": ingest.run(),
+                "unread": count_unread(log, lag.reached, unread, every_s=LAG_EVERY_S),
+            },
             asks={"log": asking_log(log)},
             facts={"log": _where_log(settings, log)},
             handlers=ingest.handlers,
@@ -118,7 +131,7 @@ async def _open_writer(settings: Settings, health: Health) -> AsyncIterator[Work
             jobs={
                 "writer": writer.run(),
                 "history": keep_history(store, now_ns=time.time_ns),
-                "unread": count_unread(log, store, Unread()),
+                "unread": count_unread(log, marked(store, log.identity), Unread()),
                 "operator": operator.run(),
             },
             asks={"log": asking_log(log), "store": asking_store(store)},

@@ -9,13 +9,14 @@ from contextlib import asynccontextmanager
 from importlib.metadata import version
 from typing import Final
 
+from ingest.limits import IngestLimits
 from ingest.policy import AdmissionPolicy
 from ingest.service import SERVICE_NAMES as INGEST_SERVICES
 from ingest.service import IngestService
 from ledger.app.health import Health
 from ledger.app.operator.upkeep import Kept
 from ledger.app.settings import Settings, strict_sources_of
-from ledger.app.wiring.asking import Unread, asking_log, asking_store, count_unread
+from ledger.app.wiring.asking import Unread, asking_log, asking_store, count_unread, marked
 from ledger.app.wiring.operating import SideLogs, keeper_of, operator_of
 from ledger.app.wiring.runner import Role, Running, Work, run_role
 from ledger.backends.rocksdb_folder import Folder, open_folder
@@ -66,6 +67,7 @@ async def _open(settings: Settings, _: Health) -> AsyncIterator[Work]:
                 receipts=folder.receipts,
                 policy=AdmissionPolicy(strict_sources_of(settings)),
                 lag_records=unread.records,
+                limits=IngestLimits(lag_records_max=settings.lag_records_max),
                 now_ns=time.time_ns,
                 monotonic=time.monotonic,
                 server_version=version("parcel-ledger"),
@@ -90,7 +92,9 @@ async def _open(settings: Settings, _: Health) -> AsyncIterator[Work]:
                     "history": keep_history(store, now_ns=time.time_ns),
                     "query": query.run(),
                     "ingest": ingest.run(),
-                    "unread": count_unread(log, store, unread, every_s=UNREAD_EVERY_S),
+                    "unread": count_unread(
+                        log, marked(store, log.identity), unread, every_s=UNREAD_EVERY_S
+                    ),
                     "operator": operator.run(),
                     "engine": watch_engine(),
                 },

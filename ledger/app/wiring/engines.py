@@ -13,10 +13,12 @@ from ledger.backends.cassandra_cluster import CassandraCluster
 from ledger.backends.kafka_cluster import KafkaCluster
 from ledger.errors import Refused
 from ledger.issuing import NumberBlocks
+from ledger.marks import TRAIL_READER
 from ledger.position import SCANS_LOG
-from ledger.scan_log import ScanLog
+from ledger.scan_log import LogIdentity, ScanLog
 
 if TYPE_CHECKING:
+    from ledger.backends.kafka_lag import KafkaLag
     from ledger.backends.store_cassandra import CassandraTrailStore
 
 PASSWORD_BYTES_MAX: Final = 4 << 10
@@ -79,6 +81,15 @@ def log_opener(
         generation=settings.log_generation,
         partitions=settings.partitions,
     )
+
+
+def open_lag(settings: Settings, log: LogIdentity) -> AbstractAsyncContextManager[KafkaLag]:
+    """Open the way to the writers' consumer group. Raises Refused."""
+    try:
+        from ledger.backends.kafka_lag import open_kafka_lag
+    except ModuleNotFoundError as error:
+        raise no_driver("Kafka", "kafka", error) from error
+    return open_kafka_lag(kafka_cluster(settings), reader=TRAIL_READER, log=log)
 
 
 def store_opener(
