@@ -70,11 +70,20 @@ class Ledger:
         return process
 
     def settled(self) -> int:
-        """How many records are settled."""
+        """How many records are settled. Where the store is busy it asks again, as it is told to."""
+        until_s = time.monotonic() + WITHIN_S
         with open_channel(self.query.address) as channel:
             stub = ProgressServiceStub(channel)
-            answer = stub.GetProgress(GetProgressRequest(), timeout=20, wait_for_ready=True)
-        return sum(one.settled_index for one in answer.partitions)
+            while True:
+                try:
+                    answer = stub.GetProgress(GetProgressRequest(), timeout=20, wait_for_ready=True)
+                except grpc.RpcError as error:
+                    is_busy = error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+                    if not is_busy or time.monotonic() > until_s:
+                        raise
+                    time.sleep(0.5)
+                else:
+                    return sum(one.settled_index for one in answer.partitions)
 
     def wait_settled(self, records: int, *, within_s: float = WITHIN_S) -> None:
         """Wait until so many records are settled."""
