@@ -12,6 +12,8 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 PACKAGES := ledger ingest query loadtest tests tools
 PART ?= tests
+# Of a file one after the other: they share its servers.
+AT_ONCE := --numprocesses=2 --dist=loadfile
 SOAK_kills := tests/distributed/test_kills.py
 SOAK_seeds := tests/simulation/test_seeds.py::test_no_schedule_breaks_a_promise
 SOAK_inputs := tests/test_ingest_mutations.py tests/test_admission_lanes.py
@@ -32,7 +34,7 @@ test: ## Everything: lint, all tests, also on Kafka and Cassandra, and the wheel
 
 .PHONY: test-fast
 test-fast: ready compiler ## The tests that are not marked slow: less than a minute.
-	@$(BIN)/python -m pytest -m "not slow"
+	@$(BIN)/python -m pytest $(AT_ONCE) -m "not slow"
 
 .PHONY: soak
 soak: ready wheels compiler engines ## The same tests with far larger numbers; PART=kills, seeds, inputs, or a file of tests.

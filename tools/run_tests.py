@@ -24,7 +24,7 @@ PYTEST = [sys.executable, "-m", "pytest"]
 NO_TESTS = 5  # pytest's exit status; a run without any test fails, a part may be empty.
 PARTS = {
     "lint": ["make", "lint"],
-    "fast": [*PYTEST, "-m", "not slow"],
+    "fast": [*PYTEST, "--numprocesses=2", "--dist=loadfile", "-m", "not slow"],
     "slow": [*PYTEST, "-m", "slow and not engines", "--ignore=tests/test_wheel.py"],
     "engines": [*PYTEST, "-m", "engines"],
     "wheel": [*PYTEST, "tests/test_wheel.py"],
