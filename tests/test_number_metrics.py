@@ -28,8 +28,12 @@ def counts(name: str) -> Counts:
     def value(metric: str) -> float | None:
         return REGISTRY.get_sample_value(f"ledger_numbers_{metric}", {"range": name})
 
-    counters = (value(f"{one}_total") for one in ("issued", "wasted", "contended_takes"))
-    return Counts(*counters, value("free_ratio"))
+    return Counts(
+        value("issued_total"),
+        value("wasted_total"),
+        value("contended_takes_total"),
+        value("free_ratio"),
+    )
 
 
 async def test_numbers_given_and_what_is_left(tmp_path: Path) -> None:

@@ -113,14 +113,16 @@ class Issuer:
         one = self._ranges.get(request.range_id)
         if one is None:
             raise NotPossibleNow(
-                f"No range is called `{request.range_id}` in the settings of this process.",
+                f"No range is called `{request.range_id}` in the settings of this process; "
+                f"`parcel-ledger number ranges` lists those that there are.",
                 reason="NO_SUCH_RANGE",
                 field="range_id",
                 metadata={"range_id": request.range_id},
             )
         if one.mailers and request.mailer not in one.mailers:
             raise NotPossibleNow(
-                f"The range {one.id} is not for the mailer `{request.mailer}`.",
+                f"The range {one.id} is not for the mailer `{request.mailer}`: its `mailers`, in "
+                f"the file of ranges, do not name it.",
                 reason="MAILER_NOT_ALLOWED",
                 field="mailer",
                 metadata={"range_id": one.id, "mailer": request.mailer},

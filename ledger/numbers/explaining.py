@@ -140,6 +140,11 @@ def explain(text: str, context: Context = NO_CONTEXT) -> Explanation:
     )
 
 
+def is_country_code(text: str) -> bool:
+    """Whether a text can be a country of a lane: two letters, whichever."""
+    return len(text) == 2 and text.isascii() and text.isalpha()
+
+
 def candidates(number: str, context: Context = NO_CONTEXT) -> list[Candidate]:
     """Give what a number without blanks could be, the likeliest first."""
     if len(number) > LENGTH_MAX:
