@@ -247,10 +247,10 @@ def _is_customs_end_missing(group: Sequence[Told]) -> bool:
     for one in group:
         if one.type == CUSTOMS_HELD:
             is_held = True
-        elif is_held and one.type in PAST_CUSTOMS:
-            return True
-        elif one.type in CUSTOMS_ENDS:
-            is_held = False
+        elif is_held:  # Seldom: an event costs one comparison.
+            if one.type in PAST_CUSTOMS:
+                return True
+            is_held = one.type not in CUSTOMS_ENDS
     return False
 
 
