@@ -81,6 +81,10 @@ class TestEvidence:
 
         for text in sscc:
             assert first(text) == ("gs1", "RIGHT")
+        [impb] = explain("(420)77316(92)61290283641500004181").candidates
+        assert (impb.carrier, impb.check, impb.zip) == ("usps", Check.RIGHT, "77316")
+        [bare] = explain(f"]C19261290283641500004181{GS}15210526").candidates
+        assert (bare.carrier, bare.check, bare.zip) == ("usps", Check.RIGHT, "")
         assert not goods.candidates
         assert [(one.identifier, one.value) for one in goods.elements] == [
             ("01", "07032069804988"), ("10", "AB"), ("15", "210526"),
