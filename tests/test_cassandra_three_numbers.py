@@ -37,16 +37,16 @@ async def test_a_node_of_three_is_killed_while_two_issue(
     async with issuing(three_cassandra, one) as first, issuing(three_cassandra, one) as second:
         issuers = (first[1], second[1])
         requests = [wanted(COUNT) for _ in range(2 * REQUESTS)]
-        async with asyncio.TaskGroup() as tasks:
-            asked = [
-                tasks.create_task(issued(issuers[at % 2], request))
-                for at, request in enumerate(requests)
-            ]
-            while await taken_of(first[0], one) == 0:  # noqa: ASYNC110 - another task moves it.
-                await asyncio.sleep(0.01)
-            victim.kill()
-        blocks = [task.result() for task in asked]
         try:
+            async with asyncio.TaskGroup() as tasks:
+                asked = [
+                    tasks.create_task(issued(issuers[at % 2], request))
+                    for at, request in enumerate(requests)
+                ]
+                while await taken_of(first[0], one) == 0:  # noqa: ASYNC110 - another task moves it.
+                    await asyncio.sleep(0.01)
+                victim.kill()
+            blocks = [task.result() for task in asked]
             without = await taken_of(second[0], one)
             # The other issuer finds what was given while a node was away.
             again = await issued(issuers[1], requests[0])
