@@ -53,6 +53,14 @@ class TestEvidence:
         assert (one.carrier, one.parts["shipper"]) == ("ups", "XX3150")
         assert one.service.startswith("SurePost")
 
+    def test_of_a_dpd_number(self) -> None:
+        """Its product in words where it is known, else by its number alone."""
+        known = explain("008182709980000020033350276C").candidates[0]
+        unknown = explain("008182709980000020045327276N").candidates[0]
+
+        assert (known.service, known.parts["country"]) == ("by 8:30", "276")
+        assert (unknown.service, unknown.parts["service"]) == ("", "327")
+
     def test_nine_digits_of_mailer_begin_with_nine(self) -> None:
         """A mailer id says its own length, also behind 94."""
         body = "94001" + "912345678" + "1234567"
