@@ -76,9 +76,9 @@ def test_what_a_spreadsheet_makes_of_a_file_is_read() -> None:
         (TABLE + f"{'K' * 65},,,LOST,,,\n", 4, "`code` has more than 64 bytes"),
         (TABLE + "K1,,,LOST,,,,x\n", 4, "There are 8 values for 7 columns"),
         (
-            TABLE + "K1,,,ARIVED,,,\n",
+            TABLE + "K1,,,ARRIVE,,,\n",
             4,
-            "`event` is `ARIVED`, no canonical event; the nearest one is ARRIVED",
+            "`event` is `ARRIVE`, no canonical event; the nearest one is ARRIVED",
         ),
         (TABLE + "K1,,,UNMAPPED,,,\n", 4, "`event` is `UNMAPPED`"),
         (TABLE + "K1,,,UNSPECIFIED,,,\n", 4, "`event` is `UNSPECIFIED`"),
