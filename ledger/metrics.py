@@ -236,7 +236,40 @@ QUERY_SECONDS = Histogram(
     registry=REGISTRY,
 )
 QUERY_ENTRIES = Counter("ledger_query_entries", "Trail entries sent.", registry=REGISTRY)
+QUERY_UNMAPPED = Counter(
+    "ledger_query_unmapped_entries",
+    "Trail entries that were sent with a source's own code which no mapping explains, by code "
+    "system; `other` are those without any mapping.",
+    ["system"],
+    registry=REGISTRY,
+)
 QUERY_WATCHES = Gauge("ledger_query_watches", "Watches open now.", registry=REGISTRY)
+NUMBERS_ISSUED = Counter(
+    "ledger_numbers_issued",
+    "Tracking numbers given to mailers, by range.",
+    ["range"],
+    registry=REGISTRY,
+)
+NUMBERS_WASTED = Counter(
+    "ledger_numbers_wasted",
+    "Tracking numbers that were, or may have been, taken and were given to nobody: they rest until "
+    "their next turn.",
+    ["range"],
+    registry=REGISTRY,
+)
+NUMBERS_CONTENDED = Counter(
+    "ledger_numbers_contended_takes",
+    "Times numbers were taken anew, because another issuer was first.",
+    ["range"],
+    registry=REGISTRY,
+)
+NUMBERS_FREE = Gauge(
+    "ledger_numbers_free_ratio",
+    "Which part of a range could be issued, when this process last took numbers of it or was asked "
+    "for its ranges.",
+    ["range"],
+    registry=REGISTRY,
+)
 SPOOL_BYTES = Gauge(
     "ledger_spool_bytes", "Bytes that a gateway's spool takes on its disk.", registry=REGISTRY
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from ledger import metrics
 from ledger.v1.scan_event_pb2 import ScanEventType
 from ledger.v1.vocabulary_pb2 import CodeFlag, MappedEvent
 from ledger.vocabulary import Flag
@@ -21,7 +22,16 @@ CODE_FLAGS: Final = {
 }
 """How each flag is said."""
 
+OTHER: Final = "other"
+"""How the metric calls code systems without a mapping."""
+
 _UNMAPPED: Final = ScanEventType.SCAN_EVENT_TYPE_UNMAPPED
+
+
+def begin_to_count(mappings: Mappings) -> None:
+    """Show a 0 for each code system: of a series that begins with 1 nobody sees the increase."""
+    for system in {OTHER, *(one.system for one in mappings.all)}:
+        metrics.QUERY_UNMAPPED.labels(system)
 
 
 def explain(out: RawTrailEntry, event: ScanEvent, mappings: Mappings) -> None:
@@ -30,6 +40,9 @@ def explain(out: RawTrailEntry, event: ScanEvent, mappings: Mappings) -> None:
     """
     found = mappings.inwards(event)
     if found is None:
+        if event.type == _UNMAPPED:
+            # By our own names: a source may write its system in as many ways as it likes.
+            metrics.QUERY_UNMAPPED.labels(mappings.system_of(event.code_system) or OTHER).inc()
         return
     row = found.row
     if event.type == _UNMAPPED:

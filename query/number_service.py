@@ -8,7 +8,7 @@ from ledger.errors import NotPossibleNow, Refused
 from ledger.issuing import BlockRequest
 from ledger.issuing.issuer import numbers_of
 from ledger.issuing.spaces import space_named
-from ledger.numbers import Check, Context, did_you_mean, explain
+from ledger.numbers import Check, Context, did_you_mean, explain, is_country_code
 from ledger.numbers.formats import formats
 from ledger.v1.number_service_pb2 import (
     CheckDigit,
@@ -127,7 +127,8 @@ class NumberService:
     def _here(self) -> Issuer:
         if self._issuer is None:
             raise NotPossibleNow(
-                "No numbers are issued here: the setting `number_ranges` names no file.",
+                "No numbers are issued here: the setting `number_ranges` names no file. "
+                "docs/numbers.md says what stands in one.",
                 reason="NO_NUMBER_RANGES",
             )
         return self._issuer
@@ -139,6 +140,8 @@ def _context(request: ExplainNumberRequest) -> Context:
         raise _invalid("partner", f"is no carrier known here; there are {known}")
     _check_each("mailer_ids", request.mailer_ids, MAILER_IDS_MAX, MAILER_ID_BYTES_MAX)
     _check_each("lane", request.lane, LANE_MAX, 2)
+    if not all(map(is_country_code, request.lane)):
+        raise _invalid("lane", "names countries by two letters each, such as US")
     return Context(
         mailer_ids=frozenset(request.mailer_ids),
         partner=request.partner,

@@ -19,6 +19,7 @@ from ledger.v1.trail_service_pb2 import (
 from query import requests
 from query.answers import PAGE_BYTES_MAX, PAGE_ENTRIES_MAX, fill
 from query.batch import BatchLookUp
+from query.explaining import begin_to_count
 from query.listing import Question, answer
 from query.methods import generic_handler
 from query.progress_view import places_of, shown_by
@@ -76,6 +77,7 @@ class TrailService:
         self._monotonic = monotonic
         self._reader = TrailReader(store, monotonic=monotonic)
         self._watch_reads = asyncio.Semaphore(WATCH_READS_MAX)
+        begin_to_count(mappings)
 
     def handler(self) -> grpc.GenericRpcHandler:
         """Give the service to a gRPC server."""

@@ -248,3 +248,10 @@ def test_the_version_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     assert code == DONE
     assert answer.startswith(f"parcel-ledger {short.strip()}\n")
     assert "rocksdict" in answer
+
+
+def test_built_in_facilities_are_said_to_be_examples(capsys: pytest.CaptureFixture[str]) -> None:
+    """Nobody is sent to an office by hours that nobody asked for."""
+    _, answer, _ = printed(capsys, "facility", "--help")
+
+    assert "built in has examples" in " ".join(answer.split())

@@ -81,6 +81,22 @@ def test_no_number_and_no_carrier(capsys: pytest.CaptureFixture[str]) -> None:
     assert "there are amazon" in remark
 
 
+@pytest.mark.parametrize("lane", ["US", "us-de", "US-CA-MX"])
+def test_a_lane_is_countries(capsys: pytest.CaptureFixture[str], lane: str) -> None:
+    """Two letters each."""
+    assert said(capsys, "RR473124829GB", "--lane", lane)[0] == 0
+
+
+@pytest.mark.parametrize("lane", ["USA-DE", "US-", "US DE", "4Z-DE"])
+def test_a_lane_of_anything_else_is_refused(capsys: pytest.CaptureFixture[str], lane: str) -> None:
+    """It would decide nothing, and nobody would see that it was mistyped."""
+    code, answer, remark = said(capsys, "RR473124829GB", "--lane", lane)
+
+    assert code == FAILED
+    assert not answer
+    assert f"`--lane` is `{lane}`; it is countries by two letters each" in remark
+
+
 def test_a_terminal_obeys_nothing_in_a_number(capsys: pytest.CaptureFixture[str]) -> None:
     """What was scanned comes from anywhere; element strings are told part by part."""
     _, answer, _ = said(capsys, "]C1010703206980498810\x1dAB", "[bold]x\x1b[31m")

@@ -35,6 +35,7 @@ def test_numbers_are_issued(tmp_path: Path) -> None:
         ]
         few = typed("number", "issue", "rr", "--mailer", "acme", "--count", 6, *at)
         wrong = typed("number", "issue", "rr", "--mailer", "acme", "--request", "xyz", *at)
+        nowhere = typed("number", "issue", "nope", "--mailer", "acme", *at)
         shown = typed("number", "ranges", *at)
         listed = typed("number", "ranges", "--json", *at)
 
@@ -47,6 +48,9 @@ def test_numbers_are_issued(tmp_path: Path) -> None:
     assert few.code == REFUSED
     assert "6 numbers are wanted, 5 are free, the next become free at" in few.remark
     assert wrong.code == FAILED
+    assert "`--request` is `xyz`; it is the 32 hexadecimal digits" in wrong.remark
+    assert nowhere.code == REFUSED
+    assert "`parcel-ledger number ranges` lists those" in nowhere.remark
     assert shown.answer.splitlines()[1].split()[:6] == [
         *("rr", "RR000000014GB", "RR000000102GB", "10", "5", "5"),
     ]
@@ -64,7 +68,7 @@ def test_without_ranges_and_with_bad_ones(tmp_path: Path) -> None:
     )
 
     assert said.code == REFUSED
-    assert "number_ranges" in said.remark
+    assert "`number_ranges` names no file. docs/numbers.md says" in said.remark
     assert started.code == FAILED
     assert "range 1: `format` is one of" in started.remark
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ledger.metrics import REGISTRY
 from ledger.v1 import scan_event_pb2 as pb
 from ledger.v1.trail_service_pb2 import BatchGetTrailsRequest, WatchTrailRequest
 from ledger.v1.vocabulary_pb2 import CodeFlag, MappedEvent
@@ -94,6 +95,28 @@ async def test_an_unknown_code_stays_unmapped(door: Asked, system: str, code: st
 
     assert not entry.HasField("mapped")
     assert entry.event == event
+
+
+async def test_what_nobody_maps_is_counted(door: Asked) -> None:
+    """By our own name of the code system, however a source writes it; what is mapped is not."""
+
+    def counted() -> list[float]:
+        samples = ({"system": "fedex"}, {"system": "other"}, {"system": "ups"})
+        name = "ledger_query_unmapped_entries_total"
+        return [REGISTRY.get_sample_value(name, labels) or 0.0 for labels in samples]
+
+    await door.shelf.put(
+        coded("a", " FedEx", "Q"),
+        coded("b", "fedex", "DL", minute=1),
+        coded("c", "zork", "1", minute=2),
+        coded("d", "ups", "11", minute=3),
+        scan("e", minute=4, code_system="ups", source_code="none"),
+    )
+    before = counted()
+    await door.list()
+
+    assert [after - was for after, was in zip(counted(), before, strict=True)] == [1, 1, 0]
+    assert REGISTRY.get_sample_value("ledger_query_unmapped_entries_total", {"system": "dhl"}) == 0
 
 
 async def test_a_canonical_event_is_not_mapped(door: Asked) -> None:

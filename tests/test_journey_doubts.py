@@ -86,6 +86,29 @@ def test_customs_and_the_way_within_minutes() -> None:
     assert not read(one_device).doubts
 
 
+def test_customs_that_nobody_saw_give_it_back() -> None:
+    """What customs held and what is then scanned further on has to be given back between: a
+    release or a departure says so, in whichever order they arrive; the milestone stands all the
+    same.
+    """
+    held = [
+        say("IMPORT_ARRIVED", 10, "OE"),
+        say("CUSTOMS_HELD", 12, "OE"),
+    ]
+    tour = say("OUT_FOR_DELIVERY", 40, "DU")
+    assert Doubt.CUSTOMS_END_NOT_SEEN not in read(held).doubts
+    found = read([*held, tour])
+    assert Doubt.CUSTOMS_END_NOT_SEEN in found.doubts
+    assert found.milestone is Milestone.OUT_FOR_DELIVERY
+    for end in ("CUSTOMS_RELEASED", "IMPORT_DEPARTED"):
+        seen = read([*held, tour, say(end, 20, "OE")])
+        assert Doubt.CUSTOMS_END_NOT_SEEN not in seen.doubts, end
+    twice = [*held, say("CUSTOMS_RELEASED", 20, "OE"), say("CUSTOMS_HELD", 22, "OE"), tour]
+    assert Doubt.CUSTOMS_END_NOT_SEEN in read(twice).doubts
+    too_late = [*held, tour, say("CUSTOMS_RELEASED", 41, "OE")]
+    assert Doubt.CUSTOMS_END_NOT_SEEN in read(too_late).doubts
+
+
 def test_what_lies_in_a_container_is_not_seen() -> None:
     """An item that went into a bag is where it went in, and that the bag knows more is said; what
     the bag was scanned for is not missing.

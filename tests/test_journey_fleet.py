@@ -30,7 +30,9 @@ MANY_ODD = Oddities(0.05, 0.05, 0.05, 0.05, 0.02, 0.1, 0.1, 0.0)
 FOLD_US_MAX = 50.0
 PLACES = {one.id: (one.latitude, one.longitude) for one in facilities()}
 
-HARMLESS = frozenset({Doubt.BEGINNING_NOT_SEEN, Doubt.CLOCK_AHEAD})
+HARMLESS = frozenset({
+    Doubt.BEGINNING_NOT_SEEN, Doubt.CLOCK_AHEAD, Doubt.CUSTOMS_END_NOT_SEEN,
+})  # fmt: skip
 """Doubts that excuse no wrong milestone, leg or place."""
 
 

@@ -214,6 +214,8 @@ async def test_a_number_is_explained(tmp_path: Path) -> None:
             ExplainNumberRequest(text="1", partner="nobody"),
             ExplainNumberRequest(text="1", mailer_ids=["1"] * 65),
             ExplainNumberRequest(text="1", lane=["USA"]),
+            ExplainNumberRequest(text="1", lane=["US", "D"]),
+            ExplainNumberRequest(text="1", lane=["4Z"]),
         ):
             with failing() as failures:
                 await stub.ExplainNumber(bad)

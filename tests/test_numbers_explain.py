@@ -53,6 +53,14 @@ class TestEvidence:
         assert (one.carrier, one.parts["shipper"]) == ("ups", "XX3150")
         assert one.service.startswith("SurePost")
 
+    def test_of_a_dpd_number(self) -> None:
+        """Its product in words where it is known, else by its number alone."""
+        known = explain("008182709980000020033350276C").candidates[0]
+        unknown = explain("008182709980000020045327276N").candidates[0]
+
+        assert (known.service, known.parts["country"]) == ("by 8:30", "276")
+        assert (unknown.service, unknown.parts["service"]) == ("", "327")
+
     def test_nine_digits_of_mailer_begin_with_nine(self) -> None:
         """A mailer id says its own length, also behind 94."""
         body = "94001" + "912345678" + "1234567"
@@ -81,6 +89,10 @@ class TestEvidence:
 
         for text in sscc:
             assert first(text) == ("gs1", "RIGHT")
+        [impb] = explain("(420)77316(92)61290283641500004181").candidates
+        assert (impb.carrier, impb.check, impb.zip) == ("usps", Check.RIGHT, "77316")
+        [bare] = explain(f"]C19261290283641500004181{GS}15210526").candidates
+        assert (bare.carrier, bare.check, bare.zip) == ("usps", Check.RIGHT, "")
         assert not goods.candidates
         assert [(one.identifier, one.value) for one in goods.elements] == [
             ("01", "07032069804988"), ("10", "AB"), ("15", "210526"),

@@ -174,6 +174,20 @@ class TestFacts:
         assert meaning_of(scan_of("usps", "01", source_text=text)) == "RETURNED"
         assert meaning_of(scan_of("usps", "01", source_text="Delivered, PO Box")) == "DELIVERED"
 
+    def test_what_is_lost_is_not_told_as_stolen(self) -> None:
+        """GS1's vocabulary has a word for theft and none for a loss; what comes in as stolen is
+        lost by theft, and goes out as that.
+        """
+        found = MAPPINGS.inwards(scan_of("cbv", "stolen"))
+        lost = Meaning(pb.SCAN_EVENT_TYPE_LOST)
+
+        assert found
+        assert found.row.meaning == lost._replace(reason=pb.EVENT_REASON_THEFT)
+        told = MAPPINGS.outwards("cbv", found.row.meaning)
+        assert told
+        assert told.row.code == "stolen"
+        assert MAPPINGS.outwards("cbv", lost) is None
+
     def test_an_alert_reads_as_nothing_else(self) -> None:
         """Neither returned nor failed: only that somebody should look."""
         found = MAPPINGS.inwards(scan_of("usps-category", "Alert"))

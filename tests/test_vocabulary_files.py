@@ -75,7 +75,11 @@ def test_what_a_spreadsheet_makes_of_a_file_is_read() -> None:
         (TABLE + ",,,LOST,,,\n", 4, "`code` is empty"),
         (TABLE + f"{'K' * 65},,,LOST,,,\n", 4, "`code` has more than 64 bytes"),
         (TABLE + "K1,,,LOST,,,,x\n", 4, "There are 8 values for 7 columns"),
-        (TABLE + "K1,,,GONE,,,\n", 4, "`event` is `GONE`"),
+        (
+            TABLE + "K1,,,ARRIVE,,,\n",
+            4,
+            "`event` is `ARRIVE`, no canonical event; the nearest one is ARRIVED",
+        ),
         (TABLE + "K1,,,UNMAPPED,,,\n", 4, "`event` is `UNMAPPED`"),
         (TABLE + "K1,,,UNSPECIFIED,,,\n", 4, "`event` is `UNSPECIFIED`"),
         (TABLE + "K1,,,LOST,,sideways,\n", 4, "it is one of both, in, out"),

@@ -114,6 +114,16 @@ ROWS: Final = (
             Panel("QUERY_SECONDS", "From a request to its answer", "s"),
             Panel("QUERY_ENTRIES", "Entries sent", "cps"),
             Panel("QUERY_WATCHES", "Watches open", "short"),
+            Panel("QUERY_UNMAPPED", "Entries sent with a code that no mapping explains", "cps"),
+        ),
+    ),
+    Row(
+        "Issuing of numbers",
+        (
+            Panel("NUMBERS_ISSUED", "Numbers issued", "cps"),
+            Panel("NUMBERS_FREE", "Free of each range, as last seen", "percentunit"),
+            Panel("NUMBERS_WASTED", "Numbers left out until their next turn", "cps"),
+            Panel("NUMBERS_CONTENDED", "Takes that another issuer was before", "cps"),
         ),
     ),
     Row(

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from ledger import metrics
 from ledger.errors import Busy, NotPossibleNow, Refused, Uncertain
 from ledger.issuing.number_ranges import RANGE_ID_BYTES_MAX, Range
 from ledger.issuing.spaces import space_named
@@ -75,6 +76,9 @@ class Issuer:
         self._blocks = blocks
         self._ranges: Mapping[str, Range] = {one.id: one for one in ranges}
         self._now_ns = now_ns
+        for counter in (metrics.NUMBERS_ISSUED, metrics.NUMBERS_WASTED, metrics.NUMBERS_CONTENDED):
+            for one in ranges:
+                counter.labels(one.id)  # Shows a 0 until something is counted.
 
     async def issue(self, request: BlockRequest) -> NumberBlock:
         """Return the block of a request; it is durable then, and nobody else's.
@@ -88,9 +92,10 @@ class Issuer:
         if given is None:
             block = await self._take(self._range_for(request), request)
             # If we crash here the numbers of the block are lost until their next turn.
-            given = await self._blocks.give(
-                request.request_id, block.SerializeToString(deterministic=True)
-            )
+            ours = block.SerializeToString(deterministic=True)
+            given = await self._blocks.give(request.request_id, ours)
+            came_to = metrics.NUMBERS_ISSUED if given == ours else metrics.NUMBERS_WASTED
+            came_to.labels(block.range_id).inc(block.count)
         # Another call with the same id may have been first; then its block is the answer.
         return _same_request(NumberBlock.FromString(given), request)
 
@@ -100,6 +105,7 @@ class Issuer:
         for _, one in sorted(self._ranges.items()):
             state = range_in(_read(await self._blocks.space(one.space)), one)
             room = room_of(state, self._now_ns(), one.retention_ns)
+            _show_free(one, room.left)
             found.append(Standing(one, state.taken, room))
         return found
 
@@ -107,14 +113,16 @@ class Issuer:
         one = self._ranges.get(request.range_id)
         if one is None:
             raise NotPossibleNow(
-                f"No range is called `{request.range_id}` in the settings of this process.",
+                f"No range is called `{request.range_id}` in the settings of this process; "
+                f"`parcel-ledger number ranges` lists those that there are.",
                 reason="NO_SUCH_RANGE",
                 field="range_id",
                 metadata={"range_id": request.range_id},
             )
         if one.mailers and request.mailer not in one.mailers:
             raise NotPossibleNow(
-                f"The range {one.id} is not for the mailer `{request.mailer}`.",
+                f"The range {one.id} is not for the mailer `{request.mailer}`: its `mailers`, in "
+                f"the file of ranges, do not name it.",
                 reason="MAILER_NOT_ALLOWED",
                 field="mailer",
                 metadata={"range_id": one.id, "mailer": request.mailer},
@@ -128,6 +136,7 @@ class Issuer:
             state = range_in(space, one)
             now_ns = self._now_ns()
             room = room_of(state, now_ns, one.retention_ns)
+            _show_free(one, room.left)
             if request.count > room.left:
                 raise _used_up(one, request.count, room)
             taken = take(state, request.count, now_ns)
@@ -138,9 +147,12 @@ class Issuer:
             except Uncertain:
                 # Whether they are ours cannot be told from where the space stands: another issuer
                 # may have moved it to the same bytes. So they are nobody's, and others are taken.
-                moved = False
+                metrics.NUMBERS_WASTED.labels(one.id).inc(request.count)
+                continue
             if moved:
+                _show_free(one, room.left - request.count)
                 return _block(one, request, taken, state)
+            metrics.NUMBERS_CONTENDED.labels(one.id).inc()
         raise Busy(
             f"Too many take numbers of the range {one.id} at this moment.",
             reason="RANGE_CONTENDED",
@@ -159,6 +171,10 @@ async def numbers_of(block: NumberBlock) -> Sequence[str]:
         if len(numbers) % NUMBERS_AT_ONCE == 0:
             await asyncio.sleep(0)
     return numbers
+
+
+def _show_free(one: Range, left: int) -> None:
+    metrics.NUMBERS_FREE.labels(one.id).set(left / one.size)
 
 
 def _block(one: Range, request: BlockRequest, taken: int, state: NumberRange) -> NumberBlock:

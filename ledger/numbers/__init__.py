@@ -12,7 +12,14 @@ from ledger.numbers.check_digits import (
 )
 from ledger.numbers.compose import compose_impb, compose_s10, compose_sscc
 from ledger.numbers.did_you_mean import Suggestion, did_you_mean
-from ledger.numbers.explaining import Candidate, Check, Context, Explanation, explain
+from ledger.numbers.explaining import (
+    Candidate,
+    Check,
+    Context,
+    Explanation,
+    explain,
+    is_country_code,
+)
 from ledger.numbers.filing_key import (
     KEY_FORM,
     MAX_NUMBER_BYTES,
@@ -44,6 +51,7 @@ __all__ = [
     "filing_keys",
     "gs1_check_digit",
     "is_check_digit_wrong",
+    "is_country_code",
     "is_digits",
     "keys_of",
     "may_be_wrong",

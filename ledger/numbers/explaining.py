@@ -133,11 +133,27 @@ def explain(text: str, context: Context = NO_CONTEXT) -> Explanation:
     if not found or found[0].check is Check.WRONG:
         # An IMpb is cut by our own rule first: without its FNC1 a GS1 parser splits it wrongly.
         elements = elements_of(text)
-        units = (element.value for element in elements if element.identifier == "00")
-        found = [one for unit in units for one in candidates(f"00{unit}", context)] or found
+        found = [one for unit in _units(elements) for one in candidates(unit, context)] or found
     return Explanation(
         text=text, number=number, key=key, candidates=tuple(found), elements=elements
     )
+
+
+def _units(elements: tuple[Element, ...]) -> Iterator[str]:
+    """What can be a number among element strings: an SSCC, or an IMpb and its routing."""
+    routing = ""
+    for one in elements:
+        if one.identifier == ROUTING:
+            routing = ROUTING + one.value
+        elif one.identifier == "00":
+            yield f"00{one.value}"
+        elif one.identifier in _IMPB_STARTS:
+            yield f"{routing}{one.identifier}{one.value}"
+
+
+def is_country_code(text: str) -> bool:
+    """Whether a text can be a country of a lane: two letters, whichever."""
+    return len(text) == 2 and text.isascii() and text.isalpha()
 
 
 def candidates(number: str, context: Context = NO_CONTEXT) -> list[Candidate]:

@@ -9,12 +9,13 @@ K1,DELIVERED,delivery_mode=LOCKER,into our locker
 from __future__ import annotations
 
 import csv
+import difflib
 import re
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from ledger.errors import Refused
 from ledger.v1.scan_event_pb2 import ScanEventType
-from ledger.vocabulary.canonical import TYPE_PREFIX
+from ledger.vocabulary.canonical import CANONICAL, TYPE_PREFIX
 from ledger.vocabulary.checks import check_rows
 from ledger.vocabulary.mapping import (
     ATTRIBUTE,
@@ -244,7 +245,9 @@ def _meaning(event: str, text: str) -> Meaning:
     names = {name.removeprefix(TYPE_PREFIX): n for name, n in ScanEventType.items()}
     number = names.get(event, 0)
     if number in {0, ScanEventType.SCAN_EVENT_TYPE_UNMAPPED}:
-        raise _Faulty(f"`event` is `{event}`; it is a canonical event, such as DELIVERED.")
+        events = [one.name for one in CANONICAL.values() if one.name != "UNMAPPED"]
+        near = difflib.get_close_matches(event.upper(), events, n=1, cutoff=0)[0]
+        raise _Faulty(f"`event` is `{event}`, no canonical event; the nearest one is {near}.")
     said: dict[str, Any] = {}
     for name, value in _pairs("with", text):
         if name in _SAID:

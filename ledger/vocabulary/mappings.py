@@ -48,6 +48,11 @@ class Mappings:
         """Whether there is any mapping of a code system."""
         return bool(self._find(system))
 
+    def system_of(self, name: str) -> str:
+        """Give the one name that answers have for a code system; empty where it has no mapping."""
+        found = self._find(name)
+        return found[0].system if found else ""
+
     def inwards(self, event: ScanEvent) -> Mapped | None:
         """Explain the code of an event; None where no mapping does."""
         for mapping in self._find(event.code_system):

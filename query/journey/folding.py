@@ -23,8 +23,11 @@ from query.journey.rules import (
     ASKING_REASONS,
     CLOCK_DOUBT_NS,
     CLOSED,
+    CUSTOMS_ENDS,
+    CUSTOMS_HELD,
     ENDINGS,
     NOTHING,
+    PAST_CUSTOMS,
     RULES,
     UNDATED_NS,
     USUAL_SILENCE,
@@ -229,11 +232,26 @@ def _doubts(walk: Walk, group: Sequence[Told], asked: Asked) -> frozenset[Doubt]
         doubts.add(Doubt.WAY_NOT_SEEN)
     if not RULES.get(group[0].type, NOTHING).begins and walk.accepted is None:
         doubts.add(Doubt.BEGINNING_NOT_SEEN)
+    if _is_customs_end_missing(group):
+        doubts.add(Doubt.CUSTOMS_END_NOT_SEEN)
     if min(group[0].scan_time_ns, group[-1].scan_time_ns) < UNDATED_NS:
         doubts.add(Doubt.CLOCK_NEVER_SET)
     if group[-1].scan_time_ns > asked.now_ns + AHEAD_NS:
         doubts.add(Doubt.CLOCK_AHEAD)
     return frozenset(doubts) if doubts else _NO_DOUBTS
+
+
+def _is_customs_end_missing(group: Sequence[Told]) -> bool:
+    """Whether customs held it, and it was seen further on before anybody saw them give it back."""
+    is_held = False
+    for one in group:
+        if one.type == CUSTOMS_HELD:
+            is_held = True
+        elif is_held:  # Seldom: an event costs one comparison.
+            if one.type in PAST_CUSTOMS:
+                return True
+            is_held = one.type not in CUSTOMS_ENDS
+    return False
 
 
 def _is_close(by: Told, group: Sequence[Told]) -> bool:

@@ -68,6 +68,10 @@ class Doubt(StrEnum):
     """It was accepted again after its end: a way back, or another item with the same number."""
     BEGINNING_NOT_SEEN = "BEGINNING_NOT_SEEN"
     """Nothing was seen of how it was handed in."""
+    CUSTOMS_END_NOT_SEEN = "CUSTOMS_END_NOT_SEEN"
+    """Customs held it, and it went on without a scan of how they gave it back: how long it was
+    theirs is not known, and counts as the post's.
+    """
     UNDATED_LEFT_OUT = "UNDATED_LEFT_OUT"
     """Events without a time could be of any of several items, and are counted for none."""
 

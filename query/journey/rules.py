@@ -176,6 +176,22 @@ ASKING_REASONS: Final = frozenset({
 })  # fmt: skip
 """Nothing goes on until somebody outside acts."""
 
+CUSTOMS_HELD: Final = int(ScanEventType.SCAN_EVENT_TYPE_CUSTOMS_HELD)
+
+CUSTOMS_ENDS: Final = frozenset(
+    ScanEventType.Value(f"{_P}{name}")
+    for name in ("CUSTOMS_RELEASED", "EXPORT_DEPARTED", "IMPORT_DEPARTED")
+)
+"""One of these has to follow where customs held an item (of UPU's codes EXC, EDC, EMC or EMF), or
+the time is the post's.
+"""
+
+_ON_THE_WAY: Final = (
+    "ARRIVED DEPARTED OUT_FOR_DELIVERY DELIVERY_ATTEMPTED READY_FOR_PICKUP DELIVERED"
+)
+PAST_CUSTOMS: Final = frozenset(ScanEventType.Value(f"{_P}{name}") for name in _ON_THE_WAY.split())
+"""Where one of these is scanned, customs have given it back."""
+
 
 class Types:
     """The event types that the fold names, as plain numbers."""

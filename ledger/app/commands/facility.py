@@ -42,7 +42,8 @@ facility = App(
     name="facility",
     help="Find the nearest offices, and look after the file of facilities.\n\n"
     "A ledger knows facilities from a CSV file that the setting `facilities` names; "
-    "docs/facilities.md says what stands in it.",
+    "docs/facilities.md says what stands in it. The one that is built in has examples: nobody "
+    "asked the offices for their addresses and opening hours.",
     help_format="plaintext",
 )
 

@@ -54,7 +54,7 @@ def explain(
 
     from ledger.app.commands.screen import answers
     from ledger.app.number_render import document_of, explained
-    from ledger.numbers import Context, did_you_mean
+    from ledger.numbers import Context, did_you_mean, is_country_code
     from ledger.numbers import explain as explain_one
     from ledger.numbers.formats import formats
 
@@ -63,11 +63,10 @@ def explain(
     if partner and partner not in formats().carriers:
         known = ", ".join(sorted(formats().carriers))
         raise CommandFailed(f"No carrier is called {partner}; there are {known}.")
-    context = Context(
-        mailer_ids=frozenset(mailer),
-        partner=partner or "",
-        lane=tuple(lane.upper().split("-")) if lane else (),
-    )
+    countries = tuple(lane.upper().split("-")) if lane else ()
+    if not all(map(is_country_code, countries)):
+        raise CommandFailed(f"`--lane` is `{lane}`; it is countries by two letters each: US-DE.")
+    context = Context(mailer_ids=frozenset(mailer), partner=partner or "", lane=countries)
     console = answers()
     code = DONE
     for place, text in enumerate(texts):

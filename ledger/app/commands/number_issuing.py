@@ -65,7 +65,9 @@ def issue(
     try:
         request_id = bytes.fromhex(request) if request else secrets.token_bytes(16)
     except ValueError:
-        raise CommandFailed(f"`{request}` is no id of a request.") from None
+        raise CommandFailed(
+            f"`--request` is `{request}`; it is the 32 hexadecimal digits of an earlier request."
+        ) from None
     if not 0 <= count < 1 << 32:
         raise CommandFailed(f"--count is {count}; it is 1 to 10,000.")
     wanted = IssueNumberBlockRequest(
