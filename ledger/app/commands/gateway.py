@@ -45,15 +45,16 @@ def refusals(
     """List the scans that the ledger refused after a gateway had taken them.
 
     Each is kept whole, with its reason. The gateway may run meanwhile, or not. With --json a line
-    for each has the scan itself, as base64.
+    for each has the scan itself, as base64. When the list is full its oldest scans go out of it,
+    and it says how many did: the ledger has kept them among its own refusals.
 
     Exit code: 0.
     """
     import base64
     import json
 
-    from ingest.spool_refused import read_refused
-    from ledger.app.commands.screen import answers
+    from ingest.spool_refused import count_let_go, read_refused
+    from ledger.app.commands.screen import answers, remarks
     from ledger.app.refused_render import refused_table
     from ledger.app.settings import load
     from ledger.app.wiring.gateway import spool_folder
@@ -71,6 +72,11 @@ def refusals(
         answers().print(refused_table(scans))
     else:
         answers().print(f"Nothing in {folder} was refused.", markup=False)
+    if let_go := count_let_go(folder):
+        remarks().print(
+            f"{let_go:,} older ones went out of the list, as it was full. The ledger's own log of "
+            "refused scans has them."
+        )
     return DONE
 
 
