@@ -153,6 +153,9 @@ class Outgoing:
             )
         ]
 
+    def hear(self, state: SourceState) -> None:
+        """Pass it over: an outcome here has positions, which the server's word has not."""
+
     def not_open(self, state: SourceState) -> str:
         """Say why nothing more can be sent: the source is not open, and there is no other."""
         return (

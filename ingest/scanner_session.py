@@ -92,6 +92,9 @@ class Outbox(Protocol):
     def refuse(self, batch: OutBatch[Any], refusals: Sequence[Refusal]) -> None:
         """Give all events of a batch up: one refusal for each, in order."""
 
+    def hear(self, state: SourceState) -> None:
+        """Take what the server says that it has of a source that is open."""
+
     def not_open(self, state: SourceState) -> str:
         """Take note that a source is not open; say why nothing can be sent, if that is so."""
 
@@ -275,7 +278,9 @@ class Session:
             )
 
     def _take_state(self, state: SourceState) -> None:
-        if state.status != SOURCE_STATUS_OPEN and (why := self._outgoing.not_open(state)):
+        if state.status == SOURCE_STATUS_OPEN:
+            self._outgoing.hear(state)
+        elif why := self._outgoing.not_open(state):
             self._stop(why)
 
     def _settle(self, result: BatchResult, now_s: float) -> None:
