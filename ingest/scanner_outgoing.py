@@ -54,6 +54,7 @@ class Outgoing:
         self.next_sequence = next_sequence
         self.batch_scans = batch_scans
         self.batch_bytes = batch_bytes
+        self.speaks_for_many = False
         self.is_stale = False
         """No other stream can do better than the one that there is."""
 

@@ -58,12 +58,14 @@ class SpoolOutgoing:
         counts: ScannerCounts,
         progress: Callable[[], Sequence[SourceProgress]],
         minted_through: Callable[[Source], int],
+        speaks_for_many: bool,
         now_ns: Callable[[], int],
         monotonic: Callable[[], float],
     ) -> None:
         """`progress` and `minted_through` tell how far the sources are, where that is known."""
         self.batch_scans = settings.batch_scans
         self.batch_bytes = settings.batch_bytes
+        self.speaks_for_many = speaks_for_many
         self.is_stale = False
         """Whether a source that was held back wants another stream."""
 
