@@ -548,6 +548,7 @@ class ListCompletenessFindingsResponse(_message.Message):
     UNREAD_COUNT_FIELD_NUMBER: _builtins.int
     UNTRACKED_COUNT_FIELD_NUMBER: _builtins.int
     FORGOTTEN_COUNT_FIELD_NUMBER: _builtins.int
+    SOURCE_UNKNOWN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
     """Token of the next page; empty at the end, and only there. At most 256 bytes."""
     complete: _builtins.bool
@@ -565,6 +566,10 @@ class ListCompletenessFindingsResponse(_message.Message):
     forgotten_count: _builtins.int
     """Pairs of source and spool with more gaps than there is room for: the lowest of their sequences may be UNCONFIRMED
     though more is known of them, and are neither NEVER_ARRIVED nor WITHOUT_RECORD.
+    """
+    source_unknown: _builtins.bool
+    """True where `source_id` was asked for and nothing was ever heard of a numbered source of that name: then nothing can
+    be said of it, and `complete` says nothing.
     """
     @_builtins.property
     def findings(self) -> _containers.RepeatedCompositeFieldContainer[Global___CompletenessFinding]:
@@ -598,10 +603,11 @@ class ListCompletenessFindingsResponse(_message.Message):
         unread_count: _builtins.int = ...,
         untracked_count: _builtins.int = ...,
         forgotten_count: _builtins.int = ...,
+        source_unknown: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["find_time", b"find_time", "look_time", b"look_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["complete", b"complete", "find_time", b"find_time", "findings", b"findings", "forgotten_count", b"forgotten_count", "look_time", b"look_time", "minted_count", b"minted_count", "next_page_token", b"next_page_token", "spool_count", b"spool_count", "sums", b"sums", "unread_count", b"unread_count", "untracked_count", b"untracked_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["complete", b"complete", "find_time", b"find_time", "findings", b"findings", "forgotten_count", b"forgotten_count", "look_time", b"look_time", "minted_count", b"minted_count", "next_page_token", b"next_page_token", "source_unknown", b"source_unknown", "spool_count", b"spool_count", "sums", b"sums", "unread_count", b"unread_count", "untracked_count", b"untracked_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -8,7 +8,7 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from ledger.app.commands.options import AsJson, Config, with_settings
-from ledger.app.exits import DONE
+from ledger.app.exits import DONE, CommandFailed
 from ledger.app.settings import Settings
 
 
@@ -48,7 +48,7 @@ def refusals(
     for each has the scan itself, as base64. When the list is full its oldest scans go out of it,
     and it says how many did: the ledger has kept them among its own refusals.
 
-    Exit code: 0.
+    Exit code: 0, 2 where no gateway was ever started with that folder.
     """
     import base64
     import json
@@ -60,6 +60,8 @@ def refusals(
     from ledger.app.wiring.gateway import spool_folder
 
     folder = spool_folder(load({"data": data}, config=config).settings)
+    if not folder.is_dir():
+        raise CommandFailed(f"There is no gateway's spool in {folder.parent}.")
     scans = list(read_refused(folder))
     if as_json:
         for scan in scans:
