@@ -192,7 +192,8 @@ def _names_in(names: Iterable[str]) -> dict[int, str]:
     for name in names:
         head, dash, number = name.partition("-")
         if head == REFUSED:
-            found[int(number, 16) if dash else 1] = name
+            with suppress(ValueError):  # Somebody else's.
+                found[int(number, 16) if dash else 1] = name
     return dict(sorted(found.items()))
 
 

@@ -56,6 +56,7 @@ PROBE_S: Final = 5.0
 """How often a follower without partitions asks whether anybody is there."""
 
 NOTHING: Final[Mapping[int, bytes]] = MappingProxyType({})
+"""Of no partition is anything known."""
 
 NONE: Final = -1
 """Stands for the cluster among partitions that are silent."""
@@ -164,6 +165,13 @@ class Fetching:
             else:
                 self.unsure.discard(partition)
         return found
+
+    def ask_again(self, partition: int) -> None:
+        """Forget what came of a partition that could not be looked at: it is unsure still, and must
+        not hold up the others while its leader is away.
+        """
+        self._answers.pop(partition, None)
+        self.unsure.add(partition)
 
     def collect(self, max_records: int) -> Sequence[Run]:
         """Give what came. Raises Diverged where a record is not as it was appended."""

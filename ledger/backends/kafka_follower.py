@@ -186,7 +186,7 @@ class KafkaFollower:
             try:
                 await self._log.check_same(partition, index, value)
             except BaseException:
-                self._fetching.unsure.add(partition)
+                self._fetching.ask_again(partition)
                 raise
 
     async def _settle_doubts(self) -> None:
