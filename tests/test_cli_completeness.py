@@ -177,27 +177,6 @@ def test_by_source_facility_and_day(ledger: LedgerProcess) -> None:
     assert (other["complete"], other["findings"]) == (True, [])
 
 
-def test_what_cannot_be_told_is_not_complete(ledger: LedgerProcess) -> None:
-    """A monitor whose source is misspelt, or whose day or time is none, hears that it asks in vain,
-    by the exit code that the documents name for it; a source that sends without numbers, too.
-    """
-    said = [
-        typed("completeness", "--server", ledger.address, *words)
-        for words in (
-            ("--source", "gate-91"),
-            ("--source", "gate-91", "--json"),
-            ("--day", "yesterday"),
-            ("--grace-s", "-1"),
-            ("--silent-after-s", "0"),
-        )
-    ]
-
-    assert [one.code for one in said] == [FAILED] * 5
-    assert not any(one.answer for one in said)
-    assert "Is the name right?" in said[0].remark
-    assert "reads like 2026-11-27" in said[2].remark
-
-
 def test_a_scanner_that_fell_silent_shows(ledger: LedgerProcess) -> None:
     """Also one of which all arrived; it is no reason to ring, since nothing is known to miss."""
     time.sleep(1.1)

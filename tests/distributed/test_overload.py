@@ -37,7 +37,7 @@ NORMAL_S = 0.5
 GROWTH_MAX = 1.1
 """Memory of ingest under the load, beside that when it was as busy and Kafka was not slow."""
 
-BUFFER = ScannerSettings(buffer_scans=2_000)
+BUFFER = ScannerSettings(buffer_scans=1_000)
 """What a scanner keeps of what may not be sent; what it would scan beyond it waits to be handed
 over. The overload is the server's; a client's memory is not what is tested.
 """

@@ -76,8 +76,8 @@ def refusals(
         answers().print(f"Nothing in {folder} was refused.", markup=False)
     if let_go := count_let_go(folder):
         remarks().print(
-            f"{let_go:,} older ones went out of the list, as it was full. The ledger's own log of "
-            "refused scans has them."
+            f"{let_go:,} older ones went out of the list, as it was full. The ledger has "
+            "them: `parcel-ledger refusals` there."
         )
     return DONE
 
