@@ -45,6 +45,7 @@ class Forwarder:
         read: Callable[[bytes, int], Outbound],
         progress: Callable[[], Sequence[SourceProgress]] = lambda: (),
         minted_through: Callable[[Source], int] = lambda _: 0,
+        speaks_for_many: bool = True,
         client: str,
         version: str,
         settings: ScannerSettings | None = None,
@@ -53,7 +54,8 @@ class Forwarder:
         random: Callable[[], float] = randomness.random,
     ) -> None:
         """`read` makes a scan of what was spooled, and of its place. `progress` and
-        `minted_through` tell how far the sources are, where that is known.
+        `minted_through` tell how far the sources are, where that is known; `speaks_for_many` says
+        whether there may be others than the one whose scans are sent.
         """
         settings = settings or ScannerSettings()
         self.counts = ScannerCounts()
@@ -70,6 +72,7 @@ class Forwarder:
             counts=self.counts,
             progress=progress,
             minted_through=minted_through,
+            speaks_for_many=speaks_for_many,
             now_ns=now_ns,
             monotonic=monotonic,
         )

@@ -122,7 +122,7 @@ class Receipts:
             receipt = receipt_of(batch, result, now_ns=self._now_ns())
             self._recent.take_receipt(receipt)
             self._put(receipt)
-        if result.durable and (differing := self._recent.take_contents(batch)):
+        if result.durable and (differing := self._recent.take_contents(batch, result.resend)):
             INGEST_SEQUENCE_CONFLICTS.inc(len(differing))
             if self._recent.may_report((batch.source_id, batch.spool_id)):
                 logger.warning(

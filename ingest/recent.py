@@ -2,6 +2,7 @@
 sender that comes back need not send them again, and of what content they were.
 
 All of it is bounded, and a hint: what is forgotten is sent again, and is known by its event id.
+Where a checksum goes with it, it says as much as a result does.
 """
 
 from __future__ import annotations
@@ -12,14 +13,14 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 from zlib import crc32
 
-from ledger.codec import event_field
+from ledger.codec import event_in
 from ledger.ranges import Ranges
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from ingest.receipt_making import Numbered
-    from ledger.v1.ingest_service_pb2 import SourceProgress
+    from ledger.v1.ingest_service_pb2 import Resend, SourceProgress
     from ledger.v1.receipt_pb2 import Receipt
 
 Source: TypeAlias = tuple[str, bytes]
@@ -31,12 +32,20 @@ HINT_RANGES_MAX: Final = 64
 SPAN_SCANS_MAX: Final = 4_096
 """Scans whose contents are remembered in one piece."""
 
+HINT_CONTENTS_MAX: Final = 4_096
+"""Scans of a source whose checksums are told on opening, 16 KiB: what a scanner has on its way."""
+
+Contents: TypeAlias = "tuple[int, array[int]]"
+"""A first sequence, and a checksum of each scan from there on; 0 is not known."""
+
 
 class Hint(NamedTuple):
     """What is known of a source."""
 
     durable: Ranges
     refused: Ranges
+    contents: Sequence[Contents]
+    """Of the highest of those that are durable."""
 
 
 class _Seen:
@@ -47,7 +56,7 @@ class _Seen:
     def __init__(self) -> None:
         self.durable = Ranges()
         self.refused = Ranges()
-        self.contents: list[tuple[int, array[int]]] = []
+        self.contents: list[Contents] = []
         """By first sequence: a checksum of each durable scan's event; 0 is not known."""
         self.said: tuple[float, int, int] | None = None
         """When it last spoke of itself, and what: minted and acked through."""
@@ -75,7 +84,11 @@ class Recent:
     def hint(self, source: Source) -> Hint | None:
         """Tell what is known of a source."""
         seen = self._seen.get(source)
-        return None if seen is None else Hint(seen.durable, seen.refused)
+        if seen is None:
+            return None
+        lowest = seen.durable.first if seen.durable else 0
+        contents = list(_highest(seen.contents, lowest)) if lowest else []
+        return Hint(seen.durable, seen.refused, contents[::-1])
 
     def take_receipt(self, receipt: Receipt) -> None:
         """Remember what has its outcome."""
@@ -105,14 +118,17 @@ class Recent:
         seen.reported_s = now
         return True
 
-    def take_contents(self, batch: Numbered) -> list[int]:
-        """Remember the contents of a batch; return the sequences that came with another content
-        before. Costs 0.3 µs a scan.
+    def take_contents(self, batch: Numbered, again: Iterable[Resend] = ()) -> list[int]:
+        """Remember the contents of what is durable of a batch, so not of what is to be sent again;
+        return the sequences that came with another content before. Costs 0.3 µs a scan.
         """
         prints = array("I", bytes(4 * batch.scans))
         for indexes, _, records in batch.groups.values():
             for index, record in zip(indexes, records, strict=True):
-                prints[index] = crc32(event_field(record)) or 1
+                prints[index] = crc32(event_in(record)) or 1
+        for one in again:
+            missing = one.range.last + 1 - one.range.first
+            prints[one.range.first : one.range.last + 1] = array("I", bytes(4 * missing))
         source = (batch.source_id, batch.spool_id)
         seen = self._look(source)
         first, last = batch.first_sequence, batch.first_sequence + batch.scans - 1
@@ -159,14 +175,25 @@ class Recent:
         return seen
 
 
-def _last_of(span: tuple[int, array[int]]) -> int:
+def _last_of(span: Contents) -> int:
     return span[0] + len(span[1]) - 1
 
 
+def _highest(contents: Sequence[Contents], lowest: int) -> Iterator[Contents]:
+    """Give the highest contents, from the highest one down to a sequence."""
+    room = HINT_CONTENTS_MAX
+    for first, prints in reversed(contents):
+        low = max(lowest - first, len(prints) - room, 0)
+        if low >= len(prints):
+            return
+        yield first + low, prints[low:]
+        room -= len(prints) - low
+
+
 def _differing(
-    contents: list[tuple[int, array[int]]], place: int, first: int, prints: array[int]
+    contents: list[Contents], place: int, first: int, prints: array[int]
 ) -> Iterator[int]:
-    """Give the sequences whose checksum is known and another one."""
+    """Give the sequences whose checksum is known and another one; take what was not known."""
     end = first + len(prints)
     for start, known in contents[place:]:
         if start >= end:
@@ -175,3 +202,5 @@ def _differing(
             before, now = known[sequence - start], prints[sequence - first]
             if before and now and before != now:
                 yield sequence
+            elif now:
+                known[sequence - start] = now

@@ -54,6 +54,7 @@ class Outgoing:
         self.next_sequence = next_sequence
         self.batch_scans = batch_scans
         self.batch_bytes = batch_bytes
+        self.speaks_for_many = False
         self.is_stale = False
         """No other stream can do better than the one that there is."""
 
@@ -152,6 +153,9 @@ class Outgoing:
                 acked_through=self.acked_through(),
             )
         ]
+
+    def hear(self, state: SourceState) -> None:
+        """Pass it over: an outcome here has positions, which the server's word has not."""
 
     def not_open(self, state: SourceState) -> str:
         """Say why nothing more can be sent: the source is not open, and there is no other."""

@@ -58,6 +58,10 @@ class Outbox(Protocol):
         """Of these, how many are in no batch yet."""
 
     @property
+    def speaks_for_many(self) -> bool:
+        """Whether the batches of one source leave others without a word."""
+
+    @property
     def is_stale(self) -> bool:
         """Whether only another stream can do better."""
 
@@ -91,6 +95,9 @@ class Outbox(Protocol):
 
     def refuse(self, batch: OutBatch[Any], refusals: Sequence[Refusal]) -> None:
         """Give all events of a batch up: one refusal for each, in order."""
+
+    def hear(self, state: SourceState) -> None:
+        """Take what the server says that it has of a source that is open."""
 
     def not_open(self, state: SourceState) -> str:
         """Take note that a source is not open; say why nothing can be sent, if that is so."""
@@ -133,7 +140,7 @@ class Session:
         self._in_flight: dict[int, OutBatch[Any]] = {}
         self._scans = self._bytes = 0  # In flight.
         self._held: OutBatch[Any] | None = None  # Made, and waits for the window.
-        self._sent_s = now_s
+        self._sent_s = self._said_s = now_s
         self._hold_until_s = 0.0
 
     def open_message(self, client: str, version: str) -> bytes:
@@ -146,9 +153,13 @@ class Session:
         message = None
         if self._outgoing.is_stale:
             self.is_closing = True
-        if batch := self._next_batch(now_s):
+        is_due = now_s >= self._heartbeat_due_s()
+        if is_due and self._outgoing.speaks_for_many:
+            message = self._heartbeat()
+            self._said_s = now_s
+        elif batch := self._next_batch(now_s):
             message = self._batch_message(batch, now_s, now_ns)
-        elif now_s - self._sent_s >= self._settings.heartbeat_s:
+        elif is_due:
             message = self._heartbeat()
         if message is not None:
             self._sent_s = now_s
@@ -156,7 +167,7 @@ class Session:
 
     def due_s(self) -> float:
         """Tell when to look again, unless something happens before."""
-        due_s = [self._sent_s + self._settings.heartbeat_s]
+        due_s = [self._heartbeat_due_s()]
         if self._owes():
             due_s.append(self._waiting_since_s() + self._settings.result_deadline_s)
         if self._is_open and not self.is_closing:
@@ -170,6 +181,10 @@ class Session:
             if self._outgoing.queued:
                 due_s.append(max(self._sent_s + self._settings.linger_s, self._hold_until_s))
         return min(due_s)
+
+    def _heartbeat_due_s(self) -> float:
+        last_s = self._said_s if self._outgoing.speaks_for_many else self._sent_s
+        return last_s + self._settings.heartbeat_s
 
     def is_dead(self, now_s: float) -> bool:
         """Tell whether the server owes an answer for too long."""
@@ -275,7 +290,9 @@ class Session:
             )
 
     def _take_state(self, state: SourceState) -> None:
-        if state.status != SOURCE_STATUS_OPEN and (why := self._outgoing.not_open(state)):
+        if state.status == SOURCE_STATUS_OPEN:
+            self._outgoing.hear(state)
+        elif why := self._outgoing.not_open(state):
             self._stop(why)
 
     def _settle(self, result: BatchResult, now_s: float) -> None:

@@ -61,5 +61,8 @@ class ScannerCounts:
     streams: int = 0
     """Streams that the server opened."""
 
+    known: int = 0
+    """Of the durable ones, those that were not sent again, as the server said that it has them."""
+
     is_open: bool = False
     """Whether the server has opened the last of them, and it has not ended."""

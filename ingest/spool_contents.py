@@ -35,7 +35,7 @@ class SpoolContents:
         self.limits = limits
         self._segments = found.segments
         self._notes = found.notes
-        self._refused = RefusedList(files)
+        self._refused = RefusedList(files, limits.refused_bytes)
         self._now_ns = now_ns
         self._unsettled = self.next_place - 1 - self._notes.settled.count
 
@@ -57,12 +57,17 @@ class SpoolContents:
     @property
     def size_bytes(self) -> int:
         """What the spool takes on the disk, its list of refused scans included."""
-        return self._segments.size_bytes + self._refused.bytes
+        return self._segments.size_bytes + self._refused.size_bytes
 
     @property
     def refused(self) -> int:
         """How many scans stand in the list of refused ones."""
         return self._refused.count
+
+    @property
+    def let_go(self) -> int:
+        """How many scans went out of that list, as it was full."""
+        return self._refused.let_go
 
     def oldest_s(self) -> float:
         """Tell how old the oldest unsettled scan is, in seconds; 0 where there is none."""

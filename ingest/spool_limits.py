@@ -34,6 +34,16 @@ APPEND_BYTES_MAX: Final = 8 << 20
 SCAN_BYTES_MAX: Final = 16 << 10
 """Most bytes of one scan: a log record's."""
 
+REFUSED_BYTES_MAX: Final = 64 << 20
+"""Most bytes of the list of refused scans: some 80,000 of the usual size, more than a person reads.
+Beyond it the older half goes, which is no loss: the ledger keeps whole what it refuses.
+"""
+
+REFUSED_SHARE: Final = 16
+"""Of which part of a small spool the list may take at most one: what is bad leaves room for what is
+good.
+"""
+
 FULL_RETRY_S: Final = 5.0
 """Seconds after which a sender whom a full spool turned away may try again."""
 
@@ -58,3 +68,8 @@ class SpoolLimits:
     def segment_bytes(self) -> int:
         """The length at which a segment ends."""
         return max(min(self.bytes_max // SEGMENTS_ENOUGH, SEGMENT_BYTES_MAX), SEGMENT_BYTES_MIN)
+
+    @property
+    def refused_bytes(self) -> int:
+        """Most bytes of the list of refused scans."""
+        return min(self.bytes_max // REFUSED_SHARE, REFUSED_BYTES_MAX)

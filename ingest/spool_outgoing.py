@@ -11,6 +11,7 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 from ingest.scanner_fates import DURABLE, REFUSED, fates_of
+from ingest.spool_known import KnownScans
 from ingest.spool_refused import RefusedScan, reason_name
 from ledger.event import TIME_NS_END, TIME_NS_MIN
 
@@ -57,12 +58,14 @@ class SpoolOutgoing:
         counts: ScannerCounts,
         progress: Callable[[], Sequence[SourceProgress]],
         minted_through: Callable[[Source], int],
+        speaks_for_many: bool,
         now_ns: Callable[[], int],
         monotonic: Callable[[], float],
     ) -> None:
         """`progress` and `minted_through` tell how far the sources are, where that is known."""
         self.batch_scans = settings.batch_scans
         self.batch_bytes = settings.batch_bytes
+        self.speaks_for_many = speaks_for_many
         self.is_stale = False
         """Whether a source that was held back wants another stream."""
 
@@ -70,7 +73,7 @@ class SpoolOutgoing:
         """Set to wait for what is on its way, and send nothing more: the rest stays in the spool.
         """
 
-        self.progress = progress
+        self._progress = progress
         self._spool = spool
         self._lanes = lanes
         self._counts = counts
@@ -82,6 +85,8 @@ class SpoolOutgoing:
         self._again_scans = 0
         self._held_until_s: dict[Source, float] = {}
         self._closed: set[Source] = set()  # Of these, those that want another stream.
+        self._known = KnownScans()
+        self._named: Sequence[SourceProgress] = ()  # What was said last of the sources.
 
     @property
     def scans(self) -> int:
@@ -93,7 +98,15 @@ class SpoolOutgoing:
     @property
     def queued(self) -> int:
         """Of these, how many are in no batch yet."""
-        return 0 if self.is_ending or self._is_at_bound else self._lanes.queued
+        awaited_until_s = self._known.awaited_until_s(self._monotonic())
+        if self.is_ending or self._is_at_bound or awaited_until_s is not None:
+            return 0
+        return self._lanes.queued
+
+    def progress(self) -> Sequence[SourceProgress]:
+        """As in Outbox."""
+        self._named = self._progress()
+        return self._named
 
     @property
     def held_back(self) -> int:
@@ -109,21 +122,52 @@ class SpoolOutgoing:
         self.is_stale = False
         self.batch_scans = min(self.batch_scans, limits.batch_scans_max or self.batch_scans)
         self.batch_bytes = min(self.batch_bytes, limits.batch_bytes_max or self.batch_bytes)
+        # What was spooled later than this cannot have been sent before.
+        named = self._named if self._spool.unsettled else ()
+        self._known.begin([(one.source_id, one.spool_id) for one in named], self._monotonic())
+
+    def hear(self, state: SourceState) -> None:
+        """As in Outbox."""
+        self._known.hear(state)
 
     def take(self, now_s: float, *, fresh: bool) -> OutBatch[Run] | None:
         """As in Outbox."""
         self._release(now_s)
-        if self.is_ending or self.is_stale:
+        if self.is_ending or self.is_stale or self._known.awaited_until_s(now_s) is not None:
             return None
-        batch = None
+        while (batch := self._next(now_s, fresh=fresh)) is not None:
+            self._out.add(batch)
+            if (runs := self._known.runs(batch)) is None:
+                break
+            self._settle_known(batch, runs)
+        return batch
+
+    def _next(self, now_s: float, *, fresh: bool) -> OutBatch[Run] | None:
         if self._again and self._again[0].due_s <= now_s:
             batch = heapq.heappop(self._again)
             self._again_scans -= len(batch.events)
-        elif fresh and not self._is_at_bound:
-            batch = self._lanes.take(self.batch_scans, self.batch_bytes)
-        if batch is not None:
-            self._out.add(batch)
-        return batch
+            return batch
+        if fresh and not self._is_at_bound:
+            return self._lanes.take(self.batch_scans, self.batch_bytes)
+        return None
+
+    def _settle_known(self, batch: OutBatch[Run], runs: Sequence[tuple[int, int, bool]]) -> None:
+        """Forget what the server has, as after a result; the rest of the batch is still to go."""
+        self._out.discard(batch)
+        for first, last, is_known in runs:
+            piece = batch.cut(first, last)
+            if is_known:
+                self._counts.known += len(piece.events)
+                self._forget(piece)
+            else:
+                self.send_again(piece, 0.0)
+
+    def _forget(self, piece: OutBatch[Run]) -> None:
+        """Let scans go that are durable."""
+        self._counts.durable += len(piece.events)
+        for owner, offset, scans in piece.parts:
+            first_place = owner.first_place + offset
+            self._spool.settle(first_place, first_place + scans)
 
     def address(self, raw: RawBatch, batch: OutBatch[Run], now_ns: int) -> None:
         """As in Outbox. The time of sending is the source's clock, carried on to now: so a wrong
@@ -150,7 +194,11 @@ class SpoolOutgoing:
     def next_due_s(self) -> float | None:
         """As in Outbox."""
         due_s = [batch.due_s for batch in self._again[:1]] + list(self._held_until_s.values())
-        return None if self.is_ending else min(due_s, default=None)
+        if self.is_ending:
+            return None
+        if (until_s := self._known.awaited_until_s(self._monotonic())) is not None:
+            return until_s
+        return min(due_s, default=None)
 
     def withdraw(self, batch: OutBatch[Run]) -> None:
         """As in Outbox."""
@@ -167,10 +215,7 @@ class SpoolOutgoing:
             is_whole = last - first + 1 == len(batch.events)
             piece = batch if is_whole else batch.cut(first, last)
             if wait_s == DURABLE:
-                self._counts.durable += len(piece.events)
-                for owner, offset, scans in piece.parts:
-                    first_place = owner.first_place + offset
-                    self._spool.settle(first_place, first_place + scans)
+                self._forget(piece)
             elif wait_s == REFUSED:
                 self.refuse(piece, refusals)
             elif piece.parts[0].owner.source in self._held_until_s:

@@ -82,6 +82,7 @@ class SpooledScanner:
             read=self._read,
             progress=self._progress,
             minted_through=lambda _: self._spool.next_place - 1,
+            speaks_for_many=False,
             client=self._client,
             version=self._version,
             settings=self._settings,

@@ -58,6 +58,8 @@ class _State(NamedTuple):
             for ranges, field in ((hint.durable, state.durable), (hint.refused, state.refused)):
                 for first, last in ranges:
                     field.add(first=first, last=last)
+            for begin, checksums in hint.contents:
+                state.contents.add(first=begin, crc32=checksums)
         if not self.is_open:
             state.status = SOURCE_STATUS_TAKEN_OVER
             state.reason = "A newer stream speaks for this source and spool."

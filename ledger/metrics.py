@@ -292,6 +292,11 @@ SPOOL_LISTED = Gauge(
     "Scans in a gateway's list of those that the ledger refused after they had been spooled.",
     registry=REGISTRY,
 )
+SPOOL_LET_GO = Gauge(
+    "ledger_spool_refused_let_go_scans",
+    "Scans that went out of that list because it was full; the ledger's log of refusals has them.",
+    registry=REGISTRY,
+)
 SPOOL_TURNED_AWAY = Counter(
     "ledger_spool_turned_away_scans",
     "Scans that a gateway did not take, because its spool or its disk was full; their senders keep "

@@ -23,6 +23,7 @@ from ledger.v1.ingest_service_pb2 import (
     Opened,
     RecordScansResponse,
     Resend,
+    SourceState,
 )
 from ledger.v1.raw_pb2 import RawBatch, RawRecordScansRequest
 from tests.ingest_traffic import SOURCE, an_encoded_event
@@ -64,6 +65,9 @@ class ScriptedServer:
         self.lingers_s = 0.0
         """How long a stream stays after the sender has closed its side."""
 
+        self.states: Sequence[SourceState] = ()
+        """What it says of sources behind each opening."""
+
         self.heard = asyncio.Event()
         """Set by each message behind the opening."""
 
@@ -80,6 +84,8 @@ class ScriptedServer:
         self.opens.append(RawRecordScansRequest.FromString(await context.read()).open)
         self.greeted.set()
         await context.write(response(opened=self.opened))
+        for state in self.states:
+            await context.write(response(source_state=state))
         while isinstance(message := await context.read(), bytes):
             self.heard.set()
             request = RawRecordScansRequest.FromString(message)

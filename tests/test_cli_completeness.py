@@ -283,7 +283,7 @@ def test_an_operator_settles_what_will_never_come(tmp_path: Path) -> None:
     assert [said.code for said in (again, wrong, nobody)] == [REFUSED, FAILED, FAILED]
     assert "have an outcome, or are settled" in again.remark
     assert "It reads 41-50, or 7." in wrong.remark
-    assert "in 0 spools" in nobody.remark
+    assert "Nothing was ever heard of a source `gate-99`" in nobody.remark
     assert table.code == DONE
     assert "\ngate-20 1 to 2: settled by ada at 20" in table.answer
     assert table.answer.endswith("Z: run over\n")

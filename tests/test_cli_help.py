@@ -39,6 +39,7 @@ COMMANDS = (
     "restore",
     "rebuild",
     "mapping",
+    "refusals",
     "unmapped",
     "settings",
     "version",

@@ -99,8 +99,12 @@ def test_it_has_to_know_its_ledger(tmp_path: Path) -> None:
 
 
 def test_nothing_refused_is_said(tmp_path: Path) -> None:
-    """Also where there was never a gateway."""
-    said = typed("gateway", "refusals", "--data", tmp_path)
+    """But not of a folder in which there was never a gateway: it is a wrong one."""
+    (tmp_path / "one" / "gateway").mkdir(parents=True)
+    said = typed("gateway", "refusals", "--data", tmp_path / "one")
+    wrong = typed("gateway", "refusals", "--data", tmp_path / "two")
 
     assert said.code == DONE
     assert "Nothing" in said.answer
+    assert (wrong.code, wrong.answer) == (FAILED, "")
+    assert "no gateway's spool" in wrong.remark

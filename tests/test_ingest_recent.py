@@ -1,13 +1,17 @@
 """What is remembered of the last scans is right as far as it goes, and has bounds."""
 
+from zlib import crc32
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.admission import Group
 from ingest.receipt_making import Numbered
-from ingest.recent import Recent
-from ledger.codec import RecordMaker, event_field
-from ledger.v1.log_record_pb2 import LogRecord
+from ingest.recent import HINT_CONTENTS_MAX, Recent
+from ledger.codec import RecordMaker, event_in
+from ledger.v1.ingest_service_pb2 import IndexRange, Resend, SourceProgress
+from ledger.v1.ingest_service_pb2 import SequenceRange as Span
+from ledger.v1.receipt_pb2 import Receipt
 
 make = RecordMaker(
     source_id="s", spool_id=b"p" * 16, key_form=1, send_time_ns=1, record_time_ns=2, principal="a"
@@ -28,11 +32,9 @@ def batch(first: int, contents: bytes, source: str = "s") -> Numbered:
 
 
 @given(st.binary(min_size=1, max_size=600), st.integers(0, 3))
-def test_the_first_field_tells_events_apart(event: bytes, sequence: int) -> None:
-    """It is the event with its tag and length, and nothing of the envelope."""
-    field = event_field(make(event, b"K", 5, b"e" * 16, sequence, b""))
-
-    assert LogRecord.FromString(field) == LogRecord(event=event)
+def test_the_event_is_cut_out_of_its_record(event: bytes, sequence: int) -> None:
+    """To the byte, and nothing of the envelope."""
+    assert event_in(make(event, b"K", 5, b"e" * 16, sequence, b"")) == event
 
 
 CONTENTS = st.lists(st.integers(0, 2), min_size=1, max_size=8).map(bytes)
@@ -63,6 +65,58 @@ def test_contents_have_a_bound(batches: list[tuple[int, bytes]], most: int) -> N
         there = sum(len(prints) for seen in recent._seen.values() for _, prints in seen.contents)
         assert recent._contents == there <= most
         assert len(recent._seen) <= 3
+
+
+def test_contents_are_those_of_durable_scans() -> None:
+    """What is to be sent again is not known, until it came again and is durable."""
+    recent = a_recent()
+    first = batch(11, b"\1\2\3\4")
+    missing = [Resend(range=IndexRange(first=1, last=2))]
+    recent.take_receipt(
+        Receipt(source_id="s", spool_id=b"p" * 16, durable=[Span(first=11, last=14)])
+    )
+
+    assert recent.take_contents(first, missing) == []
+    assert told(recent) == [(11, b"\1\0\0\4")]
+    assert recent.take_contents(batch(12, b"\2")) == []
+    assert told(recent) == [(11, b"\1\2\0\4")]
+    assert recent.take_contents(batch(12, b"\5\6")) == [12]
+    assert told(recent) == [(11, b"\1\2\6\4")]
+
+
+def test_contents_that_are_told_have_a_bound() -> None:
+    """The highest ones, and none that the source knows of."""
+    recent = a_recent(contents=20_000)
+    for first in range(1, 10_001, 100):
+        recent.take_contents(batch(first, b"\1" * 100))
+    recent.take_receipt(
+        Receipt(durable=[Span(first=1, last=10_000)], source_id="s", spool_id=b"p" * 16)
+    )
+    most = told(recent)
+    recent.take_word(
+        SourceProgress(
+            minted_through=10_000, acked_through=9_950, source_id="s", spool_id=b"p" * 16
+        )
+    )
+    few = told(recent)
+    recent.take_word(
+        SourceProgress(
+            minted_through=10_000, acked_through=10_000, source_id="s", spool_id=b"p" * 16
+        )
+    )
+
+    assert sum(len(contents) for _, contents in most) == HINT_CONTENTS_MAX
+    assert most[-1][0] + len(most[-1][1]) == 10_001
+    assert few == [(9_951, b"\1" * 50)]
+    assert told(recent) == []
+
+
+def told(recent: Recent) -> list[tuple[int, bytes]]:
+    """The contents that are told, as the bytes of which they are checksums."""
+    hint = recent.hint(("s", b"p" * 16))
+    assert hint is not None
+    plain = {crc32(bytes([one])): one for one in range(1, 10)} | {0: 0}
+    return [(first, bytes(plain[print_] for print_ in prints)) for first, prints in hint.contents]
 
 
 def test_contents_in_order_are_one_piece() -> None:

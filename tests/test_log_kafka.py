@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from aiokafka.admin import RecordsToDelete
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from ledger.app.engines import Kafka
-from ledger.backends import kafka_sender
+from ledger.backends import kafka_fetching, kafka_sender
 from ledger.backends.kafka_cluster import KafkaCluster
 from ledger.backends.log_kafka import KafkaScanLog, open_kafka_log
 from ledger.errors import Busy, Closed, Diverged
@@ -126,6 +127,32 @@ async def test_a_log_that_grew_again_is_another_one(
         await append(other, 0, records(25))
         with pytest.raises(Diverged, match="record 19 of partition 0"):
             await check_mark(other, mark)
+
+
+@pytest.mark.parametrize("begins_at", [0, 20], ids=["it has read", "it has waited"])
+async def test_a_log_that_is_cut_and_grows_again_below_a_reader_stops_it(
+    cluster: KafkaCluster, log: KafkaScanLog, begins_at: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reader that is running gives nothing of the other history: what it read last is looked at
+    again after every silence, and when it has not asked for a while.
+    """
+    monkeypatch.setattr(kafka_fetching, "UNWATCHED_S", 0.2)
+    await append(log, 0, records(20))
+    starting = Starting({**dict.fromkeys(range(PARTITIONS), 0), 0: begins_at})
+    async with log.follow("reader", starting) as follower:
+        if begins_at:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(6):
+                    await follower.next(100)
+        else:
+            await follow_until(follower, 20)
+        await make_again(cluster)
+        async with open_kafka_log(cluster, generation=1, partitions=PARTITIONS) as other:
+            await append(other, 0, records(25))
+        with pytest.raises(Diverged, match="record 19 of partition 0") as error:
+            await follow_until(follower, 1)
+
+    assert error.value.reason == "LOG_DIFFERS"
 
 
 async def make_again(cluster: KafkaCluster) -> None:

@@ -86,6 +86,29 @@ class Told:
         return progress
 
 
+class TestHeartbeats:
+    @pytest.mark.parametrize("for_many", [True, False])
+    async def test_a_stream_that_never_rests_speaks_for_who_is_quiet(self, for_many: bool) -> None:
+        """A gateway's batches are of one scanner each, and say nothing of the others that are
+        connected to it: without a word they would look silent. A single source says it all in its
+        batches.
+        """
+        told = Told()
+        told.outgoing.speaks_for_many = for_many
+        told.open()
+        kinds = []
+        for number in range(1, 40):
+            told.submit(EVENTS[:1])
+            told.now_s += HEARTBEAT_S / 10
+            message = told.send()
+            kinds.append(message.WhichOneof("message"))
+            if message.HasField("batch"):
+                told.take(result=BatchResult(batch_number=number, durable=[IndexRange()]))
+        at = [place for place, kind in enumerate(kinds) if kind == "heartbeat"]
+
+        assert at == ([9, 19, 29] if for_many else [])
+
+
 class TestAckedThrough:
     async def test_a_batch_that_waits_for_the_window_is_not_acked(self) -> None:
         """It is to be sent again, and a later one is on its way: nothing below that is acked."""

@@ -138,6 +138,7 @@ ROWS: Final = (
             Panel("SPOOL_BYTES_MAX", "What it may take", "bytes"),
             Panel("SPOOL_TURNED_AWAY", "Scans turned away", "cps"),
             Panel("SPOOL_LISTED", "Scans in the list of refused ones", "short"),
+            Panel("SPOOL_LET_GO", "Of these, let go as it was full", "short"),
             Panel("SPOOL_HELD_SOURCES", "Sources kept back", "short"),
         ),
     ),

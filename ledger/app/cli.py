@@ -29,6 +29,7 @@ from ledger.app.commands.number import number
 from ledger.app.commands.progress import progress
 from ledger.app.commands.quarantine import quarantine
 from ledger.app.commands.rebuild import rebuild
+from ledger.app.commands.refusals import refusals
 from ledger.app.commands.roles import ingest, query, writer
 from ledger.app.commands.send import send
 from ledger.app.commands.settings import settings
@@ -69,6 +70,7 @@ for _command, _group in (
     (compare, "operate"),
     (backup, "operate"),
     (restore, "operate"),
+    (refusals, "operate"),
     (unmapped, "operate"),
     (demo, "operate"),
     (hammer, "operate"),

@@ -7,6 +7,7 @@ returned is fresh, and memory holds one answer of each leader at most.
 from __future__ import annotations
 
 import asyncio
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from aiokafka.errors import for_code
@@ -45,11 +46,23 @@ REST_S: Final = 1.0
 RENEW_S: Final = 30.0
 """After so long without any answer the bootstrap addresses are asked again."""
 
+UNWATCHED_S: Final = 2.0
+"""After so long between an answer and the next request a partition is looked at again: nobody would
+have seen a broker go, and come back with another disk, or a topic made anew. What an answer has is
+kept in less, unless the store is slow; a look costs three requests.
+"""
+
 PROBE_S: Final = 5.0
 """How often a follower without partitions asks whether anybody is there."""
 
+NOTHING: Final[Mapping[int, bytes]] = MappingProxyType({})
+"""Of no partition is anything known."""
+
 NONE: Final = -1
 """Stands for the cluster among partitions that are silent."""
+
+EPOCH_AT: Final = slice(12, 16)
+"""Where a batch says under which leader it was written: each election counts one up."""
 
 OUT_OF_RANGE: Final = 1
 """The answer for an index that is not in the log."""
@@ -118,20 +131,54 @@ class Fetching:
         """The next index of each partition; the one that had no turn for longest comes first."""
         self.doubtful: set[int] = set()
         """Partitions whose leader says that their place is not in the log."""
+        self.unsure: set[int] = set()
+        """Partitions that did not answer, were not asked for a while, had no such place, or have
+        another leader: their log may be another one since, cut and grown again. Nothing of them is
+        given until somebody has looked.
+        """
+        self.last: dict[int, bytes] = {}
+        """The value before the place of each partition, as far as it is known."""
+        self._leaders: dict[int, tuple[int, bytes]] = {}
+        """Who gave it, and the epoch that its batch was written in."""
+        self._answered: dict[int, float] = {}
+        """When each partition answered last, or was begun."""
 
-    def begin(self, places: Mapping[int, int]) -> None:
-        """Go on from these places, and forget all others."""
+    def begin(self, places: Mapping[int, int], last: Mapping[int, bytes] = NOTHING) -> None:
+        """Go on from these places, behind these values, and forget all others."""
         self.places = dict(places)
+        self.last = dict(last)
         self.doubtful.clear()
+        self.unsure.clear()
+        self._leaders.clear()
+        self._answered = dict.fromkeys(places, self._monotonic())
         self._answers.clear()
         self._silent.clear()
+
+    def to_check(self) -> Sequence[tuple[int, int, bytes]]:
+        """Give what is to be looked at before more is collected: partition, index and value. Only
+        of those that have answered again: a partition that is silent must not hold up the others.
+        """
+        found = []
+        for partition in self.unsure & self._answers.keys():
+            if partition in self.last:
+                found.append((partition, self.places[partition] - 1, self.last[partition]))
+            else:
+                self.unsure.discard(partition)
+        return found
+
+    def ask_again(self, partition: int) -> None:
+        """Forget what came of a partition that could not be looked at: it is unsure still, and must
+        not hold up the others while its leader is away.
+        """
+        self._answers.pop(partition, None)
+        self.unsure.add(partition)
 
     def collect(self, max_records: int) -> Sequence[Run]:
         """Give what came. Raises Diverged where a record is not as it was appended."""
         runs: list[Run] = []
         for partition, place in list(self.places.items()) if self._answers else ():
             answer = self._answers.get(partition)
-            if answer is None:
+            if answer is None or partition in self.unsure:
                 continue
             try:
                 values, more = answer.take(max_records)
@@ -146,6 +193,7 @@ class Fetching:
                 # Put it behind the others.
                 del self.places[partition]
                 self.places[partition] = place + len(values)
+                self.last[partition] = values[-1]
                 max_records -= len(values)
                 if max_records <= 0:
                     break
@@ -189,6 +237,8 @@ class Fetching:
         max_bytes: int,
     ) -> None:
         """Ask one leader, and keep what it says about partitions whose place is still the same."""
+        watched_s = self._monotonic() - UNWATCHED_S
+        self.unsure.update(one for one, _, _ in wanted if self._answered.get(one, 0.0) < watched_s)
         try:
             answers = await fetch(
                 client, node, self._topic, wanted, max_wait_ms=POLL_MS, max_bytes=max_bytes
@@ -198,7 +248,7 @@ class Fetching:
             await self._rest()
         else:
             places = {partition: place for partition, place, _ in wanted}
-            kept = [self._keep(answer, places[answer.partition]) for answer in answers]
+            kept = [self._keep(answer, places[answer.partition], node) for answer in answers]
             if not all(kept):
                 await self._rest()
         finally:
@@ -210,17 +260,22 @@ class Fetching:
         alone = self._monotonic() - self._heard > REST_S
         await asyncio.sleep(REST_S if alone else RETRY_S)
 
-    def _keep(self, answer: Fetched, place: int) -> bool:
+    def _keep(self, answer: Fetched, place: int, node: int) -> bool:
         """Keep an answer; tell whether it was one."""
         partition, code, _, data = answer
         if self.places.get(partition) != place:
             return True  # Given up, or taken anew, since it was asked.
         if code == OUT_OF_RANGE:
             self.doubtful.add(partition)
+            self.unsure.add(partition)  # By the time that we look it may have grown again.
         elif code:
             self._note_silence([partition], for_code(code).__name__)
             return False
         elif data:
+            leader = node, data[EPOCH_AT]
+            if self._leaders.setdefault(partition, leader) != leader:
+                self._leaders[partition] = leader
+                self.unsure.add(partition)
             batches = read_batches(data, partition, place)
             self._answers[partition] = _Answer(batches)
         self._note_answer([partition])
@@ -230,11 +285,13 @@ class Fetching:
         self._heard = self._monotonic()
         for partition in partitions:
             self._silent.pop(partition, None)
+            self._answered[partition] = self._heard
 
     def _note_silence(self, partitions: Sequence[int], why: str) -> None:
         now = self._monotonic()
         for partition in partitions:
             self._silent.setdefault(partition, now)
+        self.unsure.update(self.places.keys() & set(partitions))
         self._why = why
         if now - self._heard > RENEW_S:
             self._heard = now

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from ledger.backends.kafka_fetching import Fetching
 from ledger.backends.kafka_membership import Membership
-from ledger.errors import Diverged
+from ledger.errors import Busy, Diverged
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -49,6 +49,12 @@ class OpenLog(Protocol):
 
     async def check_within(self, partition: int, index: int) -> None:
         """Raise Diverged unless a record is at that index, or will be next."""
+
+    async def check_same(self, partition: int, index: int, value: bytes) -> None:
+        """Raise Diverged where the record at an index is another one."""
+
+    async def read(self, partition: int, index: int, max_records: int) -> Sequence[bytes]:
+        """Read values from an index on."""
 
 
 class KafkaFollower:
@@ -107,6 +113,7 @@ class KafkaFollower:
             await self._membership.join()
             if self._taken is None and self._membership.assigned is not None:
                 await self._take(self._membership.assigned)
+            await self._make_sure()
             if runs := self._fetching.collect(max_records):
                 return runs
             await self._settle_doubts()
@@ -148,10 +155,11 @@ class KafkaFollower:
             if self._membership.assigned is not partitions:
                 return
             places = await self._assignment.taken(partitions) if partitions else {}
+            last = await self._before(places)
             self._taken = partitions
             # They may have gone in the meantime: then they are given up in a moment.
             if self._membership.assigned is partitions:
-                self._fetching.begin({one: places[one] for one in partitions})
+                self._fetching.begin({one: places[one] for one in partitions}, last)
 
     async def _lose(self) -> None:
         self._fetching.begin({})
@@ -163,6 +171,31 @@ class KafkaFollower:
                 except Exception as error:
                     # The group's task must not end of it; it comes out of `next`, or on leaving.
                     self._failure = error
+
+    async def _before(self, places: Mapping[int, int]) -> Mapping[int, bytes]:
+        """Read what stands before these places, so that it is known again."""
+
+        async def read(partition: int) -> Sequence[bytes]:
+            try:
+                return await self._log.read(partition, places[partition] - 1, 1)
+            except (Busy, Diverged):
+                return ()  # A log that cannot be reached, or is trimmed or cut, says so later.
+
+        behind = [partition for partition, place in places.items() if place]
+        found = zip(behind, await asyncio.gather(*map(read, behind)), strict=True)
+        return {partition: values[0] for partition, values in found if values}
+
+    async def _make_sure(self) -> None:
+        """Look whether a log that was away, or has another leader, is still the one that was read:
+        it may have been cut and have grown again.
+        """
+        for partition, index, value in self._fetching.to_check():
+            self._fetching.unsure.discard(partition)  # What comes while we look is a new doubt.
+            try:
+                await self._log.check_same(partition, index, value)
+            except BaseException:
+                self._fetching.ask_again(partition)
+                raise
 
     async def _settle_doubts(self) -> None:
         for partition in list(self._fetching.doubtful):

@@ -14,7 +14,7 @@ from ledger.backends.kafka_follower import KafkaFollower
 from ledger.backends.kafka_reader import KafkaReader
 from ledger.backends.kafka_sender import KafkaSender
 from ledger.backends.kafka_topics import look_at_topic, wanted_topic
-from ledger.errors import Closed, Refused, TooLarge
+from ledger.errors import Closed, Diverged, Refused, TooLarge
 from ledger.position import SCANS_LOG
 from ledger.scan_log import (
     APPEND_BYTES_MAX,
@@ -108,6 +108,22 @@ class KafkaScanLog:
     async def check_within(self, partition: int, index: int) -> None:
         """Raise Diverged unless a record is at that index, or will be next."""
         await self._reader.check_within(partition, index, at_end=True)
+
+    async def check_same(self, partition: int, index: int, value: bytes) -> None:
+        """Raise Diverged where the record at an index is not the one that was read, or is gone. One
+        that was trimmed since says nothing.
+        """
+        if (await self._reader.bounds(partition)).first > index:
+            return
+        [found] = await self._reader.read(partition, index, 1)
+        if found != value:
+            raise Diverged(
+                f"The log is not the one that was read before: record {index} of partition "
+                f"{partition} of the log `{self._identity.name}` has other bytes than when it was "
+                f"read. It was cut, and has grown again. Nothing more is read.",
+                reason="LOG_DIFFERS",
+                metadata={"partition": str(partition), "index": str(index)},
+            )
 
     async def close(self) -> None:
         """Take no more calls, and wait a little for what is on its way."""

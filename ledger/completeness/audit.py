@@ -208,6 +208,10 @@ class Audit:
             self._sources.take_record(_recorded(item), is_looked_at=True)
         return items
 
+    def knows(self, source_id: str) -> bool:
+        """Tell whether anything was ever heard of a source, in the logs as they were read last."""
+        return any(key.source_id == source_id for key, _ in self._sources.all())
+
     async def _judge(self, unread: Unread, beside: Beside, *, after_ns: int) -> Report:
         findings: list[Finding] = []
         minted = 0

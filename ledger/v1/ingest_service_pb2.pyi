@@ -780,6 +780,7 @@ class SourceState(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     DURABLE_FIELD_NUMBER: _builtins.int
     REFUSED_FIELD_NUMBER: _builtins.int
+    CONTENTS_FIELD_NUMBER: _builtins.int
     source_id: _builtins.str
     """The source. At most 128 bytes."""
     spool_id: _builtins.bytes
@@ -790,11 +791,20 @@ class SourceState(_message.Message):
     """Why, in plain words; empty where it is open. At most 1024 bytes."""
     @_builtins.property
     def durable(self) -> _containers.RepeatedCompositeFieldContainer[Global___SequenceRange]:
-        """Sequences that the server knows to be durable: a hint that saves sending them again. Absence says nothing."""
+        """Sequences that the server knows to be durable. Absence says nothing. That a sequence is durable does not say that
+        this sender's scan is: another one may have used the same spool. `contents` says it.
+        """
 
     @_builtins.property
     def refused(self) -> _containers.RepeatedCompositeFieldContainer[Global___SequenceRange]:
         """Sequences that the server knows to be refused. Absence says nothing."""
+
+    @_builtins.property
+    def contents(self) -> _containers.RepeatedCompositeFieldContainer[Global___EventChecksums]:
+        """What the durable scans are, by checksums, in ascending order: of the highest 4,096 sequences above the source's
+        `acked_through`, as far as the server still knows. A scan whose bytes have the checksum that stands at its sequence
+        is durable, as if a result had said so, and need not be sent again. Absence says nothing.
+        """
 
     def __init__(
         self,
@@ -805,14 +815,43 @@ class SourceState(_message.Message):
         reason: _builtins.str = ...,
         durable: _abc.Iterable[Global___SequenceRange] | None = ...,
         refused: _abc.Iterable[Global___SequenceRange] | None = ...,
+        contents: _abc.Iterable[Global___EventChecksums] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["durable", b"durable", "reason", b"reason", "refused", b"refused", "source_id", b"source_id", "spool_id", b"spool_id", "status", b"status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["contents", b"contents", "durable", b"durable", "reason", b"reason", "refused", b"refused", "source_id", b"source_id", "spool_id", b"spool_id", "status", b"status"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SourceState: _TypeAlias = SourceState  # noqa: Y015
+
+@_typing.final
+class EventChecksums(_message.Message):
+    """Checksums of the scan events of contiguous sequences."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIRST_FIELD_NUMBER: _builtins.int
+    CRC32_FIELD_NUMBER: _builtins.int
+    first: _builtins.int
+    """Sequence of the first."""
+    @_builtins.property
+    def crc32(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """CRC-32 (of zlib, Ethernet, PNG) of the encoded event of each; 0 is not known."""
+
+    def __init__(
+        self,
+        *,
+        first: _builtins.int = ...,
+        crc32: _abc.Iterable[_builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["crc32", b"crc32", "first", b"first"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EventChecksums: _TypeAlias = EventChecksums  # noqa: Y015
 
 @_typing.final
 class SequenceRange(_message.Message):

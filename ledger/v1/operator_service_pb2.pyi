@@ -12,9 +12,11 @@ from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from ledger.v1 import backup_pb2 as _backup_pb2
 from ledger.v1 import comparison_pb2 as _comparison_pb2
+from ledger.v1 import ingest_service_pb2 as _ingest_service_pb2
 from ledger.v1 import position_pb2 as _position_pb2
 from ledger.v1 import quarantine_pb2 as _quarantine_pb2
 from ledger.v1 import rebuild_pb2 as _rebuild_pb2
+from ledger.v1 import refused_scan_pb2 as _refused_scan_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -215,6 +217,102 @@ class ListQuarantinedResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListQuarantinedResponse: _TypeAlias = ListQuarantinedResponse  # noqa: Y015
+
+@_typing.final
+class ListRefusalsRequest(_message.Message):
+    """Asks for refused scans."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    SOURCE_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """Optional. Most scans in the page: 100 by default, at most 1,000 (more is read as 1,000); negative is
+    INVALID_ARGUMENT.
+    """
+    page_token: _builtins.str
+    """Optional. `next_page_token` of the page before. All other fields but `page_size` must be as they were there;
+    else INVALID_ARGUMENT. At most 256 bytes.
+    """
+    source_id: _builtins.str
+    """Optional. Only scans of this source; all by default. At most 128 bytes."""
+    reason: _ingest_service_pb2.RefusalReason.ValueType
+    """Optional. Only scans with this reason; all by default."""
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        source_id: _builtins.str = ...,
+        reason: _ingest_service_pb2.RefusalReason.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "reason", b"reason", "source_id", b"source_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListRefusalsRequest: _TypeAlias = ListRefusalsRequest  # noqa: Y015
+
+@_typing.final
+class ListRefusalsResponse(_message.Message):
+    """One page of refused scans."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ITEMS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Token of the next page; empty at the end, and only there. At most 256 bytes."""
+    @_builtins.property
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___RefusedItem]:
+        """The scans."""
+
+    def __init__(
+        self,
+        *,
+        items: _abc.Iterable[Global___RefusedItem] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["items", b"items", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListRefusalsResponse: _TypeAlias = ListRefusalsResponse  # noqa: Y015
+
+@_typing.final
+class RefusedItem(_message.Message):
+    """One refused scan, and where it is kept."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POSITION_FIELD_NUMBER: _builtins.int
+    SCAN_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def position(self) -> _position_pb2.Position:
+        """Where it lies in the log `refusals`."""
+
+    @_builtins.property
+    def scan(self) -> _refused_scan_pb2.RefusedScan:
+        """The scan, with the reason."""
+
+    def __init__(
+        self,
+        *,
+        position: _position_pb2.Position | None = ...,
+        scan: _refused_scan_pb2.RefusedScan | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["position", b"position", "scan", b"scan"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["position", b"position", "scan", b"scan"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RefusedItem: _TypeAlias = RefusedItem  # noqa: Y015
 
 @_typing.final
 class GetQuarantinedRequest(_message.Message):
@@ -548,6 +646,7 @@ class ListCompletenessFindingsResponse(_message.Message):
     UNREAD_COUNT_FIELD_NUMBER: _builtins.int
     UNTRACKED_COUNT_FIELD_NUMBER: _builtins.int
     FORGOTTEN_COUNT_FIELD_NUMBER: _builtins.int
+    SOURCE_UNKNOWN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
     """Token of the next page; empty at the end, and only there. At most 256 bytes."""
     complete: _builtins.bool
@@ -565,6 +664,10 @@ class ListCompletenessFindingsResponse(_message.Message):
     forgotten_count: _builtins.int
     """Pairs of source and spool with more gaps than there is room for: the lowest of their sequences may be UNCONFIRMED
     though more is known of them, and are neither NEVER_ARRIVED nor WITHOUT_RECORD.
+    """
+    source_unknown: _builtins.bool
+    """True where `source_id` was asked for and nothing was ever heard of a numbered source of that name: then nothing can
+    be said of it, and `complete` says nothing.
     """
     @_builtins.property
     def findings(self) -> _containers.RepeatedCompositeFieldContainer[Global___CompletenessFinding]:
@@ -598,10 +701,11 @@ class ListCompletenessFindingsResponse(_message.Message):
         unread_count: _builtins.int = ...,
         untracked_count: _builtins.int = ...,
         forgotten_count: _builtins.int = ...,
+        source_unknown: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["find_time", b"find_time", "look_time", b"look_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["complete", b"complete", "find_time", b"find_time", "findings", b"findings", "forgotten_count", b"forgotten_count", "look_time", b"look_time", "minted_count", b"minted_count", "next_page_token", b"next_page_token", "spool_count", b"spool_count", "sums", b"sums", "unread_count", b"unread_count", "untracked_count", b"untracked_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["complete", b"complete", "find_time", b"find_time", "findings", b"findings", "forgotten_count", b"forgotten_count", "look_time", b"look_time", "minted_count", b"minted_count", "next_page_token", b"next_page_token", "source_unknown", b"source_unknown", "spool_count", b"spool_count", "sums", b"sums", "unread_count", b"unread_count", "untracked_count", b"untracked_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -100,6 +100,11 @@ class OperatorServiceStub:
                 request_serializer=ledger_dot_v1_dot_operator__service__pb2.SettleSequencesRequest.SerializeToString,
                 response_deserializer=ledger_dot_v1_dot_operator__service__pb2.SettleSequencesResponse.FromString,
                 _registered_method=True)
+        self.ListRefusals = channel.unary_unary(
+                '/ledger.v1.OperatorService/ListRefusals',
+                request_serializer=ledger_dot_v1_dot_operator__service__pb2.ListRefusalsRequest.SerializeToString,
+                response_deserializer=ledger_dot_v1_dot_operator__service__pb2.ListRefusalsResponse.FromString,
+                _registered_method=True)
         self.ListUnmapped = channel.unary_unary(
                 '/ledger.v1.OperatorService/ListUnmapped',
                 request_serializer=ledger_dot_v1_dot_operator__service__pb2.ListUnmappedRequest.SerializeToString,
@@ -249,6 +254,15 @@ class OperatorServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListRefusals(self, request, context):
+        """Lists the scans that were refused, as they were kept: those of one source in the order in which they were refused,
+        those of all by the partitions of the log `refusals`. A page may be empty, or short, and have a token: it ends after
+        1 MiB, and after 50,000 records that were looked at.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListUnmapped(self, request, context):
         """Lists the codes of sources that no mapping of this process explains, the most frequent first: looks through the
         newest records of each partition of the log `scans`, and ends early after 20 s.
@@ -364,6 +378,11 @@ def add_OperatorServiceServicer_to_server(servicer, server):
                     servicer.SettleSequences,
                     request_deserializer=ledger_dot_v1_dot_operator__service__pb2.SettleSequencesRequest.FromString,
                     response_serializer=ledger_dot_v1_dot_operator__service__pb2.SettleSequencesResponse.SerializeToString,
+            ),
+            'ListRefusals': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListRefusals,
+                    request_deserializer=ledger_dot_v1_dot_operator__service__pb2.ListRefusalsRequest.FromString,
+                    response_serializer=ledger_dot_v1_dot_operator__service__pb2.ListRefusalsResponse.SerializeToString,
             ),
             'ListUnmapped': grpc.unary_unary_rpc_method_handler(
                     servicer.ListUnmapped,
@@ -748,6 +767,33 @@ class OperatorService:
             '/ledger.v1.OperatorService/SettleSequences',
             ledger_dot_v1_dot_operator__service__pb2.SettleSequencesRequest.SerializeToString,
             ledger_dot_v1_dot_operator__service__pb2.SettleSequencesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListRefusals(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ledger.v1.OperatorService/ListRefusals',
+            ledger_dot_v1_dot_operator__service__pb2.ListRefusalsRequest.SerializeToString,
+            ledger_dot_v1_dot_operator__service__pb2.ListRefusalsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -91,6 +91,11 @@ class OperatorServiceStub:
     then on, with who said so and why. What becomes known of one all the same goes before. NO_SUCH_SPOOL,
     SEQUENCES_NOT_MINTED, NOTHING_TO_SETTLE or SETTLED_TOO_OFTEN (FAILED_PRECONDITION): nothing happened then.
     """
+    ListRefusals: _grpc.UnaryUnaryMultiCallable[_operator_service_pb2.ListRefusalsRequest, _operator_service_pb2.ListRefusalsResponse]
+    """Lists the scans that were refused, as they were kept: those of one source in the order in which they were refused,
+    those of all by the partitions of the log `refusals`. A page may be empty, or short, and have a token: it ends after
+    1 MiB, and after 50,000 records that were looked at.
+    """
     ListUnmapped: _grpc.UnaryUnaryMultiCallable[_operator_service_pb2.ListUnmappedRequest, _operator_service_pb2.ListUnmappedResponse]
     """Lists the codes of sources that no mapping of this process explains, the most frequent first: looks through the
     newest records of each partition of the log `scans`, and ends early after 20 s.
@@ -174,6 +179,11 @@ class OperatorServiceAsyncStub(OperatorServiceStub):
     """Notes that nobody waits any more for sequences of a source: those of the range that have no outcome are SETTLED from
     then on, with who said so and why. What becomes known of one all the same goes before. NO_SUCH_SPOOL,
     SEQUENCES_NOT_MINTED, NOTHING_TO_SETTLE or SETTLED_TOO_OFTEN (FAILED_PRECONDITION): nothing happened then.
+    """
+    ListRefusals: _aio.UnaryUnaryMultiCallable[_operator_service_pb2.ListRefusalsRequest, _operator_service_pb2.ListRefusalsResponse]  # type: ignore[assignment]
+    """Lists the scans that were refused, as they were kept: those of one source in the order in which they were refused,
+    those of all by the partitions of the log `refusals`. A page may be empty, or short, and have a token: it ends after
+    1 MiB, and after 50,000 records that were looked at.
     """
     ListUnmapped: _aio.UnaryUnaryMultiCallable[_operator_service_pb2.ListUnmappedRequest, _operator_service_pb2.ListUnmappedResponse]  # type: ignore[assignment]
     """Lists the codes of sources that no mapping of this process explains, the most frequent first: looks through the
@@ -333,6 +343,17 @@ class OperatorServiceServicer(metaclass=_abc_1.ABCMeta):
         """Notes that nobody waits any more for sequences of a source: those of the range that have no outcome are SETTLED from
         then on, with who said so and why. What becomes known of one all the same goes before. NO_SUCH_SPOOL,
         SEQUENCES_NOT_MINTED, NOTHING_TO_SETTLE or SETTLED_TOO_OFTEN (FAILED_PRECONDITION): nothing happened then.
+        """
+
+    @_abc_1.abstractmethod
+    def ListRefusals(
+        self,
+        request: _operator_service_pb2.ListRefusalsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operator_service_pb2.ListRefusalsResponse, _abc.Awaitable[_operator_service_pb2.ListRefusalsResponse]]:
+        """Lists the scans that were refused, as they were kept: those of one source in the order in which they were refused,
+        those of all by the partitions of the log `refusals`. A page may be empty, or short, and have a token: it ends after
+        1 MiB, and after 50,000 records that were looked at.
         """
 
     @_abc_1.abstractmethod

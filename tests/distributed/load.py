@@ -17,6 +17,7 @@ from loadtest.acknowledged import Acknowledged
 
 if TYPE_CHECKING:
     from ingest.scanner import Outcome
+    from ingest.scanner_settings import ScannerSettings
 
 SCANNERS = 4
 EVERY_S = 0.05
@@ -52,10 +53,13 @@ class Said:
 class Load:
     """Scanners at work from entering to leaving, which waits until every scan is durable."""
 
-    def __init__(self, address: str, *, scans_per_s: int = 2_000) -> None:
+    def __init__(
+        self, address: str, *, scans_per_s: int = 2_000, settings: ScannerSettings | None = None
+    ) -> None:
         """`address` is where ingest listens."""
         self.said = Said()
         self._address = address
+        self._settings = settings
         self._each = round(scans_per_s * EVERY_S / SCANNERS)
         self._ends = threading.Event()
         self._error: BaseException | None = None
@@ -67,10 +71,14 @@ class Load:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._ends.set()
-        self._thread.join()
+        self.end()
         if self._error is not None:
             raise self._error
+
+    def end(self) -> None:
+        """Scan no more, and wait until every scan is durable."""
+        self._ends.set()
+        self._thread.join()
 
     def wait_for(self, scans: int, *, within_s: float = 90.0) -> None:
         """Wait until so many scans are acknowledged in all."""
@@ -102,7 +110,9 @@ class Load:
         source = f"load-{self._run_id}-{number}"
         count = 0
         async with (
-            Scanner(self._address, source_id=source, channel=channel) as scanner,
+            Scanner(
+                self._address, source_id=source, channel=channel, settings=self._settings
+            ) as scanner,
             asyncio.TaskGroup() as outcomes,
         ):
             due_s = time.monotonic()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Final
 
 from cyclopts import App, Parameter
 
 from ledger.app.commands.operating import By, ended_job, operator_at, print_json, who_asks
 from ledger.app.commands.options import AsJson, Config, Server
-from ledger.app.exits import DONE, INCOMPLETE, CommandFailed
+from ledger.app.exits import DONE, INCOMPLETE, REFUSED, CommandFailed
 
 if TYPE_CHECKING:
     from ledger.v1.operator_service_pb2 import (
@@ -81,18 +82,38 @@ def completeness(
     )
     request.grace.FromNanoseconds(int(grace_s * 1e9))
     request.silent_after.FromNanoseconds(int(silent_after_s * 1e9))
-    with operator_at(server, config) as stub:
+    with _told(), operator_at(server, config) as stub:
         if records:
             look = stub.StartCompletenessLook(StartCompletenessLookRequest(), timeout=FINDINGS_S)
             if ended_job(stub, look.job.job_id).state != JobState.JOB_STATE_DONE:
                 raise CommandFailed("The records could not be looked through; `jobs list` has why.")
         pages = _pages(stub, request)
         first = next(pages)
+        if first.source_unknown:
+            raise _unknown(source or "")
         if as_json:
             _print_json(first, pages)
         else:
             _print_table(first)
     return DONE if first.complete else INCOMPLETE
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Say of a wrong day that it could not be told: to a monitor 1 would be no answer."""
+    try:
+        yield
+    except CommandFailed as failed:
+        if failed.code == REFUSED:
+            raise CommandFailed(str(failed)) from None
+        raise
+
+
+def _unknown(source: str) -> CommandFailed:
+    return CommandFailed(
+        f"Nothing was ever heard of a source `{source}` that numbers its scans, so nothing can be "
+        f"said of it. Is the name right?"
+    )
 
 
 def settle(
@@ -158,12 +179,15 @@ def _spool_of(stub: OperatorServiceStub, source: str, begins: str) -> bytes:
         except ValueError:
             raise CommandFailed(f"`{begins}` is no spool: it has 32 hexadecimal digits.") from None
     request = ListCompletenessFindingsRequest(page_size=TABLE_FINDINGS_MAX, source_id=source)
-    spools = {
-        one.spool_id.hex()
-        for page in _pages(stub, request)
-        for one in page.findings
-        if one.spool_id.hex().startswith(begins.lower()) and one.last_sequence
-    }
+    spools = set()
+    for page in _pages(stub, request):
+        if page.source_unknown:
+            raise _unknown(source)
+        spools |= {
+            one.spool_id.hex()
+            for one in page.findings
+            if one.spool_id.hex().startswith(begins.lower()) and one.last_sequence
+        }
     if len(spools) != 1:
         found = ", ".join(sorted(spools)[:10]) or "none"
         raise CommandFailed(

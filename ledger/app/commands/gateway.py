@@ -8,7 +8,7 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from ledger.app.commands.options import AsJson, Config, with_settings
-from ledger.app.exits import DONE
+from ledger.app.exits import DONE, CommandFailed
 from ledger.app.settings import Settings
 
 
@@ -45,20 +45,23 @@ def refusals(
     """List the scans that the ledger refused after a gateway had taken them.
 
     Each is kept whole, with its reason. The gateway may run meanwhile, or not. With --json a line
-    for each has the scan itself, as base64.
+    for each has the scan itself, as base64. When the list is full its oldest scans go out of it,
+    and it says how many did: the ledger has kept them among its own refusals.
 
-    Exit code: 0.
+    Exit code: 0, 2 where no gateway was ever started with that folder.
     """
     import base64
     import json
 
-    from ingest.spool_refused import read_refused
-    from ledger.app.commands.screen import answers
+    from ingest.spool_refused import count_let_go, read_refused
+    from ledger.app.commands.screen import answers, remarks
     from ledger.app.refused_render import refused_table
     from ledger.app.settings import load
     from ledger.app.wiring.gateway import spool_folder
 
     folder = spool_folder(load({"data": data}, config=config).settings)
+    if not folder.is_dir():
+        raise CommandFailed(f"There is no gateway's spool in {folder.parent}.")
     scans = list(read_refused(folder))
     if as_json:
         for scan in scans:
@@ -71,6 +74,11 @@ def refusals(
         answers().print(refused_table(scans))
     else:
         answers().print(f"Nothing in {folder} was refused.", markup=False)
+    if let_go := count_let_go(folder):
+        remarks().print(
+            f"{let_go:,} older ones went out of the list, as it was full. The ledger has "
+            "them: `parcel-ledger refusals` there."
+        )
     return DONE
 
 

@@ -60,6 +60,7 @@ async def findings_page(
         unread_count=report.not_looked_at,
         untracked_count=report.beyond,
         forgotten_count=report.forgotten,
+        source_unknown=bool(request.source_id) and not audit.knows(request.source_id),
     )
     response.find_time.FromNanoseconds(report.now_ns)
     if report.looked_through_ns:

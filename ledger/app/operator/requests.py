@@ -14,6 +14,7 @@ from ledger.quarantine.records import packed_position
 from ledger.v1.operator_service_pb2 import (
     ListCompletenessFindingsRequest,
     ListQuarantinedRequest,
+    ListRefusalsRequest,
 )
 from ledger.v1.position_pb2 import Position
 
@@ -32,9 +33,9 @@ DIGEST_BYTES: Final = 16
 _RANK: Final = struct.Struct(">qq")
 
 Rank = tuple[int, int]
-"""Of an item in quarantine: time and position."""
+"""Of an item in quarantine: time and position. Of a refused scan: partition and index."""
 
-Listing: TypeAlias = ListQuarantinedRequest | ListCompletenessFindingsRequest
+Listing: TypeAlias = ListQuarantinedRequest | ListCompletenessFindingsRequest | ListRefusalsRequest
 """What is answered in pages."""
 
 
@@ -69,18 +70,18 @@ def page_size_in(request: Listing) -> int:
     return min(request.page_size or PAGE_ITEMS, PAGE_ITEMS_MAX)
 
 
-def write_token(request: ListQuarantinedRequest, rank: Rank) -> str:
-    """Make the token of the page behind an item."""
+def write_token(request: ListQuarantinedRequest | ListRefusalsRequest, rank: Rank) -> str:
+    """Make the token of the page behind an item, or from a place on."""
     return seal_token(request, _RANK.pack(*rank))
 
 
-def read_token(request: ListQuarantinedRequest) -> Rank:
+def read_token(request: ListQuarantinedRequest | ListRefusalsRequest) -> Rank:
     """Undo `write_token`; before all where there is no token."""
     rank = open_token(request)
     if not rank:
         return -1, -1
-    time_ns, position = _RANK.unpack(rank)
-    return time_ns, position
+    first, second = _RANK.unpack(rank)
+    return first, second
 
 
 def seal_token(request: Listing, rank: bytes) -> str:

@@ -20,12 +20,14 @@ from ledger.app.operator.completeness import findings_page, settle
 from ledger.app.operator.jobs import Jobs, Progress
 from ledger.app.operator.quarantined import STATES, item_message, replay_all
 from ledger.app.operator.rebuilds import REBUILD, Rebuilds
+from ledger.app.operator.refusals import list_refusals
 from ledger.app.operator.unmapped import list_unmapped
 from ledger.app.operator.upkeep import BACKUP, COMPARE, Kept, backup_work, compare_work
 from ledger.completeness.audit import Audit
 from ledger.completeness.paged import PagedReports
 from ledger.errors import LedgerError
 from ledger.quarantine.desk import Desk
+from ledger.scan_log import ScanLog
 from ledger.v1 import operator_service_pb2 as pb
 from ledger.vocabulary import Mappings
 from query.requests import keys_of
@@ -49,6 +51,7 @@ _UNARY: Final = (
     *("StartQuarantineReplay", "StartCompare", "StartBackup", "StartRebuild"),
     *("ListStoreGenerations", "DropStoreGeneration"),
     *("ListCompletenessFindings", "StartCompletenessLook", "SettleSequences", "ListUnmapped"),
+    "ListRefusals",
     *("RecordAlias", "ListJobs", "GetJob", "CancelJob"),
 )
 
@@ -61,21 +64,23 @@ class OperatorService:
         desk: Desk,
         kept: Kept,
         audit: Audit,
+        refusals: ScanLog,
         *,
         mappings: Mappings,
         audits: bool = True,
         now_ns: Callable[[], int],
         monotonic: Callable[[], float],
     ) -> None:
-        """`desk` is the quarantine's; `mappings` explain sources' own codes; `audits` is whether
-        this process counts what is missing also where nobody asks; `now_ns` gives nanoseconds since
-        1970, `monotonic` seconds.
+        """`desk` is the quarantine's; `refusals` is the log of refused scans; `mappings` explain
+        sources' own codes; `audits` is whether this process counts what is missing also where
+        nobody asks; `now_ns` gives nanoseconds since 1970, `monotonic` seconds.
         """
         self._desk = desk
         self._aliases = AliasDesk(kept.scans, kept.store, now_ns=now_ns)
         self._kept = kept
         self._rebuilds = Rebuilds(kept, desk, monotonic=monotonic)
         self._audit = audit
+        self._refusals = refusals
         self._audits = audits
         self._paged = PagedReports(monotonic=monotonic)
         self._mappings = mappings
@@ -225,6 +230,12 @@ class OperatorService:
             await self._audit.look_through(told)
 
         return pb.StartCompletenessLookResponse(job=self._jobs.start(COMPLETENESS_LOOK, look))
+
+    async def ListRefusals(
+        self, request: pb.ListRefusalsRequest, _: object
+    ) -> pb.ListRefusalsResponse:
+        """Answer with one page of refused scans."""
+        return await list_refusals(self._refusals, request)
 
     async def ListUnmapped(
         self, request: pb.ListUnmappedRequest, _: object

@@ -141,6 +141,7 @@ async def _tell_figures(spool: Spool, forwarder: Forwarder) -> None:
         metrics.SPOOL_OLDEST_SECONDS.set(oldest_s)
         metrics.SPOOL_OVERDUE.set(is_overdue)
         metrics.SPOOL_LISTED.set(spool.refused)
+        metrics.SPOOL_LET_GO.set(spool.let_go)
         metrics.SPOOL_HELD_SOURCES.set(forwarder.held_back)
         metrics.SPOOL_LEDGER_CONNECTED.set(forwarder.counts.is_open)
         metrics.SPOOL_TURNED_AWAY.inc(spool.turned_away - turned_away)

@@ -64,6 +64,7 @@ def operator_of(
         desk,
         kept,
         audit,
+        beside.refusals,
         mappings=mappings,
         audits=audits,
         now_ns=time.time_ns,
