@@ -39,6 +39,7 @@ COMMANDS = (
     "restore",
     "rebuild",
     "mapping",
+    "texts",
     "unmapped",
     "settings",
     "version",

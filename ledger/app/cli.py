@@ -32,6 +32,7 @@ from ledger.app.commands.rebuild import rebuild
 from ledger.app.commands.roles import ingest, query, writer
 from ledger.app.commands.send import send
 from ledger.app.commands.settings import settings
+from ledger.app.commands.texts import texts
 from ledger.app.commands.trail import trail
 from ledger.app.commands.unmapped import unmapped
 from ledger.app.commands.up import up
@@ -81,7 +82,7 @@ for _asking in (completeness, number, facility):
     app.command(_asking)
 gateway.group = (GROUPS["run"],)
 app.command(gateway)
-for _several in (engines, quarantine, jobs, rebuild, mapping):
+for _several in (engines, quarantine, jobs, rebuild, mapping, texts):
     _several.group = (GROUPS["operate"],)
     app.command(_several)
 
