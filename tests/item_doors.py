@@ -1,4 +1,4 @@
-"""A ledger to ask about items in tests: its clock is the test's, and it shows all it has at once."""
+"""A ledger to ask about items: its clock is the test's, and it shows at once all that it has."""
 
 from __future__ import annotations
 
