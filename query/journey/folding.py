@@ -190,7 +190,7 @@ def _flags(walk: Walk, stands: Standing, asked: Asked) -> set[Flag]:
             flags.add(Flag.LATE)
         if 0 < _usual_until_ns(walk, asked) < asked.now_ns:
             flags.add(Flag.STALLED)
-        if _asks(by) or (walk.late is not None and _asks(walk.late)):
+        if asks(by) or (walk.late is not None and asks(walk.late)):
             flags.add(Flag.ACTION_REQUIRED)
     return flags
 
@@ -224,7 +224,7 @@ def _next_change_ns(walk: Walk, group: Sequence[Told], asked: Asked) -> int:
     return min((moment for moment in moments if moment > asked.now_ns), default=0)
 
 
-def _asks(one: Told) -> bool:
+def asks(one: Told) -> bool:
     """Whether an event asks somebody outside to act."""
     if one.mapped is not None and one.mapped.action_required:
         return True
