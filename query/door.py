@@ -13,6 +13,7 @@ from query.progress_service import PROGRESS_SERVICE, ProgressService
 from query.progress_view import ProgressView
 from query.reading import TrailReader
 from query.service import TRAIL_SERVICE, TrailService
+from query.texts import built_in as built_in_languages
 from query.watches import Watches
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from ledger.issuing import Issuer
     from ledger.trail_store import TrailStore
     from ledger.vocabulary import Mappings
+    from query.texts import Languages
 
 SERVICE_NAMES = (
     TRAIL_SERVICE,
@@ -46,13 +48,14 @@ class QueryDoor:
         mappings: Mappings | None = None,
         issuer: Issuer | None = None,
         facilities: Directory | None = None,
+        languages: Languages | None = None,
         now_ns: Callable[[], int],
         monotonic: Callable[[], float],
     ) -> None:
         """`generations` gives the number of partitions of each generation of the log `scans`;
-        `mappings` explain sources' own codes and `facilities` are looked up, by default those that
-        are built in; `issuer` issues numbers, where this process does; `now_ns` gives nanoseconds
-        since 1970, `monotonic` seconds.
+        `mappings` explain sources' own codes, `facilities` are looked up and items are explained in
+        `languages`, by default those that are built in; `issuer` issues numbers, where this process
+        does; `now_ns` gives nanoseconds since 1970, `monotonic` seconds.
         """
         facilities = facilities or known_facilities.built_in()
         mappings = mappings or built_in()
@@ -77,6 +80,7 @@ class QueryDoor:
                 watches=self._watches,
                 mappings=mappings,
                 facilities=facilities,
+                languages=languages or built_in_languages(),
                 now_ns=now_ns,
                 monotonic=monotonic,
             ),

@@ -85,16 +85,16 @@ class _Pen:
     def put(self, one: Instance) -> None:
         out, leg = self._out, one.legs[-1]
         out.milestone = MILESTONES[leg.milestone]
-        _put_moment(out.since, leg.since)
+        put_moment(out.since, leg.since)
         for each in one.legs[-LEGS_MAX:]:
             _put_leg(out.legs.add(), each)
         if one.flags:
             out.flags.extend(sorted(map(FLAGS.__getitem__, one.flags)))
         if one.doubts:
             out.doubts.extend(sorted(map(DOUBTS.__getitem__, one.doubts)))
-        _put_duration(out.in_state, one.in_state_ns)
+        put_duration(out.in_state, one.in_state_ns)
         if one.silent_ns >= 0:
-            _put_duration(out.silent, one.silent_ns)
+            put_duration(out.silent, one.silent_ns)
         if one.last_scan is not None:
             self._event(out.last_scan, one.last_scan)
         if one.last_notice is not None:
@@ -157,21 +157,21 @@ class _Pen:
         out.facility = where.facility
         out.words = where.seen.words
         out.next_facility = where.next_facility
-        _put_moment(out.seen, where.seen)
+        put_moment(out.seen, where.seen)
         self._name(where.facility, where.next_facility)
 
     def _stages(self, stages: Stages, proof: Proof | None) -> None:
         accepted, moving, toured, done = stages
         out = self._out
         if accepted is not None:
-            _put_moment(out.accepted.at, accepted.by)
+            put_moment(out.accepted.at, accepted.by)
             out.accepted.facility = accepted.office
             out.accepted.words = accepted.place
             self._name(accepted.office)
         if moving is not None:
             facility = moving.by.event.facility
             transit = out.in_transit
-            _put_moment(transit.at, moving.by)
+            put_moment(transit.at, moving.by)
             transit.facility = facility
             transit.words = moving.by.words
             transit.next_facility = moving.next_facility
@@ -179,13 +179,13 @@ class _Pen:
             self._name(facility, moving.next_facility)
         if toured is not None:
             tour = out.out_for_delivery
-            _put_moment(tour.at, toured.by)
+            put_moment(tour.at, toured.by)
             tour.facility = toured.facility
             tour.area = toured.area
             _put_expected(tour, toured.expected_from_ns, toured.expected_until_ns)
             self._name(toured.facility)
         if done is not None:
-            _put_moment(out.delivered.at, done.by)
+            put_moment(out.delivered.at, done.by)
             out.delivered.facility = done.facility
             out.delivered.words = done.place
             out.delivered.mode = done.mode  # type: ignore[assignment] # An open enum.
@@ -226,12 +226,14 @@ def put_time(out: Timestamp | Duration, time_ns: int) -> None:
     out.nanos = nanos
 
 
-def _put_duration(out: Duration, time_ns: int) -> None:
+def put_duration(out: Duration, time_ns: int) -> None:
+    """Put a length of time, also where it is none."""
     put_time(out, time_ns)
     out.SetInParent()
 
 
-def _put_moment(out: pb.ItemMoment, one: Told) -> None:
+def put_moment(out: pb.ItemMoment, one: Told) -> None:
+    """Put when an event was."""
     put_time(out.scan_time, one.scan_time_ns)
     event = one.event
     if event.utc_offset_minutes:
@@ -254,8 +256,8 @@ def _put_expected(
 def _put_leg(out: pb.ItemLeg, leg: Leg) -> None:
     out.kind = _LEGS[leg.kind]
     out.milestone = MILESTONES[leg.milestone]
-    _put_moment(out.since, leg.since)
-    _put_moment(out.start, leg.began)
+    put_moment(out.since, leg.since)
+    put_moment(out.start, leg.began)
     out.scan_count = leg.scans
     out.notice_count = leg.notices
     out.missing_count = leg.missing

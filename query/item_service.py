@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from ledger.errors import NotPossibleNow
 from ledger.v1.item_service_pb2 import (
     BatchGetItemsRequest,
+    ExplainItemRequest,
     GetItemRequest,
     GetItemResponse,
     WatchItemRequest,
@@ -20,6 +21,7 @@ from ledger.v1.item_service_pb2 import (
 )
 from query import requests
 from query.item_batch import ItemBatch
+from query.item_explaining import ItemExplaining
 from query.items import Items, Question
 from query.methods import generic_handler
 from query.naming import name_facilities
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from query import journey
     from query.progress_view import ProgressView, Shown
     from query.reading import TrailReader
+    from query.texts import Languages
     from query.watches import Moved, Watches
 
 ITEM_SERVICE: Final = "ledger.v1.ItemService"
@@ -60,11 +63,12 @@ class ItemService:
         watches: Watches,
         mappings: Mappings,
         facilities: Directory,
+        languages: Languages,
         now_ns: Callable[[], int],
         monotonic: Callable[[], float],
     ) -> None:
-        """`reader`, `progress` and `watches` are those of the process; `now_ns` gives nanoseconds
-        since 1970, `monotonic` seconds.
+        """`reader`, `progress` and `watches` are those of the process; `languages` are what items
+        are explained in; `now_ns` gives nanoseconds since 1970, `monotonic` seconds.
         """
         self._reader = reader
         self._progress = progress
@@ -73,12 +77,15 @@ class ItemService:
         self._now_ns = now_ns
         self._monotonic = monotonic
         self._items = Items(reader, mappings=mappings, facilities=facilities)
+        self._explaining = ItemExplaining(
+            self._items, progress=progress, facilities=facilities, languages=languages
+        )
 
     def handler(self) -> grpc.GenericRpcHandler:
         """Give the service to a gRPC server."""
         return generic_handler(
             ITEM_SERVICE,
-            unary={"GetItem": self.GetItem},
+            unary={"GetItem": self.GetItem, "ExplainItem": self.ExplainItem},
             streams={"BatchGetItems": self.BatchGetItems, "WatchItem": self.WatchItem},
             monotonic=self._monotonic,
         )
@@ -95,6 +102,13 @@ class ItemService:
         named: dict[str, None] = {}
         self._items.answer(look, question, out.answer, named, revision=request.revision)
         name_facilities(out, named, self._facilities)
+        return out.SerializeToString()
+
+    async def ExplainItem(self, data: bytes) -> bytes:
+        """Answer with one item in words."""
+        request = requests.parse(ExplainItemRequest, data)
+        question, shown = await self._asked(request)
+        out = await self._explaining.explain(request, question, shown, now_ns=self._now_ns())
         return out.SerializeToString()
 
     async def BatchGetItems(self, data: bytes) -> AsyncGenerator[bytes, None]:
@@ -140,7 +154,7 @@ class ItemService:
                 await _wait(moved, until_ns - self._now_ns() if until_ns else None)
 
     async def _asked(
-        self, request: GetItemRequest | BatchGetItemsRequest
+        self, request: GetItemRequest | BatchGetItemsRequest | ExplainItemRequest
     ) -> tuple[Question, Shown]:
         """Give what is asked, and what may be shown for it."""
         timeline = requests.is_timeline(request.view)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ledger.v1.trail_service_pb2 import LookupStatus
 from query.item_answers import put_item, put_time
 from query.journey import asked_of, fold, told_of
+from query.lanes import Lanes
 from query.revisions import digest_of, edition_of, read_revision, write_revision
 from query.trail import trail_of
 
@@ -59,6 +60,8 @@ class Items:
 
     def __init__(self, reader: TrailReader, *, mappings: Mappings, facilities: Directory) -> None:
         """`mappings` explain sources' own codes; `facilities` say where deliveries were made."""
+        self.lanes = Lanes()
+        """What items take between facilities, learned from all that are answered."""
         self._reader = reader
         self._mappings = mappings
         self._facilities = facilities
@@ -121,6 +124,8 @@ class Items:
         until_ns = 0
         if folded is not None:
             put_item(out, folded, named, timeline=question.timeline)
+            if not question.is_past:
+                self.lanes.learn(folded.instance)
             until_ns = 0 if question.is_past else folded.instance.next_change_ns
         out.revision = write_revision(look.digest, until_ns)
         return folded

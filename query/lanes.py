@@ -10,6 +10,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from ledger.v1.scan_event_pb2 import CaptureMethod
 from query.journey import Presence
 from query.journey.rules import NOTHING, RULES, UNDATED_NS, Place
 
@@ -49,7 +50,7 @@ class History(NamedTuple):
     """By length; at least TIMES_MIN."""
 
     @property
-    def count(self) -> int:
+    def known(self) -> int:
         """How many are known."""
         return len(self.times_ns)
 
@@ -63,6 +64,7 @@ class History(NamedTuple):
         return len(self.times_ns) - bisect_right(self.times_ns, time_ns)
 
 
+_SYSTEM: Final = int(CaptureMethod.CAPTURE_METHOD_SYSTEM_NOTICE)
 _PRESENCES: Final = {
     int(Place.COMES): Presence.AT,
     int(Place.IS): Presence.AT,
@@ -88,6 +90,8 @@ class Lanes:
         for one in instance.events:
             rule = RULES.get(one.type, NOTHING)
             if not rule.is_physical or one.scan_time_ns < UNDATED_NS:
+                continue
+            if one.event.capture_method == _SYSTEM:
                 continue
             facility = one.event.facility
             if before is not None and presence is not None:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from ledger.facilities import Directory
     from ledger.v1.item_service_pb2 import (
         BatchGetItemsResponse,
+        ExplainItemResponse,
         GetItemResponse,
         WatchItemResponse,
     )
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
         | GetItemResponse
         | BatchGetItemsResponse
         | WatchItemResponse
+        | ExplainItemResponse
     )
 
 

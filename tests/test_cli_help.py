@@ -24,6 +24,7 @@ COMMANDS = (
     "init",
     "send",
     "trail",
+    "explain",
     "watch",
     "progress",
     "completeness",

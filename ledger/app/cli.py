@@ -19,6 +19,7 @@ from ledger.app.commands.compare import compare
 from ledger.app.commands.completeness import app as completeness
 from ledger.app.commands.demo import demo
 from ledger.app.commands.engines import engines
+from ledger.app.commands.explain import explain
 from ledger.app.commands.facility import facility
 from ledger.app.commands.gateway import app as gateway
 from ledger.app.commands.hammer import hammer
@@ -64,6 +65,7 @@ for _command, _group in (
     (init, "operate"),
     (send, "send"),
     (trail, "ask"),
+    (explain, "ask"),
     (watch, "ask"),
     (progress, "ask"),
     (alias, "operate"),

@@ -23,36 +23,41 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from ledger.v1 import explanation_pb2 as ledger_dot_v1_dot_explanation__pb2
 from ledger.v1 import facility_pb2 as ledger_dot_v1_dot_facility__pb2
 from ledger.v1 import item_pb2 as ledger_dot_v1_dot_item__pb2
 from ledger.v1 import trail_service_pb2 as ledger_dot_v1_dot_trail__service__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cledger/v1/item_service.proto\x12\tledger.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18ledger/v1/facility.proto\x1a\x14ledger/v1/item.proto\x1a\x1dledger/v1/trail_service.proto\"\xbb\x01\n\x0eGetItemRequest\x12\x17\n\x0ftracking_number\x18\x01 \x01(\t\x12.\n\nas_of_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x07\x61t_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12!\n\x04view\x18\x04 \x01(\x0e\x32\x13.ledger.v1.ItemView\x12\x10\n\x08revision\x18\x05 \x01(\t\"a\n\x0fGetItemResponse\x12%\n\x06\x61nswer\x18\x01 \x01(\x0b\x32\x15.ledger.v1.ItemAnswer\x12\'\n\nfacilities\x18\x02 \x03(\x0b\x32\x13.ledger.v1.Facility\"\xbf\x01\n\x14\x42\x61tchGetItemsRequest\x12\'\n\x08look_ups\x18\x01 \x03(\x0b\x32\x15.ledger.v1.ItemLookUp\x12.\n\nas_of_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x07\x61t_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12!\n\x04view\x18\x04 \x01(\x0e\x32\x13.ledger.v1.ItemView\"7\n\nItemLookUp\x12\x17\n\x0ftracking_number\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\t\"h\n\x15\x42\x61tchGetItemsResponse\x12&\n\x07\x61nswers\x18\x01 \x03(\x0b\x32\x15.ledger.v1.ItemAnswer\x12\'\n\nfacilities\x18\x02 \x03(\x0b\x32\x13.ledger.v1.Facility\"d\n\x10WatchItemRequest\x12\x17\n\x0ftracking_number\x18\x01 \x01(\t\x12\x14\n\x0cresume_after\x18\x02 \x01(\t\x12!\n\x04view\x18\x03 \x01(\x0e\x32\x13.ledger.v1.ItemView\"s\n\x11WatchItemResponse\x12%\n\x06\x61nswer\x18\x01 \x01(\x0b\x32\x15.ledger.v1.ItemAnswer\x12\'\n\nfacilities\x18\x02 \x03(\x0b\x32\x13.ledger.v1.Facility\x12\x0e\n\x06\x63ursor\x18\x03 \x01(\t\"\xce\x02\n\nItemAnswer\x12\r\n\x05index\x18\x01 \x01(\r\x12\x17\n\x0ftracking_number\x18\x02 \x01(\t\x12\'\n\x06status\x18\x03 \x01(\x0e\x32\x17.ledger.v1.LookupStatus\x12\x0f\n\x07message\x18\x04 \x01(\t\x12\x1d\n\x04item\x18\x05 \x01(\x0b\x32\x0f.ledger.v1.Item\x12$\n\x06others\x18\x06 \x03(\x0b\x32\x14.ledger.v1.OtherItem\x12\x11\n\toversized\x18\x07 \x01(\x08\x12\x15\n\rtracking_keys\x18\x08 \x03(\t\x12\x11\n\tmore_keys\x18\t \x01(\x08\x12\x19\n\x11quarantined_count\x18\n \x01(\r\x12/\n\x0b\x61nswer_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08revision\x18\x0c \x01(\t*R\n\x08ItemView\x12\x19\n\x15ITEM_VIEW_UNSPECIFIED\x10\x00\x12\x13\n\x0fITEM_VIEW_BASIC\x10\x01\x12\x16\n\x12ITEM_VIEW_TIMELINE\x10\x02\x32\xef\x01\n\x0bItemService\x12@\n\x07GetItem\x12\x19.ledger.v1.GetItemRequest\x1a\x1a.ledger.v1.GetItemResponse\x12T\n\rBatchGetItems\x12\x1f.ledger.v1.BatchGetItemsRequest\x1a .ledger.v1.BatchGetItemsResponse0\x01\x12H\n\tWatchItem\x12\x1b.ledger.v1.WatchItemRequest\x1a\x1c.ledger.v1.WatchItemResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cledger/v1/item_service.proto\x12\tledger.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bledger/v1/explanation.proto\x1a\x18ledger/v1/facility.proto\x1a\x14ledger/v1/item.proto\x1a\x1dledger/v1/trail_service.proto\"\xbb\x01\n\x0eGetItemRequest\x12\x17\n\x0ftracking_number\x18\x01 \x01(\t\x12.\n\nas_of_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x07\x61t_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12!\n\x04view\x18\x04 \x01(\x0e\x32\x13.ledger.v1.ItemView\x12\x10\n\x08revision\x18\x05 \x01(\t\"a\n\x0fGetItemResponse\x12%\n\x06\x61nswer\x18\x01 \x01(\x0b\x32\x15.ledger.v1.ItemAnswer\x12\'\n\nfacilities\x18\x02 \x03(\x0b\x32\x13.ledger.v1.Facility\"\xbf\x01\n\x14\x42\x61tchGetItemsRequest\x12\'\n\x08look_ups\x18\x01 \x03(\x0b\x32\x15.ledger.v1.ItemLookUp\x12.\n\nas_of_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x07\x61t_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12!\n\x04view\x18\x04 \x01(\x0e\x32\x13.ledger.v1.ItemView\"7\n\nItemLookUp\x12\x17\n\x0ftracking_number\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\t\"h\n\x15\x42\x61tchGetItemsResponse\x12&\n\x07\x61nswers\x18\x01 \x03(\x0b\x32\x15.ledger.v1.ItemAnswer\x12\'\n\nfacilities\x18\x02 \x03(\x0b\x32\x13.ledger.v1.Facility\"d\n\x10WatchItemRequest\x12\x17\n\x0ftracking_number\x18\x01 \x01(\t\x12\x14\n\x0cresume_after\x18\x02 \x01(\t\x12!\n\x04view\x18\x03 \x01(\x0e\x32\x13.ledger.v1.ItemView\"s\n\x11WatchItemResponse\x12%\n\x06\x61nswer\x18\x01 \x01(\x0b\x32\x15.ledger.v1.ItemAnswer\x12\'\n\nfacilities\x18\x02 \x03(\x0b\x32\x13.ledger.v1.Facility\x12\x0e\n\x06\x63ursor\x18\x03 \x01(\t\"\xbf\x01\n\x12\x45xplainItemRequest\x12\x17\n\x0ftracking_number\x18\x01 \x01(\t\x12.\n\nas_of_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x07\x61t_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12!\n\x04view\x18\x04 \x01(\x0e\x32\x13.ledger.v1.ItemView\x12\x10\n\x08language\x18\x05 \x01(\t\"\xce\x03\n\x13\x45xplainItemResponse\x12%\n\x06\x61nswer\x18\x01 \x01(\x0b\x32\x15.ledger.v1.ItemAnswer\x12\'\n\nfacilities\x18\x02 \x03(\x0b\x32\x13.ledger.v1.Facility\x12\x10\n\x08language\x18\x03 \x01(\t\x12&\n\x06status\x18\x04 \x01(\x0b\x32\x16.ledger.v1.Explanation\x12&\n\x06\x62\x65side\x18\x05 \x03(\x0b\x32\x16.ledger.v1.Explanation\x12&\n\x06\x64oubts\x18\x06 \x03(\x0b\x32\x16.ledger.v1.Explanation\x12\x1b\n\x13\x64\x65livery_weaknesses\x18\x07 \x03(\t\x12#\n\x07silence\x18\x08 \x01(\x0b\x32\x12.ledger.v1.Silence\x12%\n\x05\x63\x61use\x18\t \x01(\x0e\x32\x16.ledger.v1.LikelyCause\x12\x12\n\ncause_text\x18\n \x01(\t\x12\r\n\x05\x66\x61\x63ts\x18\x0b \x03(\t\x12\x13\n\x0bother_items\x18\x0c \x03(\t\x12+\n\x06\x65vents\x18\r \x03(\x0b\x32\x1b.ledger.v1.EventExplanation\x12\x0f\n\x07\x63hanges\x18\x0e \x03(\t\"\xce\x02\n\nItemAnswer\x12\r\n\x05index\x18\x01 \x01(\r\x12\x17\n\x0ftracking_number\x18\x02 \x01(\t\x12\'\n\x06status\x18\x03 \x01(\x0e\x32\x17.ledger.v1.LookupStatus\x12\x0f\n\x07message\x18\x04 \x01(\t\x12\x1d\n\x04item\x18\x05 \x01(\x0b\x32\x0f.ledger.v1.Item\x12$\n\x06others\x18\x06 \x03(\x0b\x32\x14.ledger.v1.OtherItem\x12\x11\n\toversized\x18\x07 \x01(\x08\x12\x15\n\rtracking_keys\x18\x08 \x03(\t\x12\x11\n\tmore_keys\x18\t \x01(\x08\x12\x19\n\x11quarantined_count\x18\n \x01(\r\x12/\n\x0b\x61nswer_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08revision\x18\x0c \x01(\t*R\n\x08ItemView\x12\x19\n\x15ITEM_VIEW_UNSPECIFIED\x10\x00\x12\x13\n\x0fITEM_VIEW_BASIC\x10\x01\x12\x16\n\x12ITEM_VIEW_TIMELINE\x10\x02\x32\xbd\x02\n\x0bItemService\x12@\n\x07GetItem\x12\x19.ledger.v1.GetItemRequest\x1a\x1a.ledger.v1.GetItemResponse\x12T\n\rBatchGetItems\x12\x1f.ledger.v1.BatchGetItemsRequest\x1a .ledger.v1.BatchGetItemsResponse0\x01\x12H\n\tWatchItem\x12\x1b.ledger.v1.WatchItemRequest\x1a\x1c.ledger.v1.WatchItemResponse0\x01\x12L\n\x0b\x45xplainItem\x12\x1d.ledger.v1.ExplainItemRequest\x1a\x1e.ledger.v1.ExplainItemResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'ledger.v1.item_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ITEMVIEW']._serialized_start=1357
-  _globals['_ITEMVIEW']._serialized_end=1439
-  _globals['_GETITEMREQUEST']._serialized_start=156
-  _globals['_GETITEMREQUEST']._serialized_end=343
-  _globals['_GETITEMRESPONSE']._serialized_start=345
-  _globals['_GETITEMRESPONSE']._serialized_end=442
-  _globals['_BATCHGETITEMSREQUEST']._serialized_start=445
-  _globals['_BATCHGETITEMSREQUEST']._serialized_end=636
-  _globals['_ITEMLOOKUP']._serialized_start=638
-  _globals['_ITEMLOOKUP']._serialized_end=693
-  _globals['_BATCHGETITEMSRESPONSE']._serialized_start=695
-  _globals['_BATCHGETITEMSRESPONSE']._serialized_end=799
-  _globals['_WATCHITEMREQUEST']._serialized_start=801
-  _globals['_WATCHITEMREQUEST']._serialized_end=901
-  _globals['_WATCHITEMRESPONSE']._serialized_start=903
-  _globals['_WATCHITEMRESPONSE']._serialized_end=1018
-  _globals['_ITEMANSWER']._serialized_start=1021
-  _globals['_ITEMANSWER']._serialized_end=1355
-  _globals['_ITEMSERVICE']._serialized_start=1442
-  _globals['_ITEMSERVICE']._serialized_end=1681
+  _globals['_ITEMVIEW']._serialized_start=2045
+  _globals['_ITEMVIEW']._serialized_end=2127
+  _globals['_GETITEMREQUEST']._serialized_start=185
+  _globals['_GETITEMREQUEST']._serialized_end=372
+  _globals['_GETITEMRESPONSE']._serialized_start=374
+  _globals['_GETITEMRESPONSE']._serialized_end=471
+  _globals['_BATCHGETITEMSREQUEST']._serialized_start=474
+  _globals['_BATCHGETITEMSREQUEST']._serialized_end=665
+  _globals['_ITEMLOOKUP']._serialized_start=667
+  _globals['_ITEMLOOKUP']._serialized_end=722
+  _globals['_BATCHGETITEMSRESPONSE']._serialized_start=724
+  _globals['_BATCHGETITEMSRESPONSE']._serialized_end=828
+  _globals['_WATCHITEMREQUEST']._serialized_start=830
+  _globals['_WATCHITEMREQUEST']._serialized_end=930
+  _globals['_WATCHITEMRESPONSE']._serialized_start=932
+  _globals['_WATCHITEMRESPONSE']._serialized_end=1047
+  _globals['_EXPLAINITEMREQUEST']._serialized_start=1050
+  _globals['_EXPLAINITEMREQUEST']._serialized_end=1241
+  _globals['_EXPLAINITEMRESPONSE']._serialized_start=1244
+  _globals['_EXPLAINITEMRESPONSE']._serialized_end=1706
+  _globals['_ITEMANSWER']._serialized_start=1709
+  _globals['_ITEMANSWER']._serialized_end=2043
+  _globals['_ITEMSERVICE']._serialized_start=2130
+  _globals['_ITEMSERVICE']._serialized_end=2447
 # @@protoc_insertion_point(module_scope)

@@ -9,6 +9,7 @@ from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from ledger.v1 import explanation_pb2 as _explanation_pb2
 from ledger.v1 import facility_pb2 as _facility_pb2
 from ledger.v1 import item_pb2 as _item_pb2
 from ledger.v1 import trail_service_pb2 as _trail_service_pb2
@@ -284,6 +285,148 @@ class WatchItemResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___WatchItemResponse: _TypeAlias = WatchItemResponse  # noqa: Y015
+
+@_typing.final
+class ExplainItemRequest(_message.Message):
+    """Asks for an item in words."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TRACKING_NUMBER_FIELD_NUMBER: _builtins.int
+    AS_OF_TIME_FIELD_NUMBER: _builtins.int
+    AT_TIME_FIELD_NUMBER: _builtins.int
+    VIEW_FIELD_NUMBER: _builtins.int
+    LANGUAGE_FIELD_NUMBER: _builtins.int
+    tracking_number: _builtins.str
+    """Required. The item's number in any writing. At most 128 bytes."""
+    view: Global___ItemView.ValueType
+    """Optional. BASIC by default; TIMELINE also explains the events."""
+    language: _builtins.str
+    """Optional. Tag of the language that is wanted, such as `de` or `de-AT`. Where it has no texts, the language that it
+    is a kind of is used, else English. At most 35 bytes.
+    """
+    @_builtins.property
+    def as_of_time(self) -> _timestamp_pb2.Timestamp:
+        """Optional. As in GetItem; the answer then also says what has changed since."""
+
+    @_builtins.property
+    def at_time(self) -> _timestamp_pb2.Timestamp:
+        """Optional. As in GetItem."""
+
+    def __init__(
+        self,
+        *,
+        tracking_number: _builtins.str = ...,
+        as_of_time: _timestamp_pb2.Timestamp | None = ...,
+        at_time: _timestamp_pb2.Timestamp | None = ...,
+        view: Global___ItemView.ValueType = ...,
+        language: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of_time", b"as_of_time", "at_time", b"at_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of_time", b"as_of_time", "at_time", b"at_time", "language", b"language", "tracking_number", b"tracking_number", "view", b"view"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExplainItemRequest: _TypeAlias = ExplainItemRequest  # noqa: Y015
+
+@_typing.final
+class ExplainItemResponse(_message.Message):
+    """An item in words."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ANSWER_FIELD_NUMBER: _builtins.int
+    FACILITIES_FIELD_NUMBER: _builtins.int
+    LANGUAGE_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
+    BESIDE_FIELD_NUMBER: _builtins.int
+    DOUBTS_FIELD_NUMBER: _builtins.int
+    DELIVERY_WEAKNESSES_FIELD_NUMBER: _builtins.int
+    SILENCE_FIELD_NUMBER: _builtins.int
+    CAUSE_FIELD_NUMBER: _builtins.int
+    CAUSE_TEXT_FIELD_NUMBER: _builtins.int
+    FACTS_FIELD_NUMBER: _builtins.int
+    OTHER_ITEMS_FIELD_NUMBER: _builtins.int
+    EVENTS_FIELD_NUMBER: _builtins.int
+    CHANGES_FIELD_NUMBER: _builtins.int
+    language: _builtins.str
+    """Tag of the language of all texts. At most 35 bytes."""
+    cause: _explanation_pb2.LikelyCause.ValueType
+    """The likeliest cause."""
+    cause_text: _builtins.str
+    """The likeliest cause in words. At most 8192 bytes."""
+    @_builtins.property
+    def answer(self) -> Global___ItemAnswer:
+        """The item itself, as in GetItem."""
+
+    @_builtins.property
+    def facilities(self) -> _containers.RepeatedCompositeFieldContainer[_facility_pb2.Facility]:
+        """The facilities that the answer names, each once: those that the server knows."""
+
+    @_builtins.property
+    def status(self) -> _explanation_pb2.Explanation:
+        """The item as a whole. Not set where nothing can be said of it: its trail is oversized, or all of it is in quarantine."""
+
+    @_builtins.property
+    def beside(self) -> _containers.RepeatedCompositeFieldContainer[_explanation_pb2.Explanation]:
+        """What is to be known beside it: the leg where it is not the usual one, and the flags. At most 32."""
+
+    @_builtins.property
+    def doubts(self) -> _containers.RepeatedCompositeFieldContainer[_explanation_pb2.Explanation]:
+        """What the trail does not tell. At most 32."""
+
+    @_builtins.property
+    def delivery_weaknesses(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What speaks against the scan of the delivery, or cannot speak for it. At most 16, each at most 2048 bytes."""
+
+    @_builtins.property
+    def silence(self) -> _explanation_pb2.Silence:
+        """How long nobody has seen it."""
+
+    @_builtins.property
+    def facts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The last scan, the silence and what is expected, each in a sentence. At most 16, each at most 4096 bytes."""
+
+    @_builtins.property
+    def other_items(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Earlier items that had the number, each in a sentence. At most 8, each at most 4096 bytes."""
+
+    @_builtins.property
+    def events(self) -> _containers.RepeatedCompositeFieldContainer[_explanation_pb2.EventExplanation]:
+        """Only in the TIMELINE view: the events that stand, in order. At most 200, the last ones."""
+
+    @_builtins.property
+    def changes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Only with `as_of_time`: of what moment this is, what is said today, and what was corrected or became known since,
+        each in a sentence. At most 22, each at most 4096 bytes.
+        """
+
+    def __init__(
+        self,
+        *,
+        answer: Global___ItemAnswer | None = ...,
+        facilities: _abc.Iterable[_facility_pb2.Facility] | None = ...,
+        language: _builtins.str = ...,
+        status: _explanation_pb2.Explanation | None = ...,
+        beside: _abc.Iterable[_explanation_pb2.Explanation] | None = ...,
+        doubts: _abc.Iterable[_explanation_pb2.Explanation] | None = ...,
+        delivery_weaknesses: _abc.Iterable[_builtins.str] | None = ...,
+        silence: _explanation_pb2.Silence | None = ...,
+        cause: _explanation_pb2.LikelyCause.ValueType = ...,
+        cause_text: _builtins.str = ...,
+        facts: _abc.Iterable[_builtins.str] | None = ...,
+        other_items: _abc.Iterable[_builtins.str] | None = ...,
+        events: _abc.Iterable[_explanation_pb2.EventExplanation] | None = ...,
+        changes: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "silence", b"silence", "status", b"status"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "beside", b"beside", "cause", b"cause", "cause_text", b"cause_text", "changes", b"changes", "delivery_weaknesses", b"delivery_weaknesses", "doubts", b"doubts", "events", b"events", "facilities", b"facilities", "facts", b"facts", "language", b"language", "other_items", b"other_items", "silence", b"silence", "status", b"status"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExplainItemResponse: _TypeAlias = ExplainItemResponse  # noqa: Y015
 
 @_typing.final
 class ItemAnswer(_message.Message):

@@ -53,6 +53,11 @@ class ItemServiceStub:
                 request_serializer=ledger_dot_v1_dot_item__service__pb2.WatchItemRequest.SerializeToString,
                 response_deserializer=ledger_dot_v1_dot_item__service__pb2.WatchItemResponse.FromString,
                 _registered_method=True)
+        self.ExplainItem = channel.unary_unary(
+                '/ledger.v1.ItemService/ExplainItem',
+                request_serializer=ledger_dot_v1_dot_item__service__pb2.ExplainItemRequest.SerializeToString,
+                response_deserializer=ledger_dot_v1_dot_item__service__pb2.ExplainItemResponse.FromString,
+                _registered_method=True)
 
 
 class ItemServiceServicer:
@@ -86,6 +91,14 @@ class ItemServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ExplainItem(self, request, context):
+        """Says in plain words what an item's status means, what happens next, what to do and whom to ask; since when nobody
+        has seen it, against what is usual, and the likeliest cause; and why an earlier answer was another one.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ItemServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -103,6 +116,11 @@ def add_ItemServiceServicer_to_server(servicer, server):
                     servicer.WatchItem,
                     request_deserializer=ledger_dot_v1_dot_item__service__pb2.WatchItemRequest.FromString,
                     response_serializer=ledger_dot_v1_dot_item__service__pb2.WatchItemResponse.SerializeToString,
+            ),
+            'ExplainItem': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExplainItem,
+                    request_deserializer=ledger_dot_v1_dot_item__service__pb2.ExplainItemRequest.FromString,
+                    response_serializer=ledger_dot_v1_dot_item__service__pb2.ExplainItemResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -190,6 +208,33 @@ class ItemService:
             '/ledger.v1.ItemService/WatchItem',
             ledger_dot_v1_dot_item__service__pb2.WatchItemRequest.SerializeToString,
             ledger_dot_v1_dot_item__service__pb2.WatchItemResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExplainItem(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ledger.v1.ItemService/ExplainItem',
+            ledger_dot_v1_dot_item__service__pb2.ExplainItemRequest.SerializeToString,
+            ledger_dot_v1_dot_item__service__pb2.ExplainItemResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -48,6 +48,10 @@ class ItemServiceStub:
     number; not every scan. Time alone changes it too, as when an item is late. Ends with RESOURCE_EXHAUSTED and
     RetryInfo where the server has too many watches, with FAILED_PRECONDITION for an oversized trail.
     """
+    ExplainItem: _grpc.UnaryUnaryMultiCallable[_item_service_pb2.ExplainItemRequest, _item_service_pb2.ExplainItemResponse]
+    """Says in plain words what an item's status means, what happens next, what to do and whom to ask; since when nobody
+    has seen it, against what is usual, and the likeliest cause; and why an earlier answer was another one.
+    """
 
 @_typing.type_check_only
 class ItemServiceAsyncStub(ItemServiceStub):
@@ -68,6 +72,10 @@ class ItemServiceAsyncStub(ItemServiceStub):
     """Sends how an item is, and then each change of its status: milestone, legs, flags, or that another item has the
     number; not every scan. Time alone changes it too, as when an item is late. Ends with RESOURCE_EXHAUSTED and
     RetryInfo where the server has too many watches, with FAILED_PRECONDITION for an oversized trail.
+    """
+    ExplainItem: _aio.UnaryUnaryMultiCallable[_item_service_pb2.ExplainItemRequest, _item_service_pb2.ExplainItemResponse]  # type: ignore[assignment]
+    """Says in plain words what an item's status means, what happens next, what to do and whom to ask; since when nobody
+    has seen it, against what is usual, and the likeliest cause; and why an earlier answer was another one.
     """
 
 class ItemServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -104,6 +112,16 @@ class ItemServiceServicer(metaclass=_abc_1.ABCMeta):
         """Sends how an item is, and then each change of its status: milestone, legs, flags, or that another item has the
         number; not every scan. Time alone changes it too, as when an item is late. Ends with RESOURCE_EXHAUSTED and
         RetryInfo where the server has too many watches, with FAILED_PRECONDITION for an oversized trail.
+        """
+
+    @_abc_1.abstractmethod
+    def ExplainItem(
+        self,
+        request: _item_service_pb2.ExplainItemRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_item_service_pb2.ExplainItemResponse, _abc.Awaitable[_item_service_pb2.ExplainItemResponse]]:
+        """Says in plain words what an item's status means, what happens next, what to do and whom to ask; since when nobody
+        has seen it, against what is usual, and the likeliest cause; and why an earlier answer was another one.
         """
 
 def add_ItemServiceServicer_to_server(servicer: ItemServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -49,6 +49,19 @@ _BY_REASON: Final = frozenset({
 """Where a reason says more of what comes next than the status does."""
 
 
+_KEPT: Final = frozenset({Milestone.CUSTOMS, Milestone.HELD, Milestone.READY_FOR_PICKUP})
+"""Where the event that says so knows better who keeps it than the last scan does."""
+
+
+class EventSaid(NamedTuple):
+    """One event in words."""
+
+    told: Told
+    words: Words
+    place: str
+    time: str
+
+
 class Explanation(NamedTuple):
     """An item in words."""
 
@@ -68,8 +81,8 @@ class Explanation(NamedTuple):
     """The last scan, the silence and what is expected, each in a sentence."""
     others: Sequence[str]
     """Earlier items that had the number, each in a sentence."""
-    events: Sequence[tuple[Told, Words]]
-    """Every event that stands, in order."""
+    events: Sequence[EventSaid]
+    """The events that stand, in order."""
 
 
 def explain_item(
@@ -87,7 +100,7 @@ def explain_item(
     silence = silence_of(instance, history_of)
     found = cause_of(instance, silence)
     flags = _flags(instance, silence)
-    shown = instance.events if events_max is None else instance.events[-events_max:]
+    first = 0 if events_max is None else max(0, len(instance.events) - events_max)
     return Explanation(
         speaker.language.tag,
         _status(speaker, instance, flags),
@@ -99,7 +112,7 @@ def explain_item(
         _cause_words(speaker, instance, found),
         list(_sentences(speaker, instance, silence, now_ns)),
         list(_others(speaker, item)),
-        [(one, event_words(speaker, one)) for one in shown],
+        [_event(speaker, one) for one in instance.events[first:]],
     )
 
 
@@ -116,6 +129,10 @@ def explain_nothing(speaker: Speaker, number: str) -> Explanation:
         [speaker.language.say("sentence", "not_seen", number=number)],
         *([], []),
     )
+
+
+def _event(speaker: Speaker, one: Told) -> EventSaid:
+    return EventSaid(one, event_words(speaker, one), speaker.place_of(one), speaker.time_of(one))
 
 
 def _flags(instance: Instance, silence: Silence) -> Sequence[Flag]:
@@ -165,7 +182,7 @@ def _values(speaker: Speaker, instance: Instance) -> dict[str, str]:
     where = instance.where
     by = instance.leg.by
     values = values_of(speaker, by)
-    if where.seen is not None:
+    if where.seen is not None and instance.milestone not in _KEPT:
         values["place"] = speaker.place(where.facility, where.seen.words)
     values["next_place"] = speaker.place(where.next_facility)
     values["time"] = speaker.time_of(instance.leg.since)
@@ -234,7 +251,7 @@ def _sentences(
 def _usual(speaker: Speaker, silence: Silence) -> Iterator[str]:
     say, usual = speaker.language.say, speaker.duration(silence.usual_ns)
     if silence.basis is Basis.PAIR:
-        count = f"{silence.count}"
+        count = f"{silence.known}"
         yield say("sentence", "silence_by_pair", usual=usual, count=count)
         yield say("sentence", "silence_slower", slower=f"{silence.slower}", count=count)
     elif silence.basis is Basis.STATUS:

@@ -42,12 +42,12 @@ class Silence(NamedTuple):
     basis: Basis
     usual_ns: int = 0
     """By PAIR nine in ten took no longer; by STATUS it is no longer where all is well."""
-    count: int = 0
+    known: int = 0
     """By PAIR: so many items are known."""
     slower: int = 0
     """By PAIR: so many of them took longer than this has taken so far."""
     expected_ns: int = 0
-    """When the next scan is usually there at the latest; 0 where nothing is usual."""
+    """By PAIR: when the next scan usually comes at the latest."""
     is_long: bool = False
     """It is silent for longer than any of the earlier ones or, by STATUS, than is usual."""
 
@@ -70,7 +70,7 @@ def silence_of(instance: Instance, history_of: HistoryOf = nothing_known) -> Sil
             silent_ns,
             Basis.PAIR,
             history.usual_ns,
-            history.count,
+            history.known,
             slower,
             last.scan_time_ns + history.usual_ns,
             slower == 0 and silent_ns > history.usual_ns,
@@ -82,7 +82,6 @@ def silence_of(instance: Instance, history_of: HistoryOf = nothing_known) -> Sil
         silent_ns,
         Basis.STATUS,
         usual_ns,
-        expected_ns=last.scan_time_ns + usual_ns,
         is_long=Flag.STALLED in instance.flags,
     )
 

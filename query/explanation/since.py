@@ -29,11 +29,15 @@ def changes_since(
     today = say(f"status {now.instance.milestone.name}", "headline")
     sentences.append(say("sentence", "since_then", what=today))
     known = {one.identity for one in then.instance.events} if then is not None else set()
-    for one in _corrected(now, known):
-        sentences.append(say("sentence", "corrected_since", what=_said(speaker, one)))
-    for one in now.instance.events:
-        if one.identity not in known and one.scan_time_ns <= as_of_ns:
-            sentences.append(say("sentence", "told_later", what=_said(speaker, one)))
+    sentences += (
+        say("sentence", "corrected_since", what=_said(speaker, one))
+        for one in _corrected(now, known)
+    )
+    sentences += (
+        say("sentence", "told_later", what=_said(speaker, one))
+        for one in now.instance.events
+        if one.identity not in known and one.scan_time_ns <= as_of_ns
+    )
     return sentences[: CHANGES_MAX + 2]
 
 

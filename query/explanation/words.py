@@ -65,7 +65,8 @@ def words_of(speaker: Speaker, kind: str, name: str, values: Mapping[str, str]) 
     language = speaker.language
     section = f"{kind} {name}"
     headline, meaning, next_, do, party = (
-        language.fill(section, text, values) for text in ("headline", "meaning", "next", "do", "ask")
+        language.fill(section, text, values)
+        for text in ("headline", "meaning", "next", "do", "ask")
     )
     ask = language.fill(f"ask {party}", "ask", values)
     return Words(kind, name, headline, meaning, next_, do, ask, party)

@@ -68,8 +68,8 @@ SENTENCES: Final[Mapping[str, Slots]] = MappingProxyType({
 """Sentences about one item, by their names."""
 
 LABELS: Final = (
-    *("meaning", "next", "do", "ask", "cause", "now", "events"),
-    *("action", "no_action", "doubts", "beside", "delivery"),
+    *("meaning", "next", "do", "ask", "cause", "facts", "events"),
+    *("action", "doubts", "beside", "delivery"),
 )
 """Headings of an explanation."""
 
