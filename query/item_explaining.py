@@ -57,6 +57,8 @@ class ItemExplaining:
         folded = self._items.answer(look, question, out.answer, named)
         name_facilities(out, named, self._facilities)
         if folded is not None:
+            if not question.is_past:
+                self._items.lanes.learn(folded.instance)
             moment_ns = question.now_ns if question.until_ns is None else question.until_ns
             # What was said of a past moment stays the same: the memory of one process does not.
             known = nothing_known if question.is_past else self._items.lanes.history

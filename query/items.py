@@ -7,7 +7,7 @@ the moment for which it is asked.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ledger.v1.trail_service_pb2 import LookupStatus
 from query.item_answers import put_item, put_time
@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 _FOUND = LookupStatus.LOOKUP_STATUS_FOUND
 _NOT_YET_SEEN = LookupStatus.LOOKUP_STATUS_NOT_YET_SEEN
 _UNCHANGED = LookupStatus.LOOKUP_STATUS_UNCHANGED
+
+
+LEARN_EVERY: Final = 16
+"""Of so many answers one is learned from: learning takes 35 µs for 20 events, a fold 45 µs."""
 
 
 class Question(NamedTuple):
@@ -61,7 +65,8 @@ class Items:
     def __init__(self, reader: TrailReader, *, mappings: Mappings, facilities: Directory) -> None:
         """`mappings` explain sources' own codes; `facilities` say where deliveries were made."""
         self.lanes = Lanes()
-        """What items take between facilities, learned from all that are answered."""
+        """What items take between facilities, learned from those that are answered."""
+        self._unlearned = 0
         self._reader = reader
         self._mappings = mappings
         self._facilities = facilities
@@ -125,10 +130,16 @@ class Items:
         if folded is not None:
             put_item(out, folded, named, timeline=question.timeline)
             if not question.is_past:
-                self.lanes.learn(folded.instance)
+                self._learn(folded)
             until_ns = 0 if question.is_past else folded.instance.next_change_ns
         out.revision = write_revision(look.digest, until_ns)
         return folded
+
+    def _learn(self, folded: journey.Item) -> None:
+        self._unlearned += 1
+        if self._unlearned >= LEARN_EVERY:
+            self._unlearned = 0
+            self.lanes.learn(folded.instance)
 
     def _coordinates(self, facility_id: str) -> tuple[float, float] | None:
         facility = self._facilities.get(facility_id)

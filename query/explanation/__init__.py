@@ -9,7 +9,7 @@ from query.explanation.explaining import Explanation, explain_item, explain_noth
 from query.explanation.silence import Basis, Silence, silence_of
 from query.explanation.since import changes_since
 from query.explanation.speaking import Speaker
-from query.explanation.words import Words, event_words
+from query.explanation.words import Words
 
 __all__ = [
     "Basis",
@@ -20,7 +20,6 @@ __all__ = [
     "Words",
     "cause_of",
     "changes_since",
-    "event_words",
     "explain_item",
     "explain_nothing",
     "silence_of",

@@ -132,7 +132,8 @@ def explain_nothing(speaker: Speaker, number: str) -> Explanation:
 
 
 def _event(speaker: Speaker, one: Told) -> EventSaid:
-    return EventSaid(one, event_words(speaker, one), speaker.place_of(one), speaker.time_of(one))
+    values = values_of(speaker, one)
+    return EventSaid(one, event_words(speaker, one, values), values["place"], values["time"])
 
 
 def _flags(instance: Instance, silence: Silence) -> Sequence[Flag]:

@@ -72,10 +72,9 @@ def words_of(speaker: Speaker, kind: str, name: str, values: Mapping[str, str]) 
     return Words(kind, name, headline, meaning, next_, do, ask, party)
 
 
-def event_words(speaker: Speaker, one: Told) -> Words:
-    """Say what an event means."""
+def event_words(speaker: Speaker, one: Told, values: Mapping[str, str]) -> Words:
+    """Say what an event means; `values` is what is known of it."""
     known = canonical(one.type)
-    values = values_of(speaker, one)
     words = words_of(speaker, "event", known.name if known else UNKNOWN, values)
     words = with_reason(speaker, words, one, values, leads=one.type in _TROUBLED)
     if one.type in _QUOTED or known is None:
