@@ -86,7 +86,7 @@ async def test_it_tells_changes_of_the_status(door: Asked) -> None:
     story = usual()
     watch = Watch(door)
     first = await watch.next()
-    told = []
+    told: list[pb.Milestone.ValueType] = []
     for one in story[1:]:
         await put(door, [one])
         if len(told) < 2 or one is story[-1]:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from ledger.app.commands.options import AsJson, Config, Server
+from ledger.app.commands.options import AsJson, AsOf, Config, Server, put_as_of
 from ledger.app.exits import DONE
 
 
@@ -17,14 +17,7 @@ def explain(
     language: Annotated[
         str, Parameter(help="Such as de or es; where nobody wrote it, English is spoken.")
     ] = "en",
-    as_of: Annotated[
-        str | None,
-        Parameter(
-            help="What the ledger said then, such as 2026-03-01T14:05:00Z, and why it says "
-            "something else today.",
-            show_default=False,
-        ),
-    ] = None,
+    as_of: AsOf = None,
     events: Annotated[
         bool, Parameter(negative="", help="Also explain every event.", show_default=False)
     ] = False,
@@ -32,11 +25,12 @@ def explain(
     server: Server = None,
     config: Config = None,
 ) -> int:
-    """Say what an item's status means, what comes next, what to do and whom to ask."""
+    """Say what an item's status means, what comes next, what to do and whom to ask; with --as-of
+    also why it says something else today.
+    """
     from ledger.app.client import ANSWER_S, ledger_at
     from ledger.app.commands.operating import print_document
     from ledger.app.commands.screen import answers
-    from ledger.app.event_fields import parse_time
     from ledger.app.explain_render import explanation_lines
     from ledger.app.settings import load
     from ledger.v1.item_service_pb2 import ExplainItemRequest, ItemView
@@ -51,7 +45,7 @@ def explain(
         view=ItemView.ITEM_VIEW_TIMELINE if events else ItemView.ITEM_VIEW_BASIC,
     )
     if as_of is not None:
-        request.as_of_time.CopyFrom(parse_time("--as-of", as_of))
+        put_as_of(request.as_of_time, as_of)
     with ledger_at(settings.server) as channel:
         found = ItemServiceStub(channel).ExplainItem(request, timeout=ANSWER_S)
     if as_json:
