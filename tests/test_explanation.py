@@ -216,6 +216,21 @@ class TestWords:
         assert held.events[-1].words.action_required
         assert held.status.do == held.events[-1].words.do
 
+    def test_the_advice_is_the_one_that_helps(self) -> None:
+        """An item that waits on a shelf for weeks is fetched, and not looked for; one of which
+        nobody tells after an attempt is looked for; a late one is waited for.
+        """
+        shelf = explained([*usual(), say("READY_FOR_PICKUP", 36, "PO")], hour=36 + 20 * 24)
+        tried = say("DELIVERY_ATTEMPTED", 36, "DU", reason=EventReason.EVENT_REASON_NOBODY_HOME)
+        gone = explained([*usual(), tried], hour=36 + 20 * 24)
+        late = explained([*usual()[:4], notice("DELAYED", 20)])
+
+        assert shelf.silence.is_long
+        assert shelf.status.do.startswith("Fetch it soon.")
+        assert "Nobody was there" in gone.status.meaning
+        assert gone.status.do.startswith("Ask the carrier to look for it")
+        assert "A late item is not a lost one." in late.status.next
+
     def test_a_type_of_a_newer_wire_is_said_to_have_no_words(self) -> None:
         """It is not guessed either."""
         one = usual()[3]

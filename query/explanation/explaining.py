@@ -34,8 +34,10 @@ NOT_YET_SEEN: Final = "NOT_YET_SEEN"
 OTHERS_MAX: Final = 8
 """Most earlier items that are put into words: more of them help nobody."""
 
-_LEADING: Final = (Flag.DISPUTED, Flag.STALLED, Flag.MISSENT, Flag.LATE)
-"""Flags that say more of what comes next than the status does, the gravest first."""
+_MOVING: Final = frozenset({
+    Milestone.ACCEPTED, Milestone.IN_TRANSIT, Milestone.OUT_FOR_DELIVERY, Milestone.RETURNING,
+})  # fmt: skip
+"""Where an item goes on by itself, also when it is late or went wrong."""
 
 _BY_REASON: Final = frozenset({
     Milestone.ACCEPTED,
@@ -151,21 +153,33 @@ def _status(speaker: Speaker, instance: Instance, flags: Sequence[Flag]) -> Word
     milestone = instance.milestone
     values = _values(speaker, instance)
     words = words_of(speaker, "status", milestone.name, values)
-    for flag in _LEADING:
-        if flag in flags:
-            said = words_of(speaker, "flag", flag, values)
-            words = words._replace(
-                meaning=f"{words.meaning} {said.meaning}",
-                next=said.next,
-                do=said.do,
-                ask=said.ask,
-                party=said.party,
-            )
-            break
+    flag = _leading(milestone, flags)
+    if flag is not None:
+        said = words_of(speaker, "flag", flag, values)
+        words = words._replace(
+            meaning=f"{words.meaning} {said.meaning}",
+            next=said.next,
+            do=said.do,
+            ask=said.ask,
+            party=said.party,
+        )
     why = reason_of(instance) or instance.leg.by
     leads = milestone in _BY_REASON and instance.leg.kind is not LegKind.RETURN
+    leads = leads and flag is not Flag.STALLED  # Then it is not the reason that keeps it.
     words = with_reason(speaker, words, why, values, leads=leads)
     return words._replace(action_required=Flag.ACTION_REQUIRED in instance.flags)
+
+
+def _leading(milestone: Milestone, flags: Sequence[Flag]) -> Flag | None:
+    """Give the flag that says more of how it goes on than the milestone does. Where somebody is
+    to act, that comes first: an item that waits on a shelf need not be looked for.
+    """
+    if Flag.DISPUTED in flags:
+        return Flag.DISPUTED
+    if Flag.ACTION_REQUIRED in flags:
+        return None
+    among = (Flag.STALLED, Flag.MISSENT, Flag.LATE) if milestone in _MOVING else (Flag.STALLED,)
+    return next((flag for flag in among if flag in flags), None)
 
 
 def _leg(speaker: Speaker, instance: Instance) -> Iterator[Words]:
