@@ -136,6 +136,10 @@ def test_a_delay_that_is_over_is_no_cause() -> None:
     assert found.cause is Cause.NOTHING_UNUSUAL
     assert "Weather" not in found.status.meaning + found.cause_words
 
+    soon: dict[str, Any] = {"expected_until_time": {"seconds": START_NS // 1_000_000_000 + 230_000}}
+    back = say("DEPARTED", 62, "SC", next_facility="PO", **soon)
+    assert explained([*story, back], hour=66).cause is Cause.LATE_WITHOUT_REASON
+
 
 def test_a_delivered_item_stays_delivered_in_words() -> None:
     """'A late moving scan makes it in transit again': the words stay, with the doubt beside."""
@@ -197,6 +201,9 @@ def test_times_are_of_the_place_and_say_so_where_they_are_not() -> None:
     assert said[1].endswith("X, 21 September 2026, 14:13 UTC.")
     assert said[2].endswith("21 September 2026, 16:13.")
     assert said[3].endswith("X, 21 September 2026.")
+
+    never_set = explained([say("ARRIVED", START_NS / -HOUR_NS, "X")], hour=5)
+    assert never_set.sentences[:2] == ["Last scan: Arrived, X.", "The time is not known."]
 
 
 def test_the_same_number_again_names_the_other_item() -> None:
