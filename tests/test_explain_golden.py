@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -30,7 +31,7 @@ POST, CENTRE, UNIT = "DE50667", "DE15562", "DE10115"
 DUTY = EventReason.EVENT_REASON_CUSTOMS_DUTY
 HOME = EventReason.EVENT_REASON_NOBODY_HOME
 LEFT = EventAction.EVENT_ACTION_NOTICE_LEFT
-BERLIN = {"utc_offset_minutes": 120}
+BERLIN: dict[str, Any] = {"utc_offset_minutes": 120}
 
 
 def on_its_way() -> list[Told]:
@@ -53,8 +54,8 @@ def out() -> list[Told]:
     ]
 
 
-PORCH = {"delivery_mode": DeliveryMode.DELIVERY_MODE_PORCH}
-AT_UNIT = {"position": GeoPosition(latitude=52.532, longitude=13.384)}
+PORCH: dict[str, Any] = {"delivery_mode": DeliveryMode.DELIVERY_MODE_PORCH}
+AT_UNIT: dict[str, Any] = {"position": GeoPosition(latitude=52.532, longitude=13.384)}
 STORIES: dict[str, tuple[list[Told], float]] = {
     "no scan for nine days": (on_its_way(), 12 + 9 * 24),
     "nobody was there": (
