@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ledger.app.exits import DONE, REFUSED
+from ledger.app.exits import DONE, FAILED, REFUSED
 from ledger.app.explain_render import explanation_lines
 from ledger.v1.item_service_pb2 import ExplainItemResponse
 from query.journey.rules import HOUR_NS
 from query.texts import built_in
 from tests.item_doors import Clock, item_door, put
-from tests.shells import typed
+from tests.shells import ledger_up, typed
 from tests.tellers import START_NS, notice, say, usual
 from tests.trails import NUMBER
 
@@ -98,3 +98,30 @@ def test_what_cannot_be_explained_says_why(oversized: bool, said: str) -> None:
     found.answer.oversized = oversized
     (line,) = explanation_lines(NUMBER, found, built_in().choose("en"))
     assert said in str(line)
+
+
+def test_a_process_does_not_start_with_bad_texts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one line names file, line and reason; no folder is made."""
+    (tmp_path / "de.ini").write_text("[event HELD]\nheadline = {place} wartet\n")
+    monkeypatch.setenv("PARCEL_LEDGER_TEXTS", str(tmp_path))
+
+    said = typed("up", "--data", tmp_path / "data", "--listen", "127.0.0.1:0", "--metrics", "")
+
+    assert said.code == FAILED
+    assert "de.ini cannot be used: line 2: " in said.remark
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.slow
+def test_an_operators_own_words_are_said(tmp_path: Path) -> None:
+    """A running ledger reads the folder that it was started with."""
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "de.ini").write_text("[ask sender]\nask = Fragen kostet nichts.\n")
+    with ledger_up(tmp_path, "--texts", str(own)) as ledger:
+        said = typed("explain", NUMBER, "--language", "de", "--server", ledger.address)
+
+    assert said.code == DONE
+    assert "  Fragen kostet nichts." in said.answer.splitlines()

@@ -5,13 +5,14 @@ are passed in. Nothing is guessed: a cause is the likeliest one, and a doubt is 
 """
 
 from query.explanation.cause import Cause, cause_of
-from query.explanation.explaining import Explanation, explain_item, explain_nothing
+from query.explanation.explaining import NOT_YET_SEEN, Explanation, explain_item, explain_nothing
 from query.explanation.silence import Basis, Silence, silence_of
 from query.explanation.since import changes_since
 from query.explanation.speaking import Speaker
 from query.explanation.words import Words
 
 __all__ = [
+    "NOT_YET_SEEN",
     "Basis",
     "Cause",
     "Explanation",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ledger.v1.scan_event_pb2 import DeliveryMode, EventAction, EventReason
 from ledger.vocabulary import CANONICAL, Milestone
-from query.explanation.cause import Cause
+from query.explanation import NOT_YET_SEEN, Cause
 from query.journey import Doubt, Flag, LegKind, Weakness
 
 if TYPE_CHECKING:
@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 HEADLINE, MEANING, NEXT, DO, ASK = "headline", "meaning", "next", "do", "ask"
 WHOLE: Final = (HEADLINE, MEANING, NEXT, DO, ASK)
 """What is said of an event, a reason or a status."""
-
-NOT_YET_SEEN: Final = "NOT_YET_SEEN"
-"""Status of a number of which nothing was told."""
 
 PARTIES: Final = ("carrier", "sender", "recipient", "office", "customs", "nobody")
 """Who can be asked."""
