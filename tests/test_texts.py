@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from configparser import ConfigParser
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -127,6 +128,9 @@ class TestFaults:
             ("[event HELD]\ndo = a\n[event HELD]\n", 3, "is there twice"),
             ("[event HELD]\ndo = a\n\nmore words\n", 4, "neither a section"),
             ("do = a\n", 1, "before the first section"),
+            ("[event HELD]\n [ab]\n", 2, "goes on with a text, and there is none above"),
+            ("[event HELD]\ndo = a\n\n  b\n", 4, "there is none above"),
+            ("[event HELD]\ndo = a\n  do = x[\n", 2, "has no partner"),
         ],
     )
     def test_is_told_with_its_line(self, text: str, line: int, message: str) -> None:
@@ -164,6 +168,22 @@ class TestFaults:
             data = (head + text).encode()
             for fault in check_language(data, "de"):
                 assert 1 <= fault.line <= max(1, len((head + text).splitlines()))
+
+    @pytest.mark.parametrize("tag", BUILT_IN)
+    def test_the_standard_library_reads_the_same(self, tag: str) -> None:
+        """A file is what others know as INI: programs that look after texts can read it."""
+        parser = ConfigParser(
+            delimiters="=", comment_prefixes="#", interpolation=None, empty_lines_in_values=False
+        )
+        parser.optionxform = str  # type: ignore[assignment,method-assign] # As they are written.
+        parser.read_string(built_in_file(tag).decode())
+        theirs = {
+            (section, name): " ".join(text.split())
+            for section in parser.sections()
+            for name, text in parser.items(section)
+        }
+        ours = read_sheet(built_in_file(tag))[0].templates
+        assert {key: template.source for key, template in ours.items()} == theirs
 
     def test_a_text_may_go_over_several_lines(self) -> None:
         """What is indented goes on with the line above, also where it looks like a bracket."""
@@ -227,6 +247,9 @@ class TestAnOperatorsOwnFolder:
         with pytest.raises(Refused, match=r"fr\.ini cannot be used: line 1: .*and \d+ more"):
             load_languages(tmp_path)
 
+        file.write_text("# nothing yet\n")
+        with pytest.raises(Refused, match="is missing"):
+            load_languages(tmp_path)
         file.write_bytes(built_in_file("es"))  # Whole, whatever it is.
         assert load_languages(tmp_path).choose("fr-CA").tag == "fr"
 

@@ -7,7 +7,6 @@ next = It is sorted, and goes on to the next place.
 
 from __future__ import annotations
 
-import configparser
 import re
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -65,74 +64,82 @@ def read_sheet(data: bytes) -> tuple[Sheet, Sequence[Fault]]:
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         return _NOTHING, [Fault(line, f"Byte {error.start:,} is not UTF-8: save it as UTF-8.")]
-    parser = _parser()
-    try:
-        parser.read_string(content)
-    except configparser.Error as error:
-        return _NOTHING, list(_unreadable(error))
-    lines = content.splitlines()
-    sections, where = _lines(lines)
-    faults: list[Fault] = []
+    lines = content.split("\n")  # As an editor counts them.
+    reader = _Reader()
+    for number, line in enumerate(lines, 1):
+        reader.take(number, line.rstrip())
     texts: dict[Key, Text] = {}
-    for section in parser.sections():
+    faults = reader.faults
+    for (section, name), (begin, parts) in reader.said.items():
         if section not in SECTIONS:
-            faults.append(Fault(sections[section], _no_such("section", section, SECTIONS)))
             continue
-        for name, value in parser.items(section):
-            line, said = where[section, name], " ".join(value.split())
-            try:
-                texts[section, name] = Text(line, parse(said))
-            except Malformed as error:
-                faults.append(Fault(line, f"`{name}`: {error}"))
-                continue
-            faults += (Fault(line, message) for message in _odd(section, name, said, texts))
-    return Sheet(texts, sections, len(lines) or 1), sorted(faults)
+        said = " ".join(" ".join(parts).split())
+        try:
+            texts[section, name] = Text(begin, parse(said))
+        except Malformed as error:
+            faults.append(Fault(begin, f"`{name}`: {error}"))
+            continue
+        faults += (Fault(begin, message) for message in _odd(section, name, said, texts))
+    return Sheet(texts, reader.sections, max(1, len(lines) - (not lines[-1]))), sorted(faults)
 
 
 _NOTHING: Final = Sheet({}, {}, 1)
 
 
-def _parser() -> configparser.ConfigParser:
-    parser = configparser.ConfigParser(
-        delimiters=("=",),
-        comment_prefixes=("#",),
-        interpolation=None,
-        empty_lines_in_values=False,
-        default_section="",  # No section is a default for others.
-    )
-    parser.optionxform = str  # type: ignore[assignment,method-assign] # Names as they are written.
-    return parser
-
-
-def _unreadable(error: configparser.Error) -> Iterator[Fault]:
-    if isinstance(error, configparser.DuplicateSectionError):
-        yield Fault(error.lineno or 1, f"The section [{error.section}] is there twice.")
-    elif isinstance(error, configparser.DuplicateOptionError):
-        yield Fault(error.lineno or 1, f"`{error.option}` is said twice in [{error.section}].")
-    elif isinstance(error, configparser.MissingSectionHeaderError):
-        yield Fault(error.lineno, "A text stands before the first section, such as [event HELD].")
-    elif isinstance(error, configparser.ParsingError):
-        for line, _ in error.errors:
-            yield Fault(line, "This is neither a section, as [event HELD], nor `name = text`.")
-    else:
-        yield Fault(1, f"This cannot be read: {error}")
-
-
-def _lines(lines: Sequence[str]) -> tuple[dict[str, int], dict[Key, int]]:
-    """Give the line of every section and of every text, by the parser's rules: what is indented
-    goes on with the text above.
+class _Reader:
+    """Takes a file line by line. What it reads, `configparser` reads alike; that one tells no
+    lines, and stops at its first fault.
     """
-    sections: dict[str, int] = {}
-    texts: dict[Key, int] = {}
-    section = ""
-    for number, line in enumerate(lines, 1):
-        header = _HEADER.match(line.strip())
-        if header and not line[0].isspace():
-            section = header["title"]
-            sections[section] = number
-        elif "=" in line and line[0] != "#":
-            texts.setdefault((section, line.partition("=")[0].strip()), number)
-    return sections, texts
+
+    def __init__(self) -> None:
+        self.sections: dict[str, int] = {}
+        self.said: dict[Key, tuple[int, list[str]]] = {}
+        self.faults: list[Fault] = []
+        self._section: str | None = None
+        self._open: list[str] | None = None
+        """The text that an indented line goes on with."""
+
+    def take(self, number: int, line: str) -> None:
+        """Take one line."""
+        if not line:
+            self._open = None
+        elif line.lstrip().startswith("#"):
+            pass
+        elif line[0].isspace():
+            if self._open is None:
+                self._fault(
+                    number, "An indented line goes on with a text, and there is none above."
+                )
+            else:
+                self._open.append(line)
+        elif header := _HEADER.fullmatch(line):
+            self._begin(number, header["title"])
+        else:
+            self._say(number, *line.partition("="))
+
+    def _begin(self, number: int, title: str) -> None:
+        self._section, self._open = title, None
+        if title in self.sections:
+            self._fault(number, f"The section [{title}] is there twice.")
+            return
+        self.sections[title] = number
+        if title not in SECTIONS:
+            self._fault(number, _no_such("section", title, SECTIONS))
+
+    def _say(self, number: int, name: str, equals: str, text: str) -> None:
+        name = name.strip()
+        self._open = [text]
+        if not equals or not name:
+            self._fault(number, "This is neither a section, as [event HELD], nor `name = text`.")
+        elif self._section is None:
+            self._fault(number, "A text stands before the first section, such as [event HELD].")
+        elif (self._section, name) in self.said:
+            self._fault(number, f"`{name}` is said twice in [{self._section}].")
+        else:
+            self.said[self._section, name] = number, self._open
+
+    def _fault(self, number: int, message: str) -> None:
+        self.faults.append(Fault(number, message))
 
 
 def _no_such(what: str, name: str, among: Sequence[str] | frozenset[str]) -> str:

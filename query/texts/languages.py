@@ -106,7 +106,7 @@ def check_whole(data: bytes, tag: str) -> Sequence[Fault]:
 def _check(data: bytes, tag: str, *, whole: bool) -> Sequence[Fault]:
     sheet, faults = read_sheet(data)
     found = list(faults)
-    if sheet.sections:  # Else it could not be read at all, and that is said.
+    if sheet.sections or not faults:  # Else it could not be read at all, and that is said.
         lines = {fault.line for fault in faults}
         if tag != ENGLISH:
             # A line with a fault of its own is mended first.
