@@ -62,8 +62,8 @@ def read_sheet(data: bytes) -> tuple[Sheet, Sequence[Fault]]:
     try:
         content = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        return _NOTHING, [Fault(line, f"Byte {error.start:,} is not UTF-8: save it as UTF-8.")]
+        at = data.count(b"\n", 0, error.start) + 1
+        return _NOTHING, [Fault(at, f"Byte {error.start:,} is not UTF-8: save it as UTF-8.")]
     lines = content.split("\n")  # As an editor counts them.
     reader = _Reader()
     for number, line in enumerate(lines, 1):
