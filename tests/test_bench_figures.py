@@ -51,6 +51,7 @@ def section() -> dict[str, Any]:
             "batch_per_s": 2_000.0,
             "unchanged_per_s": 9_000.0,
             "batch_ratio": 4.0,
+            "cpu_us": {"a trail": 650.0, "an item": 700.0},
         },
         "memory_mb": {"ingest": 120.0, "writer": 180.0, "query": 90.0},
         "counted": {**COUNTED, "refused": 0},

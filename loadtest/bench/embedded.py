@@ -87,4 +87,4 @@ def _reads(section: Section, up: server.Server, run: int) -> None:
         "cpu_us": {"up": (up.process.cpu_s() - before_s) / len(many.latencies_s) * 1e6},
     }
     section.say("items are read, and their trails")
-    section.figures["items"] = read_items(up.target, items, calls=calls)
+    section.figures["items"] = read_items(up.target, items, calls=calls, cpu_s=up.process.cpu_s)

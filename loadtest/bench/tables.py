@@ -104,7 +104,7 @@ def rows_of(figures: Mapping[str, Any]) -> Iterator[Row]:
         f"bare driver {times('bare_reads.ms')}; empty call {times('echo.call_ms')}",
     )
     if "items" in figures:
-        yield from _item_rows(at, times)
+        yield from _item_rows(figures, at, times)
     yield "memory, peak MB", _pairs(figures.get("memory_mb", {})), ""
     yield (
         "acknowledged / in the trails",
@@ -118,7 +118,7 @@ def rows_of(figures: Mapping[str, Any]) -> Iterator[Row]:
     )
 
 
-def _item_rows(at: Any, times: Any) -> Iterator[Row]:  # noqa: ANN401
+def _item_rows(figures: Mapping[str, Any], at: Any, times: Any) -> Iterator[Row]:  # noqa: ANN401
     yield (
         "items of these trails a second, 16 callers",
         at("items.per_s"),
@@ -135,6 +135,7 @@ def _item_rows(at: Any, times: Any) -> Iterator[Row]:  # noqa: ANN401
         f"one caller, one by one {at('items.one_caller_per_s')}; × {at('items.batch_ratio')}",
     )
     yield "  the same again, nothing changed, items/s", at("items.unchanged_per_s"), ""
+    yield "  CPU µs of the server", cpu(figures, "items"), ""
 
 
 def _engine_rows(figures: Mapping[str, Any], at: Any, runs: Any, times: Any) -> Iterator[Row]:  # noqa: ANN401

@@ -57,7 +57,9 @@ def flushed_reads(section: Section, found: Engines, roles: Roles, run: int) -> N
         "cpu_us": cpu_us(before, after, len(many.latencies_s), PROCESSES),
     }
     section.say("query reads items, and their trails")
-    section.figures["items"] = read_items(query, items, calls=calls)
+    section.figures["items"] = read_items(
+        query, items, calls=calls, cpu_s=lambda: roles.cpu_s()["query"]
+    )
 
 
 def _bare(section: Section, found: Engines, items: list[int]) -> dict[str, float]:

@@ -23,8 +23,8 @@ ONE, TWO = "RR473124829GB", "9400111206206406260787"
 def test_two_numbers_become_one_item(
     tmp_path_factory: pytest.TempPathFactory, one_kafka: Kafka, one_cassandra: Cassandra
 ) -> None:
-    """Either shows the scans of both, each with its key, and is one item; nothing was prepared for it
-    but what `init` makes, and every row is what the log says.
+    """Either shows the scans of both, each with its key, and is one item; nothing was prepared for
+    it but what `init` makes, and every row is what the log says.
     """
     operator, name = free_address(), "aliases"
     folder = tmp_path_factory.mktemp(name)
