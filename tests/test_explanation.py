@@ -54,7 +54,9 @@ class TestSilence:
         assert found.silence.usual_ns == 18 * HOUR_NS
         assert (found.silence.slower, found.silence.known) == (4, 20)
         assert found.cause is Cause.NOTHING_UNUSUAL
-        assert "4 of 20 earlier items took longer than this one has so far." in found.sentences
+        assert (
+            "Earlier items that took longer than this one has so far: 4 of 20." in found.sentences
+        )
         assert any(
             one.startswith("The next scan usually comes by 23 Sept") for one in found.sentences
         )
