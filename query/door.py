@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING
 from ledger import facilities as known_facilities
 from ledger.vocabulary import built_in
 from query.facility_service import FACILITY_SERVICE, FacilityService
+from query.item_service import ITEM_SERVICE, ItemService
 from query.number_service import NUMBER_SERVICE, NumberService
 from query.progress_service import PROGRESS_SERVICE, ProgressService
 from query.progress_view import ProgressView
+from query.reading import TrailReader
 from query.service import TRAIL_SERVICE, TrailService
+from query.texts import built_in as built_in_languages
 from query.watches import Watches
 
 if TYPE_CHECKING:
@@ -22,8 +25,15 @@ if TYPE_CHECKING:
     from ledger.issuing import Issuer
     from ledger.trail_store import TrailStore
     from ledger.vocabulary import Mappings
+    from query.texts import Languages
 
-SERVICE_NAMES = (TRAIL_SERVICE, PROGRESS_SERVICE, NUMBER_SERVICE, FACILITY_SERVICE)
+SERVICE_NAMES = (
+    TRAIL_SERVICE,
+    PROGRESS_SERVICE,
+    NUMBER_SERVICE,
+    FACILITY_SERVICE,
+    ITEM_SERVICE,
+)
 """Full names of the services."""
 
 
@@ -38,29 +48,42 @@ class QueryDoor:
         mappings: Mappings | None = None,
         issuer: Issuer | None = None,
         facilities: Directory | None = None,
+        languages: Languages | None = None,
         now_ns: Callable[[], int],
         monotonic: Callable[[], float],
     ) -> None:
         """`generations` gives the number of partitions of each generation of the log `scans`;
-        `mappings` explain sources' own codes and `facilities` are looked up, by default those that
-        are built in; `issuer` issues numbers, where this process does; `now_ns` gives nanoseconds
-        since 1970, `monotonic` seconds.
+        `mappings` explain sources' own codes, `facilities` are looked up and items are explained in
+        `languages`, by default those that are built in; `issuer` issues numbers, where this process
+        does; `now_ns` gives nanoseconds since 1970, `monotonic` seconds.
         """
         facilities = facilities or known_facilities.built_in()
+        mappings = mappings or built_in()
+        reader = TrailReader(store, monotonic=monotonic)
         progress = ProgressView(store, generations=generations, monotonic=monotonic)
         self._watches = Watches(progress)
         self._services = (
             TrailService(
-                store,
+                reader,
                 progress=progress,
                 watches=self._watches,
-                mappings=mappings or built_in(),
+                mappings=mappings,
                 facilities=facilities,
                 monotonic=monotonic,
             ),
             ProgressService(progress=progress, watches=self._watches, monotonic=monotonic),
             NumberService(issuer, monotonic=monotonic),
             FacilityService(facilities, now_ns=now_ns, monotonic=monotonic),
+            ItemService(
+                reader,
+                progress=progress,
+                watches=self._watches,
+                mappings=mappings,
+                facilities=facilities,
+                languages=languages or built_in_languages(),
+                now_ns=now_ns,
+                monotonic=monotonic,
+            ),
         )
 
     @property

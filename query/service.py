@@ -6,7 +6,6 @@ says that it is readable, so every answer is one state of the ledger.
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Final
 
 from ledger import metrics
@@ -23,7 +22,6 @@ from query.explaining import begin_to_count
 from query.listing import Question, answer
 from query.methods import generic_handler
 from query.progress_view import places_of, shown_by
-from query.reading import TrailReader
 from query.tokens import (
     page_digest,
     read_cursor,
@@ -40,18 +38,13 @@ if TYPE_CHECKING:
     import grpc
 
     from ledger.facilities import Directory
-    from ledger.trail_store import TrailStore
     from ledger.vocabulary import Mappings
     from query.progress_view import ProgressView, Shown
+    from query.reading import TrailReader
     from query.watches import Watches
 
 TRAIL_SERVICE: Final = "ledger.v1.TrailService"
 """Full name of the service."""
-
-WATCH_READS_MAX = 8
-"""Most watches that read at once: when thousands are woken together, other requests still find
-their turn.
-"""
 
 
 class TrailService:
@@ -59,7 +52,7 @@ class TrailService:
 
     def __init__(
         self,
-        store: TrailStore,
+        reader: TrailReader,
         *,
         progress: ProgressView,
         watches: Watches,
@@ -67,16 +60,15 @@ class TrailService:
         facilities: Directory,
         monotonic: Callable[[], float],
     ) -> None:
-        """`progress` and `watches` are those of the process; `mappings` explain sources' own codes,
-        `facilities` are looked up beside trails; `monotonic` gives seconds.
+        """`reader`, `progress` and `watches` are those of the process; `mappings` explain sources'
+        own codes, `facilities` are looked up beside trails; `monotonic` gives seconds.
         """
         self._progress = progress
         self._watches = watches
         self._mappings = mappings
         self._facilities = facilities
         self._monotonic = monotonic
-        self._reader = TrailReader(store, monotonic=monotonic)
-        self._watch_reads = asyncio.Semaphore(WATCH_READS_MAX)
+        self._reader = reader
         begin_to_count(mappings)
 
     def handler(self) -> grpc.GenericRpcHandler:
@@ -135,7 +127,7 @@ class TrailService:
             first = True
             while True:
                 shown = await self._progress.shown_now()
-                async with self._watch_reads:
+                async with self._watches.reading:
                     item, entries = await news(self._reader, keys, shown, sent)
                 # A key that is new here may have moved before this watch was told of its moves.
                 moved.of(places_of(item.keys, self._progress.generations))

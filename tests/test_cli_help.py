@@ -23,7 +23,10 @@ COMMANDS = (
     "gateway",
     "init",
     "send",
+    "status",
+    "agent",
     "trail",
+    "explain",
     "watch",
     "progress",
     "completeness",
@@ -40,6 +43,7 @@ COMMANDS = (
     "rebuild",
     "mapping",
     "refusals",
+    "texts",
     "unmapped",
     "settings",
     "version",
@@ -101,7 +105,14 @@ def test_a_wrong_command_line_is_exit_code_2(
 
 @pytest.mark.parametrize(
     "tokens",
-    [("trail", "RR1"), ("watch", "RR1"), ("progress",), ("compare",), ("send", "scans.csv")],
+    [
+        ("status", "RR1"),
+        ("trail", "RR1"),
+        ("watch", "RR1"),
+        ("progress",),
+        ("compare",),
+        ("send", "scans.csv"),
+    ],
 )
 def test_without_a_ledger_one_line_says_how_to_start_one(
     capsys: pytest.CaptureFixture[str],

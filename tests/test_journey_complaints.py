@@ -78,6 +78,18 @@ def test_the_same_waybill_for_the_way_back() -> None:
     assert Doubt.RETURN_OR_REUSE not in told.doubts
 
 
+def test_a_return_begins_on_the_way_too() -> None:
+    """An item that is called back between two places goes on as one that returns, not as one that
+    is still on its way to the recipient.
+    """
+    back = [say("RETURN_STARTED", 18, "SC"), say("DEPARTED", 20, "SC", next_facility="PO")]
+    found = read([*usual()[:5], *back])
+
+    assert [leg.kind for leg in found.legs] == [LegKind.FORWARD, LegKind.RETURN]
+    assert found.milestone is Milestone.RETURNING
+    assert found.leg.began.at.time_ns == START_NS + 18 * HOUR_NS
+
+
 def test_an_unknown_code_is_not_guessed_and_silence_is_no_failure() -> None:
     """'A changed text is shown as in transit, then as an exception after days': what no mapping
     explains changes nothing, and silence is a flag and never a milestone.

@@ -13,12 +13,14 @@ from importlib.metadata import version as version_of
 
 from cyclopts import App, CycloptsError, Group
 
+from ledger.app.commands.agent import agent
 from ledger.app.commands.alias import alias
 from ledger.app.commands.backup import backup, restore
 from ledger.app.commands.compare import compare
 from ledger.app.commands.completeness import app as completeness
 from ledger.app.commands.demo import demo
 from ledger.app.commands.engines import engines
+from ledger.app.commands.explain import explain
 from ledger.app.commands.facility import facility
 from ledger.app.commands.gateway import app as gateway
 from ledger.app.commands.hammer import hammer
@@ -33,6 +35,8 @@ from ledger.app.commands.refusals import refusals
 from ledger.app.commands.roles import ingest, query, writer
 from ledger.app.commands.send import send
 from ledger.app.commands.settings import settings
+from ledger.app.commands.status import status
+from ledger.app.commands.texts import texts
 from ledger.app.commands.trail import trail
 from ledger.app.commands.unmapped import unmapped
 from ledger.app.commands.up import up
@@ -63,7 +67,10 @@ for _command, _group in (
     (query, "run"),
     (init, "operate"),
     (send, "send"),
+    (status, "ask"),
+    (agent, "ask"),
     (trail, "ask"),
+    (explain, "ask"),
     (watch, "ask"),
     (progress, "ask"),
     (alias, "operate"),
@@ -83,7 +90,7 @@ for _asking in (completeness, number, facility):
     app.command(_asking)
 gateway.group = (GROUPS["run"],)
 app.command(gateway)
-for _several in (engines, quarantine, jobs, rebuild, mapping):
+for _several in (engines, quarantine, jobs, rebuild, mapping, texts):
     _several.group = (GROUPS["operate"],)
     app.command(_several)
 

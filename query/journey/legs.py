@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 _SYSTEM: Final = int(CaptureMethod.CAPTURE_METHOD_SYSTEM_NOTICE)
 _MOVING: Final = int(Rank.MOVING)
 _ACCEPTED: Final = int(Rank.ACCEPTED)
+_RETURNING: Final = Milestone.RETURNING
 _RETURN, _REDIRECT, _FORWARD = LegKind.RETURN, LegKind.REDIRECT, LegKind.FORWARD
 _HOMEWARD: Final = {
     Milestone.ACCEPTED: Milestone.RETURNING,
@@ -139,6 +140,9 @@ class Walk:
             way = self.way
             if rank != _MOVING or way.rank != _MOVING or not physical or flag or self.missent:
                 self._take(one, rule, way, physical)
+                continue
+            if milestone is _RETURNING and way.milestone is not _RETURNING:
+                self._take(one, rule, way, physical)  # A way back begins.
                 continue
             # The usual, which a trail is full of: one more scan on the way.
             way.scans += 1

@@ -20,6 +20,7 @@ GROUPS: Final = (
         (
             "send",
             "trail",
+            "explain",
             "watch",
             "progress",
             "alias",
@@ -39,6 +40,7 @@ GROUPS: Final = (
     Group("issuing numbers", ("up", "query"), ("number_ranges",)),
     Group("explaining codes", ("up", "writer", "query", "mapping"), ("mappings",)),
     Group("knowing facilities", ("up", "query", "send"), ("facilities",)),
+    Group("telling people", ("up", "query", "texts", "explain"), ("texts",)),
     Group(
         "every process that serves",
         ("up", "ingest", "writer", "query", "gateway"),

@@ -72,6 +72,12 @@ class Settings:
     partners' lists. Read when a process starts.
     """
 
+    texts: Path | None = None
+    """Folder of the operator's own words for what people are told, files `de.ini` as
+    `parcel-ledger texts check` tests them; they go before those that are built in. Read when a
+    process starts.
+    """
+
     metrics: str = "127.0.0.1:50732"
     """Where a process shows Prometheus metrics (/metrics) and its health (/live, /ready): host and
     port, its own for each process; empty is off.

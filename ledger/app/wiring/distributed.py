@@ -37,6 +37,7 @@ from ledger.vocabulary import load_mappings
 from ledger.writer import Writer
 from query.door import SERVICE_NAMES as QUERY_SERVICES
 from query.door import QueryDoor
+from query.texts import load_languages
 
 STEPS_AT_ONCE: Final = 4
 """Steps of a writer that are on their way together: while Cassandra keeps the rows of one, the next
@@ -144,6 +145,7 @@ async def _open_writer(settings: Settings, health: Health) -> AsyncIterator[Work
 async def _open_query(settings: Settings, health: Health) -> AsyncIterator[Work]:
     mappings = load_mappings(settings.mappings)
     facilities = load_facilities(settings.facilities)
+    languages = load_languages(settings.texts)
     async with (
         opened("store", store_opener(settings), health) as store,
         _opened_issuer(settings, health) as issuer,
@@ -155,6 +157,7 @@ async def _open_query(settings: Settings, health: Health) -> AsyncIterator[Work]
             mappings=mappings,
             issuer=issuer,
             facilities=facilities,
+            languages=languages,
             now_ns=time.time_ns,
             monotonic=time.monotonic,
         )

@@ -28,6 +28,7 @@ from ledger.vocabulary import load_mappings
 from ledger.writer import Writer
 from query.door import SERVICE_NAMES as QUERY_SERVICES
 from query.door import QueryDoor
+from query.texts import load_languages
 
 UNREAD_EVERY_S: Final = 1.0
 """How often unread records are counted: they lie in memory here, and a lag reaches the senders."""
@@ -46,6 +47,7 @@ async def _open(settings: Settings, _: Health) -> AsyncIterator[Work]:
     mappings = load_mappings(settings.mappings)
     ranges = load_ranges(settings.number_ranges)
     facilities = load_facilities(settings.facilities)
+    languages = load_languages(settings.texts)
     broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def on_fatal(error: LedgerError) -> None:
@@ -78,6 +80,7 @@ async def _open(settings: Settings, _: Health) -> AsyncIterator[Work]:
                 mappings=mappings,
                 issuer=Issuer(folder.numbers, ranges, now_ns=time.time_ns) if ranges else None,
                 facilities=facilities,
+                languages=languages,
                 now_ns=time.time_ns,
                 monotonic=time.monotonic,
             )
