@@ -84,8 +84,7 @@ class BatchLookUp:
                 for _, out in known:
                     _fail(out)
             else:
-                keys = [key for keys, _ in known for key in keys]
-                begun = await read_together(self._reader, keys)
+                begun = await read_together(self._reader, [key for its, _ in known for key in its])
                 if begun is None:  # Each one waits for the store, so all wait together.
                     await asyncio.gather(
                         *(self._answer_one(keys, shown, None, out) for keys, out in known)

@@ -55,19 +55,26 @@ class ItemBatch:
         self, look_ups: Sequence[ItemLookUp], shown: Shown
     ) -> AsyncIterator[BatchGetItemsResponse]:
         """Yield all answers, some in a message."""
+        store_is_away = False
         for begin in range(0, len(look_ups), batch.CHUNK_NUMBERS):
             chunk = look_ups[begin : begin + batch.CHUNK_NUMBERS]
             wanted = [_wanted(index, one) for index, one in enumerate(chunk, begin)]
-            keys = [key for one in wanted for key in one.keys]
-            begun = await batch.read_together(self._reader, keys)
             named: list[dict[str, None]] = [{} for _ in wanted]
-            if begun is None:  # Each one waits for the store, so all wait together.
-                await asyncio.gather(
-                    *(
-                        self._answer(one, shown, None, its)
-                        for one, its in zip(wanted, named, strict=True)
+            begun = None
+            if store_is_away:  # The rest is told so at once: each chunk would wait as long again.
+                for one in wanted:
+                    _fail(one)
+            else:
+                keys = [key for one in wanted for key in one.keys]
+                begun = await batch.read_together(self._reader, keys)
+                if begun is None:  # Each one waits for the store, so all wait together.
+                    await asyncio.gather(
+                        *(
+                            self._answer(one, shown, None, its)
+                            for one, its in zip(wanted, named, strict=True)
+                        )
                     )
-                )
+                    store_is_away = all(_is_failed(one) for one in wanted if one.keys)
             message, names, size = BatchGetItemsResponse(), dict[str, None](), 0
             for one, its in zip(wanted, named, strict=True):
                 if begun is not None:
@@ -102,8 +109,7 @@ class ItemBatch:
                 look = await self._items.look(number, one.keys, shown, self._question, begun)
         except (Busy, Uncertain, TimeoutError) as error:
             logger.warning("an item was not read", extra={"error": str(error)})
-            out.status = LookupStatus.LOOKUP_STATUS_FAILED_RETRY
-            out.message = batch.FAILED_RETRY_WORDS
+            _fail(one)
             return
         self._items.answer(look, self._question, out, named, revision=one.look_up.revision)
 
@@ -117,3 +123,13 @@ def _wanted(index: int, look_up: ItemLookUp) -> _Wanted:
         out.status = LookupStatus.LOOKUP_STATUS_INVALID_NUMBER
         out.message = refusal.message
         return _Wanted(look_up, (), out)
+
+
+def _fail(one: _Wanted) -> None:
+    if one.keys:
+        one.out.status = LookupStatus.LOOKUP_STATUS_FAILED_RETRY
+        one.out.message = batch.FAILED_RETRY_WORDS
+
+
+def _is_failed(one: _Wanted) -> bool:
+    return one.out.status == LookupStatus.LOOKUP_STATUS_FAILED_RETRY

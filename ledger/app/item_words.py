@@ -34,6 +34,7 @@ DOUBT_WORDS: Final = {
     pb.ITEM_DOUBT_RETURN_OR_REUSE: "it was accepted again: a way back, or another item with this "
     "number",
     pb.ITEM_DOUBT_BEGINNING_NOT_SEEN: "nobody scanned how it was handed in",
+    pb.ITEM_DOUBT_CUSTOMS_END_NOT_SEEN: "customs held it, and nobody scanned how they gave it back",
     pb.ITEM_DOUBT_UNDATED_LEFT_OUT: "scans without a time may be of another item, and are left out",
 }
 """What each doubt says."""

@@ -215,6 +215,8 @@ class _ItemDoubtEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ItemDoubt.V
     """Nothing was seen of how it was handed in."""
     ITEM_DOUBT_UNDATED_LEFT_OUT: _ItemDoubt.ValueType  # 10
     """Events without a time could be of any of several items, and are counted for none."""
+    ITEM_DOUBT_CUSTOMS_END_NOT_SEEN: _ItemDoubt.ValueType  # 11
+    """Customs held it, and it went on without a scan of how they gave it back: how long they had it is not known."""
 
 class ItemDoubt(_ItemDoubt, metaclass=_ItemDoubtEnumTypeWrapper):
     """What a trail does not tell. Values may be added."""
@@ -245,6 +247,8 @@ ITEM_DOUBT_BEGINNING_NOT_SEEN: ItemDoubt.ValueType  # 9
 """Nothing was seen of how it was handed in."""
 ITEM_DOUBT_UNDATED_LEFT_OUT: ItemDoubt.ValueType  # 10
 """Events without a time could be of any of several items, and are counted for none."""
+ITEM_DOUBT_CUSTOMS_END_NOT_SEEN: ItemDoubt.ValueType  # 11
+"""Customs held it, and it went on without a scan of how they gave it back: how long they had it is not known."""
 Global___ItemDoubt: _TypeAlias = ItemDoubt  # noqa: Y015
 
 class _Presence:
