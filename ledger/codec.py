@@ -158,13 +158,6 @@ def _times(send_time_ns: int, record_time_ns: int) -> bytes:
     return LogRecord(send_time_ns=send_time_ns, record_time_ns=record_time_ns).SerializeToString()
 
 
-def event_field(record: bytes) -> bytes:
-    """Give the encoded first field of a record of `RecordMaker`: equal for equal events."""
-    size = record[1]
-    end = 2 + size if size < 0x80 else 3 + (size & 0x7F) + (record[2] << 7)
-    return record[:end]
-
-
 def read_record(value: bytes) -> LogRecord:
     """Parse a log record. Raises Diverged for bytes that are none."""
     try:
