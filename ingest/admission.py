@@ -75,6 +75,9 @@ class Admitted(NamedTuple):
     """By partition."""
 
     refusals: list[Refusal]
+    events: Sequence[bytes]
+    records: Sequence[bytes]
+    """Of all scans, in the order of the batch; empty where a scan is refused."""
 
 
 def check_batch(batch: RawBatch, message_bytes: int) -> None:
@@ -163,7 +166,7 @@ def admit(
 
     `refuses_check_digits` is whether wrong ones are refused; else such a scan is a good one.
     """
-    scans = batch.scans
+    scans = list(batch.scans)  # Each look at one in the message makes it anew.
     events = [scan.event for scan in scans]
     first, step = batch.first_sequence, 1 if batch.first_sequence else 0
     maker = RecordMaker(
@@ -194,7 +197,7 @@ def admit(
         usual.suffixes,
     )
     if is_all:
-        return Admitted(_grouped(places, keys, records, partitions), [])
+        return Admitted(_grouped(places, keys, records, partitions), [], events, records)
     known = dict(zip(places, zip(keys, records, strict=True), strict=True))
     refusals: list[Refusal] = []
     for place, event in enumerate(events):
@@ -214,11 +217,11 @@ def admit(
             continue
         key, scan_time_ns, event_id, suffix = judged
         sequence = first + place * step
-        record = maker.one(event, key, scan_time_ns, event_id, sequence, suffix)
-        known[place] = (key, record)
+        known[place] = (key, maker.one(event, key, scan_time_ns, event_id, sequence, suffix))
     places = sorted(known)
     keys, records = [known[place][0] for place in places], [known[place][1] for place in places]
-    return Admitted(_grouped(places, keys, records, partitions), refusals)
+    of_all = [known[place][1] if place in known else b"" for place in range(len(events))]
+    return Admitted(_grouped(places, keys, records, partitions), refusals, events, of_all)
 
 
 def _grouped(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ingest.admission import admit
 from ingest.limits import ENDING_RETRY_S, RECORD_OVERHEAD_BYTES, ROOM_RETRY_S
-from ingest.receipt_making import Numbered
+from ingest.receipt_making import Numbered, checksums
 from ingest.results import all_again, result_of
 from ledger.metrics import (
     INGEST_ACK_SECONDS,
@@ -147,7 +147,8 @@ class Intake:
                 batch.first_sequence,
                 count,
                 batch.minted_through,
-                admitted.groups,
+                admitted.records,
+                checksums(admitted),
                 PRINCIPAL,
             )
         return Taken(number, count, arrived_s, None, outcomes, admitted.refusals, kept, numbered)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from bisect import bisect_left
+from array import array
 from typing import TYPE_CHECKING, NamedTuple
+from zlib import crc32
 
 from ledger.ranges import Ranges
 from ledger.v1.log_record_pb2 import CheckedLogRecord
@@ -16,11 +17,11 @@ from ledger.v1.receipt_pb2 import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from google.protobuf.internal.containers import RepeatedCompositeFieldContainer
 
-    from ingest.admission import Group
+    from ingest.admission import Admitted
     from ledger.v1.ingest_service_pb2 import BatchResult, SequenceRange, SourceProgress
 
 RANGES_MAX = 2_000
@@ -37,8 +38,19 @@ class Numbered(NamedTuple):
     first_sequence: int
     scans: int
     minted_through: int
-    groups: Mapping[int, Group]
+    records: Sequence[bytes]
+    """As in Admitted."""
+    contents: array[int]
+    """Of each scan a checksum of its event; 0 where it is refused."""
     principal: str
+
+
+def checksums(admitted: Admitted) -> array[int]:
+    """Give the contents of a batch: 0.1 µs a scan, so that its events need not be kept."""
+    contents = array("I", map(crc32, admitted.events))
+    for refusal in admitted.refusals:
+        contents[refusal.index] = 0
+    return contents
 
 
 def receipt_of(batch: Numbered, result: BatchResult, *, now_ns: int) -> Receipt:
@@ -113,11 +125,7 @@ def _facility_at(batch: Numbered, index: int) -> str:
     """Read where one scan was made: 3 µs a batch. It is the record before a gap, if there is one
     behind the batch, and tells where that gap was made.
     """
-    for indexes, _, records in batch.groups.values():
-        place = bisect_left(indexes, index)
-        if place < len(indexes) and indexes[place] == index:
-            return CheckedLogRecord.FromString(records[place]).event.facility
-    return ""
+    return CheckedLogRecord.FromString(batch.records[index]).event.facility
 
 
 def _digest(batch: Numbered, result: BatchResult) -> bytes:
@@ -125,10 +133,7 @@ def _digest(batch: Numbered, result: BatchResult) -> bytes:
     if not result.durable:
         return b""
     sha256 = hashlib.sha256
-    leaves = [b""] * batch.scans
-    for indexes, _, records in batch.groups.values():
-        for index, record in zip(indexes, records, strict=True):
-            leaves[index] = sha256(_LEAF + record).digest()
+    leaves = [sha256(_LEAF + record).digest() if record else b"" for record in batch.records]
     for again in result.resend:
         first, last = again.range.first, again.range.last
         leaves[first : last + 1] = [b""] * (last + 1 - first)

@@ -158,14 +158,6 @@ def _times(send_time_ns: int, record_time_ns: int) -> bytes:
     return LogRecord(send_time_ns=send_time_ns, record_time_ns=record_time_ns).SerializeToString()
 
 
-def event_in(record: bytes) -> bytes:
-    """Give the event of a record of `RecordMaker`, whose first field it is."""
-    size = record[1]
-    if size < 0x80:
-        return record[2 : 2 + size]
-    return record[3 : 3 + (size & 0x7F) + (record[2] << 7)]
-
-
 def read_record(value: bytes) -> LogRecord:
     """Parse a log record. Raises Diverged for bytes that are none."""
     try:

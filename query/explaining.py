@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from ledger import metrics
+from ledger.v1.raw_pb2 import RawTrailEntry
 from ledger.v1.scan_event_pb2 import ScanEventType
 from ledger.v1.vocabulary_pb2 import CodeFlag, MappedEvent
 from ledger.vocabulary import Flag
 
 if TYPE_CHECKING:
-    from ledger.v1.raw_pb2 import RawTrailEntry
     from ledger.v1.scan_event_pb2 import ScanEvent
     from ledger.vocabulary import Mappings
     from ledger.vocabulary.mappings import Mapped
@@ -34,21 +34,29 @@ def begin_to_count(mappings: Mappings) -> None:
         metrics.QUERY_UNMAPPED.labels(system)
 
 
-def explain(out: RawTrailEntry, event: ScanEvent, mappings: Mappings) -> None:
-    """Say what the code of an event means, where the event does not say it itself, and what the
-    code should have come with. An unknown code leaves the entry as it is.
+def explained(event: ScanEvent, mappings: Mappings) -> RawTrailEntry | None:
+    """Give an entry that says what the code of an event means, where the event does not say it
+    itself, and what the code should have come with. None where there is nothing to say, as of an
+    unknown code.
     """
+    is_unmapped = event.type == _UNMAPPED
+    if not is_unmapped and mappings.is_silent(event):
+        return None
     found = mappings.inwards(event)
     if found is None:
-        if event.type == _UNMAPPED:
+        if is_unmapped:
             # By our own names: a source may write its system in as many ways as it likes.
             metrics.QUERY_UNMAPPED.labels(mappings.system_of(event.code_system) or OTHER).inc()
-        return
+        return None
     row = found.row
-    if event.type == _UNMAPPED:
+    if not (is_unmapped or row.needs):
+        return None
+    out = RawTrailEntry()
+    if is_unmapped:
         _put(out.mapped, found, event)
     if row.needs:
         out.marks.code_flags.extend(CODE_FLAGS[flag] for flag in row.flags(event))
+    return out
 
 
 def mapped_event(event: ScanEvent, mappings: Mappings) -> MappedEvent | None:

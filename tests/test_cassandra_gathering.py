@@ -168,12 +168,13 @@ async def test_one_who_gives_up_leaves_the_others_in_their_place() -> None:
     assert asked.together()[-1] == [b"ax", b"ay", b"az"]
 
     waiting[0].cancel()  # It asks for all three.
-    await settle()
+    for number in range(1, UNDER_WAY_ENOUGH):
+        await asked.answer(number)
     assert asked.together()[-1] == [b"ay", b"az"]
 
     waiting += asked.ask(b"av", b"aw")
     await settle()
-    asked.requests[1][2].set_result(None)
+    asked.requests[-1][2].set_result(None)
     await asyncio.sleep(0)
     await asyncio.sleep(0)  # `av` is told to ask, and does not know it yet.
     waiting[3].cancel()
@@ -184,8 +185,33 @@ async def test_one_who_gives_up_leaves_the_others_in_their_place() -> None:
 
     assert [task.done() for task in (*first, *waiting)] == [True] * len([*first, *waiting])
     assert await waiting[4] == begun(b"aw", 10)
-    again = asked.ask(*names(UNDER_WAY_ENOUGH, b"a"))
+    again = asked.ask(b"au")
     await settle()
-    assert asked.together()[-UNDER_WAY_ENOUGH:] == [[key] for key in names(UNDER_WAY_ENOUGH)]
-    for task in again:
-        task.cancel()
+    assert asked.together()[-1] == [b"au"]
+    again[0].cancel()
+
+
+async def test_where_several_ask_one_request_is_enough() -> None:
+    """Beside a request others gather once the last ones were for several trails, and no longer when
+    they were for one each.
+    """
+    asked = Asked()
+    asked.ask(*names(UNDER_WAY_ENOUGH), b"ax", b"ay")
+    await settle()
+    for number in range(UNDER_WAY_ENOUGH):
+        await asked.answer(number)
+    assert asked.together()[-1] == [b"ax", b"ay"]
+    await asked.answer(UNDER_WAY_ENOUGH)
+
+    tasks = asked.ask(b"au", b"av")
+    await settle()
+    assert asked.together()[-1] == [b"au"]  # Alone, and nothing beside it.
+    await asked.answer(UNDER_WAY_ENOUGH + 1)
+    assert asked.together()[-1] == [b"av"]
+    tasks += asked.ask(b"aw")
+    await settle()
+
+    assert asked.together()[-2:] == [[b"av"], [b"aw"]]
+    for number in (-2, -1):
+        await asked.answer(number)
+    assert [task.done() for task in tasks] == [True] * 3

@@ -11,7 +11,8 @@ from ledger.metrics import REGISTRY
 from ledger.v1 import scan_event_pb2 as pb
 from ledger.v1.trail_service_pb2 import BatchGetTrailsRequest, WatchTrailRequest
 from ledger.v1.vocabulary_pb2 import CodeFlag, MappedEvent
-from ledger.vocabulary import load_mappings
+from ledger.vocabulary import built_in, load_mappings
+from ledger.vocabulary.mapping import Way, sample
 from tests.asking import asked
 from tests.trails import NUMBER, Arrival, scan
 
@@ -188,3 +189,34 @@ async def test_a_better_mapping_explains_old_scans(tmp_path: Path) -> None:
 
     assert seen[0][0] == seen[1][0]
     assert [said[1:] for said in seen] == [(0, ""), (pb.SCAN_EVENT_TYPE_LOST, "1")]
+
+
+def test_what_is_passed_over_at_a_glance_says_nothing() -> None:
+    """For every row that is built in: where a code is silent, its row needs nothing and holds for
+    every event; and there are codes of both kinds.
+    """
+    mappings, silent = built_in(), 0
+    for mapping in mappings.all:
+        for row in mapping.rows:
+            event = sample(row, mapping.system)
+            if row.way is not Way.OUT and mappings.is_silent(event):
+                silent += 1
+                found = mappings.inwards(event)
+                assert found is not None
+                assert not found.row.needs
+                assert not found.row.is_conditional
+    assert 0 < silent < sum(len(mapping.rows) for mapping in mappings.all)
+
+
+async def test_what_a_code_needs_is_said_of_events_with_a_type(door: Asked) -> None:
+    """Also where the type is the event's own: nothing is silent that misses something."""
+    needing = [
+        (mapping.system, row.code)
+        for mapping in built_in().all
+        for row in mapping.rows
+        if row.needs and not row.is_conditional and row.way is not Way.OUT
+    ]
+    system, code = needing[0]
+    await door.shelf.put(scan("a", code_system=system, source_code=code))
+
+    assert (await only(door)).marks.code_flags

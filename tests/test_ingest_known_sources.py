@@ -145,14 +145,17 @@ class TestTwoSenders:
     async def test_two_contents_of_a_sequence_are_reported(
         self, log: FaultyLog, caplog: pytest.LogCaptureFixture
     ) -> None:
-        """A retry is none of it; another event under a sequence that was there before is counted,
-        with a line that names the source.
+        """A retry is none of it, nor a good scan where one was refused; another event under a
+        sequence that was there before is counted, with a line that names the source.
         """
         before = INGEST_SEQUENCE_CONFLICTS._value.get()
         events = [an_encoded_event(number) for number in range(10)]
         async with serving(log, limits=QUICK) as served:
             await record_batch(served.channel, a_batch(events))
             await record_batch(served.channel, a_batch(events[3:], first_sequence=4))
+            mended, beside = an_encoded_event(50), an_encoded_event(51)
+            await record_batch(served.channel, a_batch([b"\xff", beside], first_sequence=11))
+            await record_batch(served.channel, a_batch([mended, beside], first_sequence=11))
             await asyncio.sleep(0.02)
             assert INGEST_SEQUENCE_CONFLICTS._value.get() == before
             others = [*events[5:7], an_encoded_event(100), an_encoded_event(101)]

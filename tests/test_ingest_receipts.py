@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+from array import array
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
@@ -157,7 +158,9 @@ class TestLargest:
             for index in range(0, 2_000, 2):
                 result.durable.add(first=index, last=index)
                 result.refusals.add(index=index + 1, sequence=start + index + 1)
-            batch = Numbered("s" * 128, SPOOL, start, 2_000, SEQUENCE_MAX, {}, "p" * 128)
+            batch = Numbered(
+                "s" * 128, SPOOL, start, 2_000, SEQUENCE_MAX, [b""] * 2_000, array("I"), "p" * 128
+            )
             receipts.append(receipt_of(batch, result, now_ns=NOW_NS))
         [one] = merged(receipts)
 

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from ledger.trail_store import StoredRow
 
 UNDER_WAY_ENOUGH: Final = 2
-"""Requests to the same replicas beside which others wait: while the node answers one, the next is
-made. With more of them fewer trails would go together.
+"""Requests to the same replicas beside which others wait, while each is for one trail: so two
+callers never wait for each other. Once there were several to ask for, one request is enough: beside
+it more of them gather.
 """
 
 KEYS_MAX: Final = 25
@@ -57,7 +58,14 @@ class _Lane:
     """The requests to one set of replicas."""
 
     under_way: int = 0
+    counts: tuple[int, int] = (1, 1)
+    """For how many trails the last two requests were."""
     waiting: deque[_Asked] = field(default_factory=deque)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether who comes now has to wait. Never where nothing is under way."""
+        return self.under_way >= (UNDER_WAY_ENOUGH if max(self.counts) == 1 else 1)
 
 
 class Gathering:
@@ -83,7 +91,7 @@ class Gathering:
         """Return the first rows of a trail, read after this call. Raises what the store raises."""
         lane = self._lanes[self._replicas_of(key)]
         asked = _Asked(key, limit, asyncio.get_running_loop().create_future())
-        if lane.under_way < UNDER_WAY_ENOUGH:
+        if not lane.is_busy:
             lane.under_way += 1
             return await self._lead(lane, asked)
         lane.waiting.append(asked)
@@ -91,6 +99,7 @@ class Gathering:
             told = await asked.told
         except asyncio.CancelledError:
             if not asked.told.cancelled() and asked.told.result() is _Turn.LEAD:
+                lane.under_way -= 1
                 _hand_on(lane)
             raise
         if told is _Turn.LEAD:
@@ -105,6 +114,7 @@ class Gathering:
         while lane.waiting and len(others) + 1 < KEYS_MAX:
             if not (other := lane.waiting.popleft()).told.done():
                 others.append(other)
+        lane.counts = (lane.counts[1], 1 + len(others))
         try:
             if not others:
                 return await self._one(asked.key, asked.limit)
@@ -122,6 +132,7 @@ class Gathering:
             _tell(others, lambda other: found[other.key])
             return found[asked.key]
         finally:
+            lane.under_way -= 1
             _hand_on(lane)
         return await self._one(asked.key, asked.limit)
 
@@ -133,9 +144,9 @@ def _tell(others: Sequence[_Asked], what: Callable[[_Asked], Any]) -> None:
 
 
 def _hand_on(lane: _Lane) -> None:
-    """Give a place to the first who still waits."""
-    while lane.waiting:
+    """Let the first who still waits ask, where nobody has to wait any more."""
+    while lane.waiting and not lane.is_busy:
         if not (first := lane.waiting.popleft()).told.done():
+            lane.under_way += 1
             first.told.set_result(_Turn.LEAD)
             return
-    lane.under_way -= 1

@@ -50,6 +50,7 @@ class Facility:
     Attributes:
         hours: when it is open; None where that is not known.
         brief: what stands beside a trail, as a message of the wire.
+        brief_bytes: the same, encoded.
         whole: all of it, as a message of the wire.
     """
 
@@ -65,6 +66,7 @@ class Facility:
     time_zone: str
     hours: Hours | None
     brief: facility_pb2.Facility = field(init=False, repr=False, compare=False)
+    brief_bytes: bytes = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Make the message once: answers copy it."""
@@ -78,6 +80,7 @@ class Facility:
         )
         brief.position.latitude, brief.position.longitude = self.latitude, self.longitude
         object.__setattr__(self, "brief", brief)
+        object.__setattr__(self, "brief_bytes", brief.SerializeToString())
 
     @property
     def whole(self) -> facility_pb2.Facility:

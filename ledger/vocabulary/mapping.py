@@ -180,6 +180,15 @@ class Mapping:
             if row.way is not Way.IN:
                 self._outwards[row.meaning.type].append(row)
 
+    @property
+    def silent_codes(self) -> Sequence[str]:
+        """Codes, as they are compared, whose row holds for every event and needs nothing."""
+        return [
+            code
+            for code, rows in self._inwards.items()
+            if not (rows[0].is_conditional or rows[0].needs)
+        ]
+
     def key(self, code: str) -> str:
         """Give a code as it is compared: in any case, without spaces around it."""
         plain = _plain(code)
@@ -188,7 +197,7 @@ class Mapping:
     def inwards(self, event: ScanEvent) -> Row | None:
         """Give the row that explains an event's code; None where none does."""
         for row in self._inwards.get(self.key(event.source_code), ()):
-            if not row.is_conditional or row.holds(event):
+            if row.holds(event):
                 return row
         return None
 

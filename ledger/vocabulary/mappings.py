@@ -43,6 +43,9 @@ class Mappings:
         for mapping in self.all:
             for name in (mapping.system, *mapping.also):
                 self._of.setdefault(name, []).append(mapping)
+        self._silent = frozenset(
+            (name, code) for name, asked in self._of.items() for code in asked[0].silent_codes
+        )
 
     def knows(self, system: str) -> bool:
         """Whether there is any mapping of a code system."""
@@ -52,6 +55,12 @@ class Mappings:
         """Give the one name that answers have for a code system; empty where it has no mapping."""
         found = self._find(name)
         return found[0].system if found else ""
+
+    def is_silent(self, event: ScanEvent) -> bool:
+        """Whether it is known at a glance that the code of an event says nothing beside a type and
+        needs nothing: as most do, written as they mostly are.
+        """
+        return (event.code_system, event.source_code) in self._silent
 
     def inwards(self, event: ScanEvent) -> Mapped | None:
         """Explain the code of an event; None where no mapping does."""
