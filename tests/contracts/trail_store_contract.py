@@ -12,6 +12,7 @@ import pytest
 
 from ledger.aliases.records import ALIASES_END, alias_record, other_keys
 from ledger.codec import rows_of
+from ledger.contents import contents_key
 from ledger.errors import Closed, Refused
 from ledger.event import order_from_time, order_key
 from ledger.trail_store import (
@@ -227,7 +228,7 @@ class TrailStoreContract(ProgressContract):
             for one, other in [*((key, each) for each in others), (others[0], key)]
         ]
         # At positions that fall: what is recorded last stands first.
-        aliases = [rows_of([record], 1 << 56 | 9 - n)[0] for n, record in enumerate(records)]
+        aliases = [rows_of([record], 1 << 56 | 9 - n, [])[0] for n, record in enumerate(records)]
         await store.put(events)
         await store.put(aliases)
         await store.put(aliases[::-1])
@@ -241,6 +242,32 @@ class TrailStoreContract(ProgressContract):
         head = await store.read(key, stop=ALIASES_END, max_rows=ALL, max_bytes=ALL)
         assert list(head.rows) == stored(aliases[:3])
         assert not head.more
+
+    async def test_contents_of_a_container_lie_beside_its_trail(self, store: TrailStore) -> None:
+        """What went into a container is read by its time like a trail, alone or with others; its
+        own trail has none of it, and a crash between the two rows of a record is mended by putting
+        both again.
+        """
+        bag, item = unique(), unique()
+        inside = contents_key(bag)
+        put_in = [row(item, time) for time in range(10, 20)]
+        both = [one for each in put_in for one in (each, each._replace(tracking_key=inside))]
+        trail = [row(bag, time) for time in range(3)]
+        await store.put([*trail, *both[:7]])
+
+        await store.put(both[::-1])
+
+        assert await everything(store, inside) == stored(put_in)
+        assert await everything(store, bag) == stored(trail)
+        start, stop = order_from_time(12), order_from_time(15)
+        some = await store.read(inside, start=start, stop=stop, max_rows=ALL, max_bytes=ALL)
+        assert list(some.rows) == stored(put_in)[2:5]
+        many = await store.read_many([item, inside, bag], max_rows=ALL, max_bytes=ALL)
+        assert [list(slice_.rows) for slice_ in many] == [
+            stored(put_in),
+            stored(put_in),
+            stored(trail),
+        ]
 
     async def test_reads_and_puts_run_at_once(self, store: TrailStore) -> None:
         """While rows are put, a read gives a part of the trail in its order, and never loses one
