@@ -36,6 +36,21 @@ CHUNK_NUMBERS = 32
 READ_TIMEOUT_S = 5.0
 """Longest wait for one read: an item that takes longer is answered with FAILED_RETRY."""
 
+FAILED_RETRY_WORDS = "This item could not be read now. Ask for it again in some seconds."
+"""What FAILED_RETRY says."""
+
+
+async def read_together(reader: TrailReader, keys: Sequence[bytes]) -> Mapping[bytes, Slice] | None:
+    """Read the first rows of a chunk. None where that fails: then each is tried alone, as the fault
+    may be that of one.
+    """
+    try:
+        async with asyncio.timeout(READ_TIMEOUT_S):
+            return await reader.first_of_many(list(dict.fromkeys(keys)))
+    except (Busy, Uncertain, TimeoutError) as error:
+        logger.warning("a chunk is read item by item", extra={"error": str(error)})
+        return None
+
 
 class BatchLookUp:
     """One look-up of many items."""
@@ -62,7 +77,7 @@ class BatchLookUp:
         count = len(self._request.tracking_numbers)
         for begin in range(0, count, CHUNK_NUMBERS):
             items = [self._item(i) for i in range(begin, min(begin + CHUNK_NUMBERS, count))]
-            begun = await self._read_together([key for keys, _ in items for key in keys])
+            begun = await read_together(self._reader, [key for keys, _ in items for key in keys])
             if begun is None:  # Each one waits for the store, so all wait together.
                 await asyncio.gather(
                     *(self._answer_one(keys, shown, None, out) for keys, out in items if keys)
@@ -82,17 +97,6 @@ class BatchLookUp:
             out.status = LookupStatus.LOOKUP_STATUS_INVALID_NUMBER
             out.message = refusal.message
             return (), out
-
-    async def _read_together(self, keys: Sequence[bytes]) -> Mapping[bytes, Slice] | None:
-        """Read the first rows of a chunk. None where that fails: then each is tried alone, as the
-        fault may be that of one.
-        """
-        try:
-            async with asyncio.timeout(READ_TIMEOUT_S):
-                return await self._reader.first_of_many(list(dict.fromkeys(keys)))
-        except (Busy, Uncertain, TimeoutError) as error:
-            logger.warning("a chunk is read item by item", extra={"error": str(error)})
-            return None
 
     async def _answer_one(
         self,
@@ -120,7 +124,7 @@ class BatchLookUp:
             logger.warning("an item was not read", extra={"error": str(error)})
             del out.tracking_keys[:]
             out.status = LookupStatus.LOOKUP_STATUS_FAILED_RETRY
-            out.message = "This item could not be read now. Ask for it again in some seconds."
+            out.message = FAILED_RETRY_WORDS
         else:
             if more:
                 digest = page_digest(self._listing(out.tracking_number))

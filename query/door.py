@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 from ledger import facilities as known_facilities
 from ledger.vocabulary import built_in
 from query.facility_service import FACILITY_SERVICE, FacilityService
+from query.item_service import ITEM_SERVICE, ItemService
 from query.number_service import NUMBER_SERVICE, NumberService
 from query.progress_service import PROGRESS_SERVICE, ProgressService
 from query.progress_view import ProgressView
+from query.reading import TrailReader
 from query.service import TRAIL_SERVICE, TrailService
 from query.watches import Watches
 
@@ -23,7 +25,13 @@ if TYPE_CHECKING:
     from ledger.trail_store import TrailStore
     from ledger.vocabulary import Mappings
 
-SERVICE_NAMES = (TRAIL_SERVICE, PROGRESS_SERVICE, NUMBER_SERVICE, FACILITY_SERVICE)
+SERVICE_NAMES = (
+    TRAIL_SERVICE,
+    PROGRESS_SERVICE,
+    NUMBER_SERVICE,
+    FACILITY_SERVICE,
+    ITEM_SERVICE,
+)
 """Full names of the services."""
 
 
@@ -47,20 +55,31 @@ class QueryDoor:
         since 1970, `monotonic` seconds.
         """
         facilities = facilities or known_facilities.built_in()
+        mappings = mappings or built_in()
+        reader = TrailReader(store, monotonic=monotonic)
         progress = ProgressView(store, generations=generations, monotonic=monotonic)
         self._watches = Watches(progress)
         self._services = (
             TrailService(
-                store,
+                reader,
                 progress=progress,
                 watches=self._watches,
-                mappings=mappings or built_in(),
+                mappings=mappings,
                 facilities=facilities,
                 monotonic=monotonic,
             ),
             ProgressService(progress=progress, watches=self._watches, monotonic=monotonic),
             NumberService(issuer, monotonic=monotonic),
             FacilityService(facilities, now_ns=now_ns, monotonic=monotonic),
+            ItemService(
+                reader,
+                progress=progress,
+                watches=self._watches,
+                mappings=mappings,
+                facilities=facilities,
+                now_ns=now_ns,
+                monotonic=monotonic,
+            ),
         )
 
     @property

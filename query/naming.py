@@ -8,13 +8,25 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ledger.facilities import Directory
+    from ledger.v1.item_service_pb2 import (
+        BatchGetItemsResponse,
+        GetItemResponse,
+        WatchItemResponse,
+    )
     from ledger.v1.raw_pb2 import (
         RawBatchGetTrailsResponse,
         RawListScanEventsResponse,
         RawWatchTrailResponse,
     )
 
-    _Answer = RawListScanEventsResponse | RawBatchGetTrailsResponse | RawWatchTrailResponse
+    _Answer = (
+        RawListScanEventsResponse
+        | RawBatchGetTrailsResponse
+        | RawWatchTrailResponse
+        | GetItemResponse
+        | BatchGetItemsResponse
+        | WatchItemResponse
+    )
 
 
 def name_facilities(answer: _Answer, codes: Iterable[str], directory: Directory) -> None:

@@ -15,6 +15,7 @@ from ledger.event import timestamp_ns
 from ledger.numbers import UnfilableNumber
 from ledger.numbers import keys_of as filed_keys_of
 from ledger.position import INDEX_MAX, SCANS_LOG, Position
+from ledger.v1.item_service_pb2 import ItemView
 from ledger.v1.trail_service_pb2 import TrailOrder, TrailView
 from query.answers import PAGE_ENTRIES_MAX
 
@@ -51,6 +52,8 @@ _ORDERS = frozenset(TrailOrder.values())
 _RECORDED = TrailOrder.TRAIL_ORDER_RECORDED
 _VIEWS = frozenset(TrailView.values())
 _FULL = TrailView.TRAIL_VIEW_FULL
+_ITEM_VIEWS = frozenset(ItemView.values())
+_TIMELINE = ItemView.ITEM_VIEW_TIMELINE
 
 _M = TypeVar("_M", bound=Message)
 
@@ -98,6 +101,13 @@ def is_full(view: TrailView.ValueType) -> bool:
     if view not in _VIEWS:
         raise _unknown("view", view)
     return view == _FULL
+
+
+def is_timeline(view: ItemView.ValueType) -> bool:
+    """Whether an item's events are shown. Raises Refused for an unknown view."""
+    if view not in _ITEM_VIEWS:
+        raise _unknown("view", view)
+    return view == _TIMELINE
 
 
 def refuse_inherited(include_inherited: bool) -> None:
@@ -172,13 +182,13 @@ def positions_of(
     return [Position(at.generation, at.partition, at.index) for at in at_least]
 
 
-def refuse_count(count: int) -> None:
+def refuse_count(count: int, field: str = "tracking_numbers") -> None:
     """Raise Refused for a look-up of no numbers, or of too many."""
     if not 1 <= count <= BATCH_NUMBERS_MAX:
         raise Refused(
-            f"`tracking_numbers` has {count} elements. Give 1 to {BATCH_NUMBERS_MAX}.",
+            f"`{field}` has {count} elements. Give 1 to {BATCH_NUMBERS_MAX}.",
             reason="NUMBERS_OUT_OF_RANGE",
-            field="tracking_numbers",
+            field=field,
         )
 
 

@@ -6,7 +6,6 @@ says that it is readable, so every answer is one state of the ledger.
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Final
 
 from ledger import metrics
@@ -22,7 +21,6 @@ from query.batch import BatchLookUp
 from query.listing import Question, answer
 from query.methods import generic_handler
 from query.progress_view import places_of, shown_by
-from query.reading import TrailReader
 from query.tokens import (
     page_digest,
     read_cursor,
@@ -39,18 +37,13 @@ if TYPE_CHECKING:
     import grpc
 
     from ledger.facilities import Directory
-    from ledger.trail_store import TrailStore
     from ledger.vocabulary import Mappings
     from query.progress_view import ProgressView, Shown
+    from query.reading import TrailReader
     from query.watches import Watches
 
 TRAIL_SERVICE: Final = "ledger.v1.TrailService"
 """Full name of the service."""
-
-WATCH_READS_MAX = 8
-"""Most watches that read at once: when thousands are woken together, other requests still find
-their turn.
-"""
 
 
 class TrailService:
@@ -58,7 +51,7 @@ class TrailService:
 
     def __init__(
         self,
-        store: TrailStore,
+        reader: TrailReader,
         *,
         progress: ProgressView,
         watches: Watches,
@@ -66,16 +59,15 @@ class TrailService:
         facilities: Directory,
         monotonic: Callable[[], float],
     ) -> None:
-        """`progress` and `watches` are those of the process; `mappings` explain sources' own codes,
-        `facilities` are looked up beside trails; `monotonic` gives seconds.
+        """`reader`, `progress` and `watches` are those of the process; `mappings` explain sources'
+        own codes, `facilities` are looked up beside trails; `monotonic` gives seconds.
         """
         self._progress = progress
         self._watches = watches
         self._mappings = mappings
         self._facilities = facilities
         self._monotonic = monotonic
-        self._reader = TrailReader(store, monotonic=monotonic)
-        self._watch_reads = asyncio.Semaphore(WATCH_READS_MAX)
+        self._reader = reader
 
     def handler(self) -> grpc.GenericRpcHandler:
         """Give the service to a gRPC server."""
@@ -133,7 +125,7 @@ class TrailService:
             first = True
             while True:
                 shown = await self._progress.shown_now()
-                async with self._watch_reads:
+                async with self._watches.reading:
                     item, entries = await news(self._reader, keys, shown, sent)
                 # A key that is new here may have moved before this watch was told of its moves.
                 moved.of(places_of(item.keys, self._progress.generations))

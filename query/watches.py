@@ -32,6 +32,11 @@ WATCHES_MAX = 10_000
 WATCH_RETRY_AFTER_S = 5.0
 """When to ask again for a watch that was one too many."""
 
+WATCH_READS_MAX = 8
+"""Most watches that read at once: when thousands are woken together, other requests still find
+their turn.
+"""
+
 
 class Moved:
     """Tells one watch that something has moved since it last looked."""
@@ -77,6 +82,8 @@ class Watches:
         self._of_partition: defaultdict[tuple[int, int], set[Moved]] = defaultdict(set)
         self._of_progress: set[Moved] = set()
         self._somebody = asyncio.Event()
+        self.reading = asyncio.Semaphore(WATCH_READS_MAX)
+        """Held by a watch while it reads a trail."""
 
     @contextmanager
     def of_partitions(self, places: Sequence[tuple[int, int]]) -> Iterator[Moved]:

@@ -14,6 +14,7 @@ from grpc_status import rpc_status
 
 from ledger.app.rpc import RpcServer
 from ledger.backends.rocksdb_folder import open_folder
+from ledger.v1.item_service_pb2_grpc import ItemServiceStub
 from ledger.v1.progress_service_pb2_grpc import ProgressServiceStub
 from ledger.v1.trail_service_pb2 import ListScanEventsRequest
 from ledger.v1.trail_service_pb2_grpc import TrailServiceStub
@@ -21,13 +22,14 @@ from query.door import SERVICE_NAMES, QueryDoor
 from tests.trails import NUMBER, PARTITIONS, Shelf
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
     from pathlib import Path
 
     from ledger.errors import LedgerError
     from ledger.facilities import Directory
     from ledger.issuing import Issuer
     from ledger.trail_store import TrailStore
+    from ledger.v1.item_service_pb2_grpc import ItemServiceAsyncStub
     from ledger.v1.progress_service_pb2_grpc import ProgressServiceAsyncStub
     from ledger.v1.trail_service_pb2 import ListScanEventsResponse
     from ledger.v1.trail_service_pb2_grpc import TrailServiceAsyncStub
@@ -40,6 +42,7 @@ class Asked(NamedTuple):
     shelf: Shelf
     trails: TrailServiceAsyncStub
     progress: ProgressServiceAsyncStub
+    items: ItemServiceAsyncStub
     listen: str
 
     async def list(self, **fields: object) -> ListScanEventsResponse:
@@ -69,12 +72,17 @@ async def asked(
     generations: dict[int, int] | None = None,
     mappings: Mappings | None = None,
     facilities: Directory | None = None,
+    now_ns: Callable[[], int] = time.time_ns,
 ) -> AsyncIterator[Asked]:
     """Open a folder, and a door to it on a port of its own."""
     async with (
         open_folder(folder, partitions=PARTITIONS, on_fatal=_fail) as opened,
         served(
-            opened.store, generations or {1: PARTITIONS}, mappings, facilities=facilities
+            opened.store,
+            generations or {1: PARTITIONS},
+            mappings,
+            facilities=facilities,
+            now_ns=now_ns,
         ) as port,
     ):
         listen = f"127.0.0.1:{port}"
@@ -83,6 +91,7 @@ async def asked(
                 Shelf(opened.store),
                 TrailServiceStub(channel),
                 ProgressServiceStub(channel),
+                ItemServiceStub(channel),
                 listen,
             )
 
@@ -93,7 +102,9 @@ async def served(
     generations: dict[int, int],
     mappings: Mappings | None = None,
     issuer: Issuer | None = None,
+    *,
     facilities: Directory | None = None,
+    now_ns: Callable[[], int] = time.time_ns,
 ) -> AsyncIterator[int]:
     """Serve a store, as one process does."""
     door = QueryDoor(
@@ -102,7 +113,7 @@ async def served(
         mappings=mappings,
         issuer=issuer,
         facilities=facilities,
-        now_ns=time.time_ns,
+        now_ns=now_ns,
         monotonic=time.monotonic,
     )
     server = RpcServer(door.handlers, service_names=SERVICE_NAMES)

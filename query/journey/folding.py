@@ -35,7 +35,7 @@ from query.journey.stages import expected_of, stages_of
 from query.journey.standing import Standing, standing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from ledger.vocabulary import Milestone
     from query.journey.delivery import Coordinates, DeliveriesBeside
@@ -163,6 +163,7 @@ def _instance(group: Sequence[Told], stands: Standing, asked: Asked) -> Instance
         stages=stages_of(walk, group),
         corrections=stands.corrections,
         conflicts=stands.conflicts,
+        next_change_ns=_next_change_ns(walk, group, asked),
     )
 
 
@@ -185,28 +186,42 @@ def _flags(walk: Walk, stands: Standing, asked: Asked) -> set[Flag]:
     if walk.missent is not None:
         flags.add(Flag.MISSENT)
     if milestone not in CLOSED:
-        if walk.late is not None or _is_overdue(walk, asked.now_ns):
+        if walk.late is not None or any(late_ns < asked.now_ns for late_ns in _overdue_ns(walk)):
             flags.add(Flag.LATE)
-        usual_ns = asked.usual_silence.get(milestone)
-        last = walk.last_scan
-        if usual_ns is not None and last is not None:
-            since_ns = max(last.scan_time_ns, by.scan_time_ns)
-            if asked.now_ns - since_ns > usual_ns:
-                flags.add(Flag.STALLED)
+        if 0 < _usual_until_ns(walk, asked) < asked.now_ns:
+            flags.add(Flag.STALLED)
         if _asks(by) or (walk.late is not None and _asks(walk.late)):
             flags.add(Flag.ACTION_REQUIRED)
     return flags
 
 
-def _is_overdue(walk: Walk, now_ns: int) -> bool:
-    """Whether the last that was announced for the next step has passed, and nobody came since."""
+def _overdue_ns(walk: Walk) -> Iterator[int]:
+    """Give until when the next step was announced, where nobody came since."""
     last = walk.last_scan
     for one in (last, walk.last_notice):
         if one is None or (last is not None and one.scan_time_ns < last.scan_time_ns):
             continue
-        if 0 < expected_of(one)[1] < now_ns:
-            return True
-    return False
+        until_ns = expected_of(one)[1]
+        if until_ns > 0:
+            yield until_ns
+
+
+def _usual_until_ns(walk: Walk, asked: Asked) -> int:
+    """Give until when silence is usual; 0 where nobody has seen it, or nothing is usual."""
+    usual_ns = asked.usual_silence.get(walk.way.milestone)
+    last = walk.last_scan
+    if usual_ns is None or last is None:
+        return 0
+    return max(last.scan_time_ns, walk.way.by.scan_time_ns) + usual_ns
+
+
+def _next_change_ns(walk: Walk, group: Sequence[Told], asked: Asked) -> int:
+    """Give when time alone changes a flag or a doubt next; 0 where it never does."""
+    moments = [group[-1].scan_time_ns - AHEAD_NS]
+    if walk.way.milestone not in CLOSED:
+        moments.append(_usual_until_ns(walk, asked) + 1)
+        moments += [until_ns + 1 for until_ns in _overdue_ns(walk)]
+    return min((moment for moment in moments if moment > asked.now_ns), default=0)
 
 
 def _asks(one: Told) -> bool:

@@ -250,6 +250,8 @@ class Instance(NamedTuple):
     corrections: Sequence[Correction]
     conflicts: Sequence[Sequence[Told]]
     """For each identity that came with several contents, these."""
+    next_change_ns: int
+    """When time alone changes a flag or a doubt next; 0 where it never does."""
 
     @property
     def leg(self) -> Leg:

@@ -1,0 +1,194 @@
+"""The service that answers how an item is: `ItemService` of the wire.
+
+It reads as TrailService does, and folds what it reads. A watch is woken as those of trails are, and
+by the clock where time alone changes a status.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from typing import TYPE_CHECKING, Final
+
+from ledger.errors import NotPossibleNow
+from ledger.v1.item_service_pb2 import (
+    BatchGetItemsRequest,
+    GetItemRequest,
+    GetItemResponse,
+    WatchItemRequest,
+    WatchItemResponse,
+)
+from query import requests
+from query.item_batch import ItemBatch
+from query.items import Items, Question
+from query.methods import generic_handler
+from query.naming import name_facilities
+from query.progress_view import places_of
+from query.revisions import text_of
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable
+
+    import grpc
+
+    from ledger.facilities import Directory
+    from ledger.v1.item_service_pb2 import ItemAnswer
+    from ledger.vocabulary import Mappings
+    from query import journey
+    from query.progress_view import ProgressView, Shown
+    from query.reading import TrailReader
+    from query.watches import Moved, Watches
+
+ITEM_SERVICE: Final = "ledger.v1.ItemService"
+"""Full name of the service."""
+
+WATCH_SLEEP_MAX_S: Final = 3_600.0
+"""Longest sleep of a watch: the clock may be set meanwhile, and is looked at once an hour."""
+
+_SECOND_NS: Final = 1_000_000_000
+_CURSOR_BYTES: Final = 18
+
+
+class ItemService:
+    """`ledger.v1.ItemService`: bytes of requests in, bytes of responses out."""
+
+    def __init__(
+        self,
+        reader: TrailReader,
+        *,
+        progress: ProgressView,
+        watches: Watches,
+        mappings: Mappings,
+        facilities: Directory,
+        now_ns: Callable[[], int],
+        monotonic: Callable[[], float],
+    ) -> None:
+        """`reader`, `progress` and `watches` are those of the process; `now_ns` gives nanoseconds
+        since 1970, `monotonic` seconds.
+        """
+        self._reader = reader
+        self._progress = progress
+        self._watches = watches
+        self._facilities = facilities
+        self._now_ns = now_ns
+        self._monotonic = monotonic
+        self._items = Items(reader, mappings=mappings, facilities=facilities)
+
+    def handler(self) -> grpc.GenericRpcHandler:
+        """Give the service to a gRPC server."""
+        return generic_handler(
+            ITEM_SERVICE,
+            unary={"GetItem": self.GetItem},
+            streams={"BatchGetItems": self.BatchGetItems, "WatchItem": self.WatchItem},
+            monotonic=self._monotonic,
+        )
+
+    async def GetItem(self, data: bytes) -> bytes:
+        """Answer with one item."""
+        request = requests.parse(GetItemRequest, data)
+        number = request.tracking_number
+        keys = requests.keys_of(number)
+        question, shown = await self._asked(request)
+        look = await self._items.look(number, keys, shown, question)
+        out = GetItemResponse()
+        out.answer.tracking_number = number
+        named: dict[str, None] = {}
+        self._items.answer(look, question, out.answer, named, revision=request.revision)
+        name_facilities(out, named, self._facilities)
+        return out.SerializeToString()
+
+    async def BatchGetItems(self, data: bytes) -> AsyncGenerator[bytes, None]:
+        """Answer with many items, in the order of the numbers."""
+        request = requests.parse(BatchGetItemsRequest, data)
+        requests.refuse_count(len(request.look_ups), "look_ups")
+        question, shown = await self._asked(request)
+        many = ItemBatch(self._items, self._reader, self._facilities, question)
+        async for response in many.answers(request.look_ups, shown):
+            yield response.SerializeToString()
+
+    async def WatchItem(self, data: bytes) -> AsyncGenerator[bytes, None]:
+        """Answer with how an item is, and then with each change of its status."""
+        request = requests.parse(WatchItemRequest, data)
+        number = request.tracking_number
+        keys = requests.keys_of(number)
+        timeline = requests.is_timeline(request.view)
+        sent, known, until_ns = request.resume_after, b"", 0
+        with self._watches.of_partitions(places_of(keys, self._progress.generations)) as moved:
+            while True:
+                shown = await self._progress.shown_now()
+                question = Question(self._now_ns(), timeline=timeline)
+                async with self._watches.reading:
+                    look = await self._items.look(number, keys, shown, question)
+                # A key that is new here may have moved before this watch was told of its moves.
+                moved.of(places_of(look.item.keys, self._progress.generations))
+                # Most times that a partition moved it was another item: then nothing is folded.
+                if look.digest != known or 0 < until_ns <= question.now_ns:
+                    out = WatchItemResponse()
+                    out.answer.tracking_number = number
+                    named: dict[str, None] = {}
+                    folded = self._items.answer(look, question, out.answer, named)
+                    known, until_ns = look.digest, folded.instance.next_change_ns if folded else 0
+                    if out.answer.oversized:
+                        raise _oversized()
+                    out.cursor = _status_of(out.answer, folded)
+                    if out.cursor != sent:
+                        name_facilities(out, named, self._facilities)
+                        sent = out.cursor
+                        yield out.SerializeToString()
+                    del out, folded
+                del look  # Thousands of watches sleep, and keep nothing of their trails.
+                await _wait(moved, until_ns - self._now_ns() if until_ns else None)
+
+    async def _asked(
+        self, request: GetItemRequest | BatchGetItemsRequest
+    ) -> tuple[Question, Shown]:
+        """Give what is asked, and what may be shown for it."""
+        timeline = requests.is_timeline(request.view)
+        now_ns = self._now_ns()
+        identity = b"%d" % timeline
+        is_past = False
+        if request.HasField("as_of_time"):
+            is_past = True
+            now_ns = requests.time_ns_of(request.as_of_time, "as_of_time")
+            identity += b" as of %d" % now_ns
+            shown = await self._progress.shown_at(now_ns)
+        else:
+            shown = await self._progress.shown_now()
+        until_ns = None
+        if request.HasField("at_time"):
+            at_ns = requests.time_ns_of(request.at_time, "at_time")
+            identity += b" at %d" % at_ns
+            if at_ns < now_ns:
+                until_ns, is_past = at_ns, True
+        return Question(now_ns, until_ns, is_past, timeline, identity), shown
+
+
+def _status_of(answer: ItemAnswer, folded: journey.Item | None) -> str:
+    """Give what stands for a status: other scans of the same status have the same."""
+    if folded is None:
+        said: object = answer.status
+    else:
+        one = folded.instance
+        legs = [(str(leg.kind), str(leg.milestone), leg.began.scan_time_ns) for leg in one.legs]
+        said = (legs, sorted(map(str, one.flags)), len(folded.others))
+    return text_of(hashlib.sha256(repr(said).encode()).digest()[:_CURSOR_BYTES])
+
+
+async def _wait(moved: Moved, wait_ns: int | None) -> None:
+    """Wait until something has moved, or for so long."""
+    if wait_ns is None:
+        await moved.wait()
+        return
+    try:
+        async with asyncio.timeout(min(max(wait_ns, 0) / _SECOND_NS, WATCH_SLEEP_MAX_S)):
+            await moved.wait()
+    except TimeoutError:
+        pass  # It is time to look.
+
+
+def _oversized() -> NotPossibleNow:
+    return NotPossibleNow(
+        "This trail is too long to be folded, and so to be watched. List it by scan time.",
+        reason="TRAIL_OVERSIZED",
+        field="tracking_number",
+    )
