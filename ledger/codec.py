@@ -59,6 +59,12 @@ def _bytes_field(tag: bytes, value: bytes) -> bytes:
     return tag + _VARINTS[len(value)] + value if value else b""
 
 
+SAYS_IN: Final = b"\x78\x01"
+"""In every record whose item went into a container: tag and value of `containment_direction`. It may
+be in others by chance.
+"""
+
+
 def containment_suffix(container_key: bytes, key_form: int, direction: int) -> bytes:
     """Encode the end of a record whose event has containment; an empty key and form 0 for an
     emptied container.

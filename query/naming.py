@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from ledger.v1.item_service_pb2 import (
         BatchGetItemsResponse,
         GetItemResponse,
+        ListContentsResponse,
         WatchItemResponse,
     )
     from ledger.v1.raw_pb2 import (
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
         | GetItemResponse
         | BatchGetItemsResponse
         | WatchItemResponse
+        | ListContentsResponse
     )
 
 

@@ -48,6 +48,11 @@ class ItemServiceStub:
     number; not every scan. Time alone changes it too, as when an item is late. Ends with RESOURCE_EXHAUSTED and
     RetryInfo where the server has too many watches, with FAILED_PRECONDITION for an oversized trail.
     """
+    ListContents: _grpc.UnaryUnaryMultiCallable[_item_service_pb2.ListContentsRequest, _item_service_pb2.ListContentsResponse]
+    """Lists what lies in a container at a moment, by when it was put in, then by event id and position: what its own trail
+    says it is still in, and no longer than 30 days. What lies in a container inside is that one's. A page may be
+    empty and not be the last one.
+    """
 
 @_typing.type_check_only
 class ItemServiceAsyncStub(ItemServiceStub):
@@ -68,6 +73,11 @@ class ItemServiceAsyncStub(ItemServiceStub):
     """Sends how an item is, and then each change of its status: milestone, legs, flags, or that another item has the
     number; not every scan. Time alone changes it too, as when an item is late. Ends with RESOURCE_EXHAUSTED and
     RetryInfo where the server has too many watches, with FAILED_PRECONDITION for an oversized trail.
+    """
+    ListContents: _aio.UnaryUnaryMultiCallable[_item_service_pb2.ListContentsRequest, _item_service_pb2.ListContentsResponse]  # type: ignore[assignment]
+    """Lists what lies in a container at a moment, by when it was put in, then by event id and position: what its own trail
+    says it is still in, and no longer than 30 days. What lies in a container inside is that one's. A page may be
+    empty and not be the last one.
     """
 
 class ItemServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -104,6 +114,17 @@ class ItemServiceServicer(metaclass=_abc_1.ABCMeta):
         """Sends how an item is, and then each change of its status: milestone, legs, flags, or that another item has the
         number; not every scan. Time alone changes it too, as when an item is late. Ends with RESOURCE_EXHAUSTED and
         RetryInfo where the server has too many watches, with FAILED_PRECONDITION for an oversized trail.
+        """
+
+    @_abc_1.abstractmethod
+    def ListContents(
+        self,
+        request: _item_service_pb2.ListContentsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_item_service_pb2.ListContentsResponse, _abc.Awaitable[_item_service_pb2.ListContentsResponse]]:
+        """Lists what lies in a container at a moment, by when it was put in, then by event id and position: what its own trail
+        says it is still in, and no longer than 30 days. What lies in a container inside is that one's. A page may be
+        empty and not be the last one.
         """
 
 def add_ItemServiceServicer_to_server(servicer: ItemServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
