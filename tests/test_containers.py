@@ -210,7 +210,7 @@ def test_no_two_stays_overlap() -> None:
 
 
 def test_the_place_is_the_containers() -> None:
-    """The fold says where the container is, without a doubt; and of more than is known, with one."""
+    """The fold says where the container is, without a doubt, as far as all scans are known."""
     own = [see("ITEM", "ACCEPTED", 0, "A"), put_in("ITEM", "BAG", 1)]
     inherited = carried_of("ITEM", [*own, *WAY[:2]])
     asked = Asked(START_NS + 10 * 3_600 * 10**9)

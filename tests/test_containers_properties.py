@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from hypothesis import given, settings
@@ -83,7 +84,7 @@ def test_what_is_inherited_keeps_within_its_bounds(told: list[Told]) -> None:
         assert one.stay.end_ns - one.stay.begin_ns <= STAY_NS_MAX
     for depth in range(1, DEPTH_MAX + 1):
         spans = sorted((one.begin_ns, one.end_ns) for one in found.lain if len(one.path) == depth)
-        for (_, end_ns), (begin_ns, _) in zip(spans, spans[1:], strict=False):
+        for (_, end_ns), (begin_ns, _) in pairwise(spans):
             assert end_ns <= begin_ns
     keys = [(one.told.identity, one.told.data) for one in found.scans]
     assert len(set(keys)) == len(keys)
@@ -98,7 +99,7 @@ def test_what_is_inherited_keeps_within_its_bounds(told: list[Told]) -> None:
 @MANY
 @given(told=STORIES)
 def test_containers_take_nothing_away_from_an_item(told: list[Told]) -> None:
-    """Its own events stand, its end stays its end, and where all is known no container is a doubt."""
+    """Its own events stand and its end stays; where all is known no container is a doubt."""
     own = [one for one in told if one.key == b"ITEM"]
     found = carried_of("ITEM", told)
     asked = Asked(START_NS + 10**15)

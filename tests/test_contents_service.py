@@ -161,7 +161,7 @@ async def test_as_of_a_moment_of_the_ledger(door: Asked) -> None:
 
 
 async def test_a_container_with_two_numbers_is_one(door: Asked) -> None:
-    """What was put in under either number is listed under both, and taken out by either emptying."""
+    """What was put in under either is listed under both, and taken out by either emptying."""
     await put(door, [put_in("A1", BAG, 1), put_in("A2", "SEAL9", 2)])
     await door.shelf.alias(BAG, "SEAL9")
 
