@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 NAMES = ["ITEM", "BAG", "TRAY", "TRUCK", "SHIP", "DEPOT"]
 PLACES = ["A", "B", "C", ""]
-MANY = settings(max_examples=scaled(150, soak=10_000), deadline=None)
+MANY = settings(max_examples=scaled(200, soak=10_000), deadline=None)
 
 
 @st.composite
