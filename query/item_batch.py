@@ -36,7 +36,7 @@ class _Wanted(NamedTuple):
 
     look_up: ItemLookUp
     keys: Sequence[bytes]
-    """None where the number is invalid, and all is said."""
+    """Empty where the number is invalid, and all is said."""
     out: ItemAnswer
 
 

@@ -156,7 +156,8 @@ class ItemService:
         number = request.tracking_number
         keys = requests.keys_of(number)
         timeline = requests.is_timeline(request.view)
-        sent, known, until_ns = request.resume_after, b"", 0
+        sent, until_ns = request.resume_after, 0
+        known: bytes | None = None
         with self._watches.of_partitions(places_of(keys, self._progress.generations)) as moved:
             while True:
                 shown = await self._progress.shown_now()

@@ -41,6 +41,18 @@ def section() -> dict[str, Any]:
         "loader": {"runs": [50_000.0, 52_000.0], "rows_per_s": 51_000.0},
         "writer": {"rows_per_s": 40_800.0, "ratio": 0.8, "cpu_us": {"writer": 12.0}},
         "reads": {"per_s": 900.0, "ratio": 0.75, "events": 20, "ms": TIMES},
+        "items": {
+            "ms": TIMES,
+            "trail_ms": TIMES,
+            "per_s": 800.0,
+            "trails_per_s": 900.0,
+            "ratio": 0.89,
+            "one_caller_per_s": 500.0,
+            "batch_per_s": 2_000.0,
+            "unchanged_per_s": 9_000.0,
+            "batch_ratio": 4.0,
+            "cpu_us": {"a trail": 650.0, "an item": 700.0},
+        },
         "memory_mb": {"ingest": 120.0, "writer": 180.0, "query": 90.0},
         "counted": {**COUNTED, "refused": 0},
     }

@@ -23,6 +23,8 @@ COMMANDS = (
     "gateway",
     "init",
     "send",
+    "status",
+    "agent",
     "trail",
     "watch",
     "progress",
@@ -100,7 +102,14 @@ def test_a_wrong_command_line_is_exit_code_2(
 
 @pytest.mark.parametrize(
     "tokens",
-    [("trail", "RR1"), ("watch", "RR1"), ("progress",), ("compare",), ("send", "scans.csv")],
+    [
+        ("status", "RR1"),
+        ("trail", "RR1"),
+        ("watch", "RR1"),
+        ("progress",),
+        ("compare",),
+        ("send", "scans.csv"),
+    ],
 )
 def test_without_a_ledger_one_line_says_how_to_start_one(
     capsys: pytest.CaptureFixture[str],

@@ -86,7 +86,7 @@ async def test_it_tells_changes_of_the_status(door: Asked) -> None:
     story = usual()
     watch = Watch(door)
     first = await watch.next()
-    told = []
+    told: list[pb.Milestone.ValueType] = []
     for one in story[1:]:
         await put(door, [one])
         if len(told) < 2 or one is story[-1]:
@@ -163,7 +163,10 @@ async def test_bad_questions_and_oversized_trails_end_it(door: Asked) -> None:
     await door.shelf.put(scan("one more"))
     with failing() as failures:
         await watch.next()
+    with failing() as at_once:
+        await Watch(door).next()
 
+    assert at_once[0].reason == failures[0].reason
     assert reasons == ["INVALID_NUMBER", "ENUM_UNKNOWN"]
     assert failures[0].code is grpc.StatusCode.FAILED_PRECONDITION
     assert failures[0].reason == "TRAIL_OVERSIZED"

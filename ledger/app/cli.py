@@ -13,6 +13,7 @@ from importlib.metadata import version as version_of
 
 from cyclopts import App, CycloptsError, Group
 
+from ledger.app.commands.agent import agent
 from ledger.app.commands.alias import alias
 from ledger.app.commands.backup import backup, restore
 from ledger.app.commands.compare import compare
@@ -32,6 +33,7 @@ from ledger.app.commands.rebuild import rebuild
 from ledger.app.commands.roles import ingest, query, writer
 from ledger.app.commands.send import send
 from ledger.app.commands.settings import settings
+from ledger.app.commands.status import status
 from ledger.app.commands.trail import trail
 from ledger.app.commands.unmapped import unmapped
 from ledger.app.commands.up import up
@@ -62,6 +64,8 @@ for _command, _group in (
     (query, "run"),
     (init, "operate"),
     (send, "send"),
+    (status, "ask"),
+    (agent, "ask"),
     (trail, "ask"),
     (watch, "ask"),
     (progress, "ask"),

@@ -35,6 +35,15 @@ def local_time(event: pb.ScanEvent, known: Known = NONE_KNOWN) -> str:
     return f"{text} UTC?" if minutes is None else f"{text} {offset_words(minutes)}"
 
 
+def zoned_time(event: pb.ScanEvent, known: Known = NONE_KNOWN) -> str:
+    """Give the local time with the name of the facility's time zone, where its offset is that."""
+    facility, minutes = known.get(event.facility), _offset_minutes(event, known)
+    text = local_time(event, known)
+    if facility is None or minutes is None or minutes != _zone_minutes(facility, event):
+        return text
+    return f"{text} {facility.time_zone}"
+
+
 def offset_words(minutes: int) -> str:
     """Give local time minus UTC as times have it behind them."""
     sign = "-" if minutes < 0 else "+"
@@ -71,6 +80,10 @@ def _offset_minutes(event: pb.ScanEvent, known: Known) -> int | None:
     # A date is that of UTC then: another zone would make another date of it.
     if facility is None or event.date_only:
         return None
+    return _zone_minutes(facility, event)
+
+
+def _zone_minutes(facility: Facility, event: pb.ScanEvent) -> int | None:
     try:
         return offset_minutes_at(event.scan_time.seconds, zone_of(facility.time_zone))
     except ValueError:

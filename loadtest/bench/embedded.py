@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from loadtest.bench import loads, rocksdb, server
+from loadtest.bench.items import read_items
 from loadtest.bench.plan import CALLERS
 from loadtest.bench.reads import fullest, read_trails
 from loadtest.bench.stats import around, percentiles
@@ -85,3 +86,5 @@ def _reads(section: Section, up: server.Server, run: int) -> None:
         "per_s": many.per_s,
         "cpu_us": {"up": (up.process.cpu_s() - before_s) / len(many.latencies_s) * 1e6},
     }
+    section.say("items are read, and their trails")
+    section.figures["items"] = read_items(up.target, items, calls=calls, cpu_s=up.process.cpu_s)

@@ -60,7 +60,15 @@ def _on_engines(section: str) -> list[Goal]:
             Goal(section, f"memory of {role}, MB", f"memory_mb.{role}", 300, more=False)
             for role in ("ingest", "writer", "query")
         ),
+        *_of_items(section),
         *_at_half_load(section),
+    ]
+
+
+def _of_items(section: str) -> list[Goal]:
+    return [
+        Goal(section, "items / trails, one by one", "items.ratio", 0.55),
+        Goal(section, "items, 1,000 in a look-up / one by one", "items.batch_ratio", 3),
     ]
 
 
@@ -80,6 +88,7 @@ GOALS: Final[Sequence[Goal]] = (
     Goal(EMBEDDED, "ack p99 at half load, ms", "open.ack_ms.p99", 40, more=False),
     Goal(EMBEDDED, "trail of 20 events p50, ms", "reads.ms.p50", 2, more=False),
     Goal(EMBEDDED, "memory of the server, MB", "memory_mb.up", 300, more=False),
+    *_of_items(EMBEDDED),
     *_at_half_load(EMBEDDED),
     # Everything on two cores: with three nodes of each engine on them it is no goal.
     Goal("rf1", "whole way, scans/s", "whole.scans_per_s", 20_000),

@@ -1,4 +1,4 @@
-"""Reading single trails over gRPC, as fast as they come, or one after the other."""
+"""Reading single trails or items over gRPC, as fast as they come, or one after the other."""
 
 from __future__ import annotations
 
@@ -9,14 +9,42 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import grpc.aio
 
+from ledger.v1.item_service_pb2 import GetItemRequest, GetItemResponse
 from ledger.v1.trail_service_pb2 import ListScanEventsRequest, ListScanEventsResponse
 from loadtest.bench.patience import patient_aio
 from loadtest.bench.traffic import number_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 LIST = "/ledger.v1.TrailService/ListScanEvents"
+GET = "/ledger.v1.ItemService/GetItem"
+
+
+class Asking(NamedTuple):
+    """How one thing is asked for.
+
+    Attributes:
+        path: of the method.
+        request: gives the bytes of a request for a number.
+        read: parses the bytes of an answer, as whoever shows it has to; how much is in it.
+    """
+
+    path: str
+    request: Callable[[str], bytes]
+    read: Callable[[bytes], int]
+
+
+TRAIL = Asking(
+    LIST,
+    lambda number: ListScanEventsRequest(tracking_number=number).SerializeToString(),
+    lambda raw: len(ListScanEventsResponse.FromString(raw).entries),
+)
+ITEM = Asking(
+    GET,
+    lambda number: GetItemRequest(tracking_number=number).SerializeToString(),
+    lambda raw: GetItemResponse.FromString(raw).answer.HasField("item"),
+)
 
 
 class Read(NamedTuple):
@@ -25,7 +53,7 @@ class Read(NamedTuple):
     Attributes:
         latencies_s: of each read.
         per_s: reads a second.
-        entries: entries that were read.
+        entries: entries, or items, that were read.
     """
 
     latencies_s: list[float]
@@ -33,9 +61,11 @@ class Read(NamedTuple):
     entries: int
 
 
-def read_trails(query: str, items: Sequence[int], *, calls: int, at_once: int) -> Read:
-    """Read `calls` trails of these items, `at_once` at a time."""
-    return asyncio.run(_read(query, items, calls // at_once, at_once))
+def read_trails(
+    query: str, items: Sequence[int], *, calls: int, at_once: int, asking: Asking = TRAIL
+) -> Read:
+    """Read `calls` trails of these items, `at_once` at a time; or what else is asked for."""
+    return asyncio.run(_read(query, items, calls // at_once, at_once, asking))
 
 
 def fullest(steps: Mapping[int, int]) -> tuple[list[int], int]:
@@ -44,22 +74,22 @@ def fullest(steps: Mapping[int, int]) -> tuple[list[int], int]:
     return [item for item, told in steps.items() if told.bit_count() == most], most
 
 
-async def _read(query: str, items: Sequence[int], calls: int, at_once: int) -> Read:
+async def _read(query: str, items: Sequence[int], calls: int, at_once: int, asking: Asking) -> Read:
     taken: list[float] = []
     entries = 0
     choose = random.Random(1)
     async with grpc.aio.insecure_channel(query) as channel:
-        method: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(LIST)
+        method: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(asking.path)
 
         async def reader() -> None:
             nonlocal entries
             for _ in range(calls):
-                request = ListScanEventsRequest(tracking_number=number_of(choose.choice(items)))
+                request = asking.request(number_of(choose.choice(items)))
                 started_s = time.perf_counter()
-                raw = await patient_aio(method, request.SerializeToString())
-                answer = ListScanEventsResponse.FromString(raw)
+                raw = await patient_aio(method, request)
+                found = asking.read(raw)
                 taken.append(time.perf_counter() - started_s)
-                entries += len(answer.entries)
+                entries += found
 
         began_s = time.monotonic()
         async with asyncio.TaskGroup() as tasks:

@@ -103,6 +103,8 @@ def rows_of(figures: Mapping[str, Any]) -> Iterator[Row]:
         times("reads.ms"),
         f"bare driver {times('bare_reads.ms')}; empty call {times('echo.call_ms')}",
     )
+    if "items" in figures:
+        yield from _item_rows(figures, at, times)
     yield "memory, peak MB", _pairs(figures.get("memory_mb", {})), ""
     yield (
         "acknowledged / in the trails",
@@ -114,6 +116,26 @@ def rows_of(figures: Mapping[str, Any]) -> Iterator[Row]:
         " / ".join(at(f"counted.{name}") for name in ("lost", "doubled", "conflicts", "strange")),
         "0 / 0 / 0 / 0",
     )
+
+
+def _item_rows(figures: Mapping[str, Any], at: Any, times: Any) -> Iterator[Row]:  # noqa: ANN401
+    yield (
+        "items of these trails a second, 16 callers",
+        at("items.per_s"),
+        f"trails {at('items.trails_per_s')}; × {at('items.ratio')}",
+    )
+    yield (
+        "  one caller: p50 / p99 / p99.9 ms",
+        times("items.ms"),
+        f"trails {times('items.trail_ms')}",
+    )
+    yield (
+        "  1,000 in a look-up, items/s",
+        at("items.batch_per_s"),
+        f"one caller, one by one {at('items.one_caller_per_s')}; × {at('items.batch_ratio')}",
+    )
+    yield "  the same again, nothing changed, items/s", at("items.unchanged_per_s"), ""
+    yield "  CPU µs of the server", cpu(figures, "items"), ""
 
 
 def _engine_rows(figures: Mapping[str, Any], at: Any, runs: Any, times: Any) -> Iterator[Row]:  # noqa: ANN401

@@ -6,6 +6,7 @@ import random
 from typing import TYPE_CHECKING, Final
 
 from loadtest.bench.asking import ask
+from loadtest.bench.items import read_items
 from loadtest.bench.plan import CALLERS
 from loadtest.bench.reads import fullest, read_trails
 from loadtest.bench.stats import around, cpu_us, percentiles
@@ -55,6 +56,10 @@ def flushed_reads(section: Section, found: Engines, roles: Roles, run: int) -> N
         "ratio": many.per_s / bare_per_s,
         "cpu_us": cpu_us(before, after, len(many.latencies_s), PROCESSES),
     }
+    section.say("query reads items, and their trails")
+    section.figures["items"] = read_items(
+        query, items, calls=calls, cpu_s=lambda: roles.cpu_s()["query"]
+    )
 
 
 def _bare(section: Section, found: Engines, items: list[int]) -> dict[str, float]:

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from ledger.numbers import Check, explain
+from ledger.numbers import (
+    UnfilableNumber,
+    filing_key,
+    is_check_digit_wrong,
+    is_digits,
+    may_be_wrong,
+)
+from ledger.numbers.formats import formats
 from query.journey.folding import Asked
 
 if TYPE_CHECKING:
@@ -22,11 +29,20 @@ def asked_of(
     coordinates: Callable[[str], tuple[float, float] | None] | None = None,
 ) -> Asked:
     """Ask about a number. One that fits no format is not bad: partners have their own."""
-    candidates = explain(number).candidates
+    try:
+        key = filing_key(number)
+    except UnfilableNumber:
+        key = b""
     asked = Asked(
         now_ns,
         until_ns,
-        shared=any(one.format.id in SHARED_FORMATS for one in candidates),
-        bad_number=bool(candidates) and candidates[0].check is Check.WRONG,
+        shared=_is_shared(key.decode()),
+        # Nearly all numbers are cleared by a look at their key.
+        bad_number=may_be_wrong(key) and is_check_digit_wrong(number),
     )
     return asked if coordinates is None else asked._replace(coordinates=coordinates)
+
+
+def _is_shared(number: str) -> bool:
+    known = formats().by_length.get((len(number), is_digits(number)), ())
+    return any(one.id in SHARED_FORMATS and one.pattern.fullmatch(number) for one in known)

@@ -23,8 +23,8 @@ ONE, TWO = "RR473124829GB", "9400111206206406260787"
 def test_two_numbers_become_one_item(
     tmp_path_factory: pytest.TempPathFactory, one_kafka: Kafka, one_cassandra: Cassandra
 ) -> None:
-    """Either shows the scans of both, each with its key; nothing was prepared for it but what
-    `init` makes, and every row is what the log says.
+    """Either shows the scans of both, each with its key, and is one item; nothing was prepared for
+    it but what `init` makes, and every row is what the log says.
     """
     operator, name = free_address(), "aliases"
     folder = tmp_path_factory.mktemp(name)
@@ -48,6 +48,7 @@ def test_two_numbers_become_one_item(
             json.loads(typed("trail", number, "--json", "--server", ledger.query.address).answer)
             for number in (ONE, TWO)
         ]
+        asked = typed("status", ONE, TWO, "--json", "--server", ledger.query.address)
         compared = typed("compare", "--json", "--server", operator)
 
     assert sent.code == said.code == again.code == compared.code == DONE, (sent, said, compared)
@@ -56,5 +57,7 @@ def test_two_numbers_become_one_item(
     for trail, keys in zip(trails, ([ONE, TWO], [TWO, ONE]), strict=True):
         assert trail["tracking_keys"] == keys
         assert [entry["tracking_key"] for entry in trail["entries"]] == [ONE, TWO]
+    items = [one["item"] for one in json.loads(asked.answer)["answers"]]
+    assert [item["milestone"] for item in items] == ["MILESTONE_DELIVERED"] * 2
     comparison = json.loads(compared.answer)["comparison"]
     assert int(comparison["records"]) == int(comparison["rows"]) == 4

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from google.protobuf.descriptor import MethodDescriptor
 
-SERVICES = ("Ingest", "Trail", "Progress", "Facility", "Operator")
+SERVICES = ("Ingest", "Trail", "Item", "Progress", "Facility", "Operator")
 
 RANDOM_MESSAGES = scaled(100, soak=5_000)
 """For each method."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 from cyclopts import Group, Parameter
 
@@ -22,6 +22,9 @@ from ledger.app.settings import (
     meaning,
     type_of,
 )
+
+if TYPE_CHECKING:
+    from google.protobuf.timestamp_pb2 import Timestamp
 
 Command = Callable[..., int]
 
@@ -59,6 +62,24 @@ Server = Annotated[
 
 AsJson = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON for a program.")]
 """Whether a program reads the answer."""
+
+AsOf = Annotated[
+    str | None,
+    Parameter(
+        name="--as-of",
+        help="As the ledger could have shown it then, such as 2026-03-01T14:05:00Z.",
+        show_default=False,
+    ),
+]
+"""For which moment of the ledger's knowledge is asked."""
+
+
+def put_as_of(out: Timestamp, as_of: str) -> None:
+    """Put that moment."""
+    from ledger.app.event_fields import parse_time
+
+    moment = parse_time("--as-of", as_of)
+    out.FromNanoseconds(moment.seconds * 1_000_000_000 + moment.nanos)
 
 
 def with_settings(function: Callable[..., int]) -> Command:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 from cyclopts import Parameter
 
-from ledger.app.commands.options import AsJson, Config, Server
+from ledger.app.commands.options import AsJson, AsOf, Config, Server, put_as_of
 from ledger.app.exits import DONE
 
 if TYPE_CHECKING:
@@ -31,13 +31,7 @@ def trail(
         Literal["time", "recorded"],
         Parameter(help="By scan time, or in the order in which the ledger recorded the scans."),
     ] = "time",
-    as_of: Annotated[
-        str | None,
-        Parameter(
-            help="The trail as the ledger could have shown it then, such as 2026-03-01T14:05:00Z.",
-            show_default=False,
-        ),
-    ] = None,
+    as_of: AsOf = None,
     as_json: AsJson = False,
     server: Server = None,
     config: Config = None,
@@ -45,20 +39,11 @@ def trail(
     """Show what happened to one item."""
     from ledger.app.client import ledger_at
     from ledger.app.commands.screen import answers
-    from ledger.app.event_fields import parse_time
     from ledger.app.settings import load
-    from ledger.v1.trail_service_pb2 import ListScanEventsRequest, TrailOrder
     from ledger.v1.trail_service_pb2_grpc import TrailServiceStub
 
     recorded = order == "recorded"
-    request = ListScanEventsRequest(
-        tracking_number=number,
-        page_size=PAGE_ENTRIES,
-        order=TrailOrder.TRAIL_ORDER_RECORDED if recorded else TrailOrder.TRAIL_ORDER_SCAN_TIME,
-    )
-    if as_of is not None:
-        moment = parse_time("--as-of", as_of)
-        request.as_of_time.FromNanoseconds(moment.seconds * 1_000_000_000 + moment.nanos)
+    request = listing_of(number, recorded=recorded, as_of=as_of)
     address = load({"server": server}, config=config).settings.server
     with ledger_at(address) as channel:
         pages = pages_of(TrailServiceStub(channel), request)
@@ -67,6 +52,20 @@ def trail(
         else:
             print_table(answers(), number, pages, recorded=recorded, as_of=as_of)
     return DONE
+
+
+def listing_of(number: str, *, recorded: bool, as_of: str | None) -> ListScanEventsRequest:
+    """Make the request for the first page of a trail."""
+    from ledger.v1.trail_service_pb2 import ListScanEventsRequest, TrailOrder
+
+    request = ListScanEventsRequest(
+        tracking_number=number,
+        page_size=PAGE_ENTRIES,
+        order=TrailOrder.TRAIL_ORDER_RECORDED if recorded else TrailOrder.TRAIL_ORDER_SCAN_TIME,
+    )
+    if as_of is not None:
+        put_as_of(request.as_of_time, as_of)
+    return request
 
 
 def pages_of(
