@@ -163,6 +163,9 @@ def _beside(item: pb.Item, known: Known) -> Iterator[Line]:
     place = _place(item, known)
     if place:
         yield Text(place[:1].upper() + place[1:])
+    if item.containers:
+        chain = ", which lies in ".join(printable(one.tracking_key) for one in item.containers)
+        yield Text(f"Lies in {chain}")
     if item.HasField("silent"):
         yield Text(
             f"Like this for {duration_words(item.in_state)}; last seen "
@@ -268,9 +271,12 @@ def _lines_table() -> Table:
 
 def _cells(one: pb.ItemEvent, known: Known) -> tuple[Text, Text, Text]:
     mapped = one.mapped if one.HasField("mapped") else None
+    what = Text(what_of(one.event, mapped))
+    if one.container_keys:
+        what.append(f" (with {printable(one.container_keys[-1])})", "cyan")
     return (
         Text(local_time(one.event, known)),
-        Text(what_of(one.event, mapped)),
+        what,
         Text(printable(place_of(one.event, known))),
     )
 

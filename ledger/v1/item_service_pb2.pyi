@@ -346,7 +346,7 @@ class ListContentsResponse(_message.Message):
     TRUNCATED_FIELD_NUMBER: _builtins.int
     FACILITIES_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """Where the next page begins; empty after the last one."""
+    """Give this as `page_token` for the next page; empty after the last one. At most 4096 bytes."""
     status: _trail_service_pb2.LookupStatus.ValueType
     """FOUND, or NOT_YET_SEEN where nothing was ever recorded of the container and nothing lies in it."""
     more_keys: _builtins.bool
