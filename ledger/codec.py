@@ -60,8 +60,8 @@ def _bytes_field(tag: bytes, value: bytes) -> bytes:
 
 
 SAYS_IN: Final = b"\x78\x01"
-"""In every record whose item went into a container: tag and value of `containment_direction`. It may
-be in others by chance.
+"""In every record whose item went into a container: tag and value of `containment_direction`. By
+chance it is in others, too.
 """
 
 
