@@ -188,7 +188,8 @@ class ItemService:
         self, number: str, keys: Sequence[bytes], shown: Shown, question: Question
     ) -> Look:
         look = await self._items.look(number, keys, shown, question)
-        [look] = await self._items.carry([look], self._items.trails_of_containers(shown))
+        if look.went_inside:
+            [look] = await self._items.carry([look], self._items.trails_of_containers(shown))
         return look
 
     async def _asked(

@@ -89,7 +89,7 @@ def test_what_is_said_of_items_in_bags_agrees_with_the_plans() -> None:
             inherited += bool(found.scans)
             before += bool(alone.instance.doubts - HARMLESS)
             after += bool(doubts)
-    assert inherited > moments / 4
+    assert inherited > moments / 6
     assert after < before / 2
 
 
