@@ -49,7 +49,9 @@ class Page(NamedTuple):
     is_known: bool
     """Whether anything was ever recorded of the container, or of what is inside."""
     is_truncated: bool
-    """True: a trail is too long to be read, so that an item may be missing."""
+    """True: a trail is too long to be read, so that an item may be missing; or, where it is the
+    container's own, may be listed though the container was emptied.
+    """
     last: bytes | None
     """The order behind which the next page begins; None where there is none."""
 

@@ -16,6 +16,8 @@ from ledger.v1.item_service_pb2 import (
 )
 from ledger.v1.trail_service_pb2 import LookupStatus
 from query import contents as listing
+from query import reading
+from query.containers import reading as container_reading
 from tests.bags import empty, put_in, see, take_out
 from tests.item_doors import Clock, hour, item_door, put
 from tests.tellers import WITHDRAWN, correct
@@ -273,3 +275,41 @@ async def test_a_batch_reads_each_container_once(
 
     assert {answer.item.place.facility for answer in answers} == {"B"}
     assert read.count(BAG.encode()) == read.count(TRUCK.encode()) == 1
+
+
+async def test_of_a_long_trail_the_time_that_matters_is_read(
+    door: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A truck that drives for years: around each stay, also where two items rode it at different
+    times; and where that is too much it is said, and the doubt stays.
+    """
+    monkeypatch.setattr(reading, "WHOLE_ROWS_MAX", 6)
+    rides = [see(TRUCK, "ARRIVED", 24.0 * day, f"P{day}") for day in range(-60, 90, 3)]
+    later = put_in("LATER", TRUCK, 24 * 80, "A")
+    await put(door, [put_in(NUMBER, TRUCK, 1), take_out(NUMBER, TRUCK, 100, "B"), later, *rides])
+
+    both = await get_many(door, NUMBER, "LATER")
+    monkeypatch.setattr(container_reading, "WINDOW_EVENTS_MAX", 3)
+    [cut] = await get_many(door, NUMBER)
+
+    inherited = [
+        [one.event.facility for one in answer.item.events if one.container_keys] for answer in both
+    ]
+    assert inherited == [["P3"], ["P81", "P84", "P87"]]
+    assert not any(answer.item.containers_truncated for answer in both)
+    assert cut.item.containers_truncated
+    assert await inside(door, tracking_number=TRUCK, **at(50)) == [NUMBER]
+
+
+async def test_too_many_containers_for_one_request_are_said(
+    door: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was not read is marked, and nothing else fails."""
+    monkeypatch.setattr(container_reading, "CONTAINERS_MAX", 1)
+    await put(door, [put_in("A1", BAG, 1), put_in("A2", "OTHER", 1)])
+
+    answers = await get_many(door, "A1", "A2")
+
+    assert sorted(answer.item.containers_truncated for answer in answers) == [False, True]
+    cut = max(answers, key=lambda answer: answer.item.containers_truncated)
+    assert list(cut.item.doubts)[:1] == [pb.ITEM_DOUBT_IN_CONTAINER]

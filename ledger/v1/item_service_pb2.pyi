@@ -352,7 +352,9 @@ class ListContentsResponse(_message.Message):
     more_keys: _builtins.bool
     """True: the container has more keys than those, which were read."""
     truncated: _builtins.bool
-    """True: not all that may lie in it is known, as a trail is too long to be read."""
+    """True: a trail is too long to be read. An item may be missing or, where it is the container's own, be listed although
+    the container was emptied.
+    """
     @_builtins.property
     def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___ContainedItem]:
         """What lies in it."""

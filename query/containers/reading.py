@@ -79,10 +79,11 @@ class ContainerTrails:
         """Read what is needed, and give all that was read so far."""
         spans: dict[bytes, Need] = {}
         for need in needs:
-            other = spans.get(need.container, need)
+            # Together with what was read of it before, which others rely on.
+            other = spans.get(need.container) or self._known.get(need.container) or need
             begin_ns, end_ns = min(need.begin_ns, other.begin_ns), max(need.end_ns, other.end_ns)
             spans[need.container] = Need(need.container, begin_ns, end_ns)
-        room = CONTAINERS_MAX - len(self._known.keys() - spans.keys())
+        room = max(0, CONTAINERS_MAX - len(self._known.keys() - spans.keys()))
         wanted = list(spans)
         self._known.update(dict.fromkeys(wanted[room:]))
         for begin in range(0, min(len(wanted), room), READ_MANY_KEYS_MAX):

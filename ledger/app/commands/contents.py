@@ -103,5 +103,5 @@ def _print(number: str, whole: ListContentsResponse) -> None:
         console.print(contents_table(whole.items, known_of(whole.facilities)))
     if whole.truncated:
         console.print(
-            "\nOther items may lie in it: a trail is too long to be read.", style="yellow"
+            "\nThis may not be all, or too much: a trail is too long to be read.", style="yellow"
         )
