@@ -84,13 +84,14 @@ def test_what_is_said_of_items_in_bags_agrees_with_the_plans() -> None:
             assert alone
             assert both
             doubts = both.instance.doubts - HARMLESS
+            assert Doubt.IN_CONTAINER not in doubts
             assert judged(both) == telling.truth or doubts, (item, judged(both), telling.truth)
             moments += 1
             inherited += bool(found.scans)
             before += bool(alone.instance.doubts - HARMLESS)
             after += bool(doubts)
     assert inherited > moments / 6
-    assert after < before / 2
+    assert after < 0.8 * before
 
 
 @pytest.mark.slow
