@@ -59,6 +59,8 @@ class Look(NamedTuple):
     """Of the question and of all that was read; empty where the trail is oversized."""
     went_inside: bool = False
     """Whether anything that was read may say that it went into a container."""
+    told: tuple[Sequence[Told], int] | None = None
+    """Its own events, and how many notices are beside them, where that is known already."""
     carried: Carried | None = None
     """What it inherits of containers; None where that was not read."""
 
@@ -105,16 +107,25 @@ class Items:
         if not bagged:
             return looks
         found = list(looks)
-        items = [(looks[at].item.keys, self._standing(looks[at])) for at in bagged]
-        for at, carried in zip(bagged, await containers.carried(items), strict=True):
+        told = [self._told(looks[at]) for at in bagged]
+        items = [
+            (looks[at].item.keys, standing(its).events)
+            for at, (its, _) in zip(bagged, told, strict=True)
+        ]
+        for at, its, carried in zip(bagged, told, await containers.carried(items), strict=True):
             digest = digest_of_carried(looks[at].digest, carried)
-            found[at] = looks[at]._replace(digest=digest, carried=carried)
+            found[at] = looks[at]._replace(digest=digest, told=its, carried=carried)
         return found
 
-    def _standing(self, look: Look) -> Sequence[Told]:
+    def _told(self, look: Look) -> tuple[Sequence[Told], int]:
+        """Give an item's own events, and how many notices of quarantine are beside them."""
+        if look.told is not None:
+            return look.told
         whole = look.item.whole
         assert whole is not None
-        return standing(told_of(trail_of(*whole), self._mappings)).events
+        entries = trail_of(*whole)
+        told = told_of(entries, self._mappings)
+        return told, len(entries) - len(told)
 
     def answer(
         self,
@@ -144,8 +155,7 @@ class Items:
             out.status = _FOUND
             out.oversized = True
             return None
-        entries = trail_of(*item.whole)
-        told = told_of(entries, self._mappings)
+        told, out.quarantined_count = self._told(look)
         asked = asked_of(
             look.number,
             now_ns=question.now_ns,
@@ -154,14 +164,16 @@ class Items:
         )
         carried = look.carried
         folded = fold(told, asked, carried)
-        out.quarantined_count = len(entries) - len(told)
         out.status = _FOUND if folded or out.quarantined_count else _NOT_YET_SEEN
         until_ns = 0
         if folded is not None:
             put_item(out, folded, named, timeline=question.timeline)
+            moments = [folded.instance.next_change_ns]
             if carried is not None:
                 put_containers(out.item, carried, out.answer_time.ToNanoseconds())
-            until_ns = 0 if question.is_past else folded.instance.next_change_ns
+                moments += [at_ns for one in carried.lain for at_ns in (one.begin_ns, one.end_ns)]
+            if not question.is_past:
+                until_ns = min((at for at in moments if at > question.now_ns), default=0)
         out.revision = write_revision(look.digest, until_ns)
         return folded
 

@@ -229,3 +229,18 @@ def test_the_place_is_the_containers() -> None:
     assert [one.path for one in with_bag.instance.events] == [(), (), (b"BAG",), (b"BAG",)]
     assert with_bag.instance.leg.scans == alone.instance.leg.scans == 2
     assert not with_bag.instance.corrections
+
+
+def test_an_earlier_item_with_the_number_keeps_what_it_inherited() -> None:
+    """A number that is used again is another item, which never lay in that bag."""
+    old = [see("ITEM", "ACCEPTED", 0, "A"), put_in("ITEM", "BAG", 1)]
+    new = [see("ITEM", "ACCEPTED", 9_000, "X"), see("ITEM", "DEPARTED", 9_001, "X")]
+    asked = Asked(START_NS + 9_002 * 3_600 * 10**9)
+
+    both = fold([*old, *new], asked, carried_of("ITEM", [*old, *new, *WAY]))
+    alone = fold(new, asked)
+
+    assert both
+    assert alone
+    assert both.others
+    assert both.instance.events == alone.instance.events

@@ -179,15 +179,17 @@ async def test_a_container_with_two_numbers_is_one(door: Asked) -> None:
 async def test_many_that_are_gone_end_a_page_early(
     door: Asked, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A page that looked at so much and found nothing is empty, and goes on."""
-    monkeypatch.setattr(listing, "STRETCHES_MAX", 2)
+    """A page looks on where it finds nothing; one that looked at so much is empty, and goes on."""
     gone = [
         one for n in range(8) for one in (put_in(f"G{n}", BAG, n / 10), take_out(f"G{n}", BAG, 1))
     ]
     await put(door, [*gone, put_in("LAST", BAG, 2)])
 
+    found = await list_page(door, page_size=4)
+    monkeypatch.setattr(listing, "STRETCHES_MAX", 2)
     first = await list_page(door, page_size=2)
 
+    assert [one.tracking_key for one in found.items] == ["LAST"]
     assert not first.items
     assert first.next_page_token
     assert await inside(door, page_size=2) == ["LAST"]
@@ -252,6 +254,22 @@ async def test_a_revision_knows_of_containers(door: Asked) -> None:
     assert same.status == UNCHANGED
     assert after.status != UNCHANGED
     assert after.item.place.facility == "B"
+
+
+async def test_a_revision_ends_with_a_stay(door: Asked, clock: Clock) -> None:
+    """Thirty days later nobody knows whether it still lies there, though nothing was recorded."""
+    await put(door, [see(NUMBER, "ACCEPTED", 1, "A"), put_in(NUMBER, BAG, 2)])
+    clock.ns = hour(2 + 719) * 10**9
+    [before] = await get_many(door, NUMBER)
+    [same] = await get_many(door, NUMBER, revision=before.revision)
+    clock.ns = hour(2 + 720) * 10**9
+
+    [after] = await get_many(door, NUMBER, revision=before.revision)
+
+    assert [one.tracking_key for one in before.item.containers] == [BAG]
+    assert same.status == UNCHANGED
+    assert after.status != UNCHANGED
+    assert not after.item.containers
 
 
 async def test_a_batch_reads_each_container_once(
