@@ -11,6 +11,7 @@ from ledger.v1.item_service_pb2 import (
     BatchGetItemsRequest,
     ItemLookUp,
     ItemView,
+    ListContentsRequest,
 )
 from ledger.v1.trail_service_pb2 import LookupStatus
 from query import reading
