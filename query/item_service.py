@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from ledger.v1.item_service_pb2 import ItemAnswer
     from ledger.vocabulary import Mappings
     from query import journey
+    from query.items import Look
     from query.progress_view import ProgressView, Shown
     from query.reading import TrailReader
     from query.watches import Moved, Watches
@@ -166,22 +167,18 @@ class ItemService:
                     look = await self._look(number, keys, shown, question)
                 # A key that is new here may have moved before this watch was told of its moves.
                 moved.of(places_of(look.keys, self._progress.generations))
+                news = b""
                 # Most times that a partition moved it was another item: then nothing is folded.
                 if look.digest != known or 0 < until_ns <= question.now_ns:
-                    out = WatchItemResponse()
-                    out.answer.tracking_number = number
-                    named: dict[str, None] = {}
-                    folded = self._items.answer(look, question, out.answer, named)
-                    known, until_ns = look.digest, folded.instance.next_change_ns if folded else 0
-                    if out.answer.oversized:
-                        raise _oversized()
-                    out.cursor = _status_of(out.answer, folded)
+                    known = look.digest
+                    out, until_ns = self._told(look, question)
                     if out.cursor != sent:
-                        name_facilities(out, named, self._facilities)
-                        sent = out.cursor
-                        yield out.SerializeToString()
-                    del out, folded
-                del look  # Thousands of watches sleep, and keep nothing of their trails.
+                        sent, news = out.cursor, out.SerializeToString()
+                    del out
+                # Thousands of watches sleep, or wait for slow readers, and keep no trails.
+                del look
+                if news:
+                    yield news
                 await _wait(moved, until_ns - self._now_ns() if until_ns else None)
 
     async def _look(
@@ -191,6 +188,18 @@ class ItemService:
         if look.went_inside:
             [look] = await self._items.carry([look], self._items.trails_of_containers(shown))
         return look
+
+    def _told(self, look: Look, question: Question) -> tuple[WatchItemResponse, int]:
+        """Give what a watch would be sent, and when time alone changes it; 0: never."""
+        out = WatchItemResponse()
+        out.answer.tracking_number = look.number
+        named: dict[str, None] = {}
+        folded = self._items.answer(look, question, out.answer, named)
+        if out.answer.oversized:
+            raise _oversized()
+        name_facilities(out, named, self._facilities)
+        out.cursor = _status_of(out.answer, folded)
+        return out, folded.instance.next_change_ns if folded else 0
 
     async def _asked(
         self, request: GetItemRequest | BatchGetItemsRequest

@@ -9,7 +9,7 @@ import pytest
 from ledger.v1 import item_pb2 as pb
 from ledger.v1.item_service_pb2 import ItemView
 from ledger.v1.trail_service_pb2 import LookupStatus
-from query.journey.rules import DAY_NS, HOUR_NS
+from query.journey.rules import AHEAD_NS, DAY_NS, HOUR_NS
 from tests.asking import failing
 from tests.item_doors import OTHER, Clock, get, item_door, put
 from tests.tellers import START_NS, say, usual
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
+    from query.journey import Told
     from tests.asking import Asked
 
 FOUND = LookupStatus.LOOKUP_STATUS_FOUND
@@ -109,24 +110,52 @@ async def test_a_revision_changes_by_an_alias(door: Asked) -> None:
     assert (await get(door, revision=delivered.revision)).status == UNCHANGED
 
 
-async def test_a_revision_changes_by_time_alone(door: Asked, clock: Clock) -> None:
-    """Just when a flag does: a tour that is silent for more than a day is stalled."""
-    await put(door, usual())
-    first = await get(door)
-    due_ns = START_NS + 33 * HOUR_NS + DAY_NS
+UNTIL_NS = START_NS + 50 * HOUR_NS
+ANNOUNCED = say("DEPARTED", 34, "DU", next_facility="X", expected_until_time=timestamp(UNTIL_NS))
 
-    clock.ns = due_ns
+
+@pytest.mark.parametrize(
+    ("last", "due_ns", "flags", "ahead"),
+    [
+        # A tour that is silent for more than a day; a step that was announced; a clock ahead.
+        (None, START_NS + 33 * HOUR_NS + DAY_NS + 1, [pb.ITEM_FLAG_STALLED], False),
+        (ANNOUNCED, UNTIL_NS + 1, [pb.ITEM_FLAG_LATE], False),
+        (say("INFO", 45, "DU"), START_NS + 45 * HOUR_NS - AHEAD_NS, [], True),
+    ],
+)
+async def test_a_revision_changes_by_time_alone(
+    door: Asked,
+    clock: Clock,
+    last: Told | None,
+    due_ns: int,
+    flags: list[int],
+    *,
+    ahead: bool,
+) -> None:
+    """Just when a flag or a doubt does, and not before."""
+    await put(door, [*usual(), *filter(None, [last])])
+    first = await get(door)
+
+    clock.ns = due_ns - 1
     still = await get(door, revision=first.revision)
-    clock.ns = due_ns + 1
-    late = await get(door, revision=first.revision)
-    clock.ns += 900 * DAY_NS
-    for_good = await get(door, revision=late.revision)
+    clock.ns = due_ns
+    due = await get(door, revision=first.revision)
 
     assert not first.item.flags
     assert still.status == UNCHANGED
-    assert late.status == FOUND
-    assert list(late.item.flags) == [pb.ITEM_FLAG_STALLED]
-    assert for_good.status == UNCHANGED
+    assert due.status == FOUND
+    assert list(due.item.flags) == flags
+    assert (pb.ITEM_DOUBT_CLOCK_AHEAD in first.item.doubts) == ahead
+    assert pb.ITEM_DOUBT_CLOCK_AHEAD not in due.item.doubts
+
+
+async def test_a_revision_of_what_time_cannot_change_holds(door: Asked, clock: Clock) -> None:
+    """Years later a delivered item is unchanged."""
+    await put(door, [*usual(), say("DELIVERED", 36, "DU")])
+    first = await get(door)
+    clock.ns += 900 * DAY_NS
+
+    assert (await get(door, revision=first.revision)).status == UNCHANGED
 
 
 async def test_a_revision_belongs_to_its_question(door: Asked, clock: Clock) -> None:

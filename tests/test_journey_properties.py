@@ -15,7 +15,7 @@ from query.journey.rules import DAY_NS, HOUR_NS
 from tests.scale import scaled
 from tests.tellers import START_NS, WITHDRAWN, WRONG_DATA, correct, other_content, read, say
 from tests.test_trail import trail
-from tests.trails import Arrival
+from tests.trails import Arrival, timestamp
 
 if TYPE_CHECKING:
     import random
@@ -159,3 +159,35 @@ def test_every_answer_holds_together(told: list[Told], asked: Asked) -> None:
     assert ScanEventType.SCAN_EVENT_TYPE_CORRECTION not in {one.type for one in item.events} or all(
         one.type == ScanEventType.SCAN_EVENT_TYPE_CORRECTION for one in item.events
     )
+
+
+@MANY
+@given(
+    story(),
+    st.sampled_from([0, 9, 40, 400]),
+    st.integers(1, 900),
+    st.one_of(st.none(), st.tuples(st.integers(0, 6), st.integers(7, 5_000))),
+)
+def test_between_now_and_the_next_change_nothing_changes(
+    told: list[Told], day: int, later: int, announced: tuple[int, int] | None
+) -> None:
+    """As long as nothing comes, flags and doubts are the same until the moment that the fold names,
+    and from then on it names a later one: so an answer can be known to be still the same.
+    """
+    now_ns = START_NS + day * DAY_NS
+    if announced is not None:
+        until = timestamp(START_NS + announced[1] * HOUR_NS)
+        told = [*told, say("DEPARTED", announced[0], "A", expected_until_time=until)]
+    found = fold(told, Asked(now_ns))
+    if found is None:
+        return
+    one = found.instance
+    last_ns = one.next_change_ns - 1 if one.next_change_ns else now_ns + later * DAY_NS
+    still = fold(told, Asked(last_ns))
+
+    assert one.next_change_ns == 0 or one.next_change_ns > now_ns
+    assert still
+    assert still.instance.flags == one.flags
+    assert still.instance.doubts == one.doubts
+    assert still.instance.legs == one.legs
+    assert still.instance.next_change_ns == one.next_change_ns
