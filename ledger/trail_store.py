@@ -26,7 +26,7 @@ class Row(NamedTuple):
     """One row to keep."""
 
     tracking_key: bytes
-    """At most 128 bytes, without NUL."""
+    """At most 128 bytes, without NUL; or the key of a container's contents (`ledger.contents`)."""
     order: bytes
     """Where it stands in its trail: ORDER_BYTES bytes whose order as bytes is the order of the
     trail.

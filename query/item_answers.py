@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from google.protobuf.timestamp_pb2 import Timestamp
 
     from ledger.v1.item_service_pb2 import ItemAnswer
+    from query.containers import Carried
     from query.journey import Beside, Correction, Instance, Item, Leg, Proof, Stages, Told
 
     Events = RepeatedCompositeFieldContainer[pb.ItemEvent]
@@ -96,10 +97,10 @@ class _Pen:
         if one.silent_ns >= 0:
             put_duration(out.silent, one.silent_ns)
         if one.last_scan is not None:
-            self._event(out.last_scan, one.last_scan)
+            self.put_event(out.last_scan, one.last_scan)
         if one.last_notice is not None:
-            self._event(out.last_notice, one.last_notice)
-        self._event(out.told_by, leg.by)
+            self.put_event(out.last_notice, one.last_notice)
+        self.put_event(out.told_by, leg.by)
         self._place(one)
         self._stages(one.stages, one.proof)
         carriers = one.carriers
@@ -122,18 +123,21 @@ class _Pen:
             self._out.has_more = True
         self._all(self._out.events, reversed(chosen))
 
-    def _event(self, out: pb.ItemEvent, one: Told) -> None:
+    def put_event(self, out: pb.ItemEvent, one: Told) -> None:
+        """Put one event."""
         event = one.event
         out.event.CopyFrom(event)
         out.source_id = one.source_id
         out.tracking_key = one.key.decode()
+        if one.path:
+            out.container_keys.extend([key.decode() for key in one.path])
         if one.mapped is not None:
             out.mapped.CopyFrom(one.mapped)
         self._name(event.facility, event.next_facility)
 
     def _all(self, out: Events, events: Iterable[Told]) -> None:
         for one in events:
-            self._event(out.add(), one)
+            self.put_event(out.add(), one)
 
     def _name(self, *facilities: str) -> None:
         for facility in facilities:
@@ -201,7 +205,7 @@ class _Pen:
                 out.has_more = True
                 continue
             one = out.corrections.add()
-            self._event(one.by, made.by)
+            self.put_event(one.by, made.by)
             self._all(one.corrected, versions)
             one.in_effect = made.in_effect
             out.has_more |= len(made.corrected) > VERSIONS_MAX
@@ -219,6 +223,21 @@ class _Pen:
         out.has_more |= len(conflicts) > CHANGES_MAX
 
 
+def put_event(out: pb.ItemEvent, one: Told, named: dict[str, None]) -> None:
+    """Put one event, and note which facilities it names."""
+    _Pen(pb.Item(), named).put_event(out, one)
+
+
+def put_containers(out: pb.Item, carried: Carried, now_ns: int) -> None:
+    """Put in what an item lies at a moment, the nearest first."""
+    out.containers_truncated = carried.is_truncated
+    for one in carried.lain:  # By depth; at one moment there is one of each.
+        if one.begin_ns <= now_ns < one.end_ns:
+            container = out.containers.add()
+            container.tracking_key = one.path[-1].decode()
+            put_moment(container.since, one.stay.into)
+
+
 def put_time(out: Timestamp | Duration, time_ns: int) -> None:
     """Put nanoseconds. 0 is put too: the field exists then."""
     seconds, nanos = divmod(time_ns, 1_000_000_000)
@@ -233,7 +252,7 @@ def put_duration(out: Duration, time_ns: int) -> None:
 
 
 def put_moment(out: pb.ItemMoment, one: Told) -> None:
-    """Put when an event was."""
+    """Put when an event happened."""
     put_time(out.scan_time, one.scan_time_ns)
     event = one.event
     if event.utc_offset_minutes:

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from ledger.facilities import Directory
     from ledger.trail_store import Slice
     from ledger.v1.item_service_pb2 import ItemLookUp
-    from query.items import Items, Question
+    from query.containers.reading import ContainerTrails
+    from query.items import Items, Look, Question
     from query.progress_view import Shown
     from query.reading import TrailReader
 
@@ -55,30 +56,26 @@ class ItemBatch:
         self, look_ups: Sequence[ItemLookUp], shown: Shown
     ) -> AsyncIterator[BatchGetItemsResponse]:
         """Yield all answers, some in a message."""
+        containers = self._items.trails_of_containers(shown)
         store_is_away = False
         for begin in range(0, len(look_ups), batch.CHUNK_NUMBERS):
             chunk = look_ups[begin : begin + batch.CHUNK_NUMBERS]
             wanted = [_wanted(index, one) for index, one in enumerate(chunk, begin)]
-            named: list[dict[str, None]] = [{} for _ in wanted]
-            begun = None
+            looks: Sequence[Look | None] = [None] * len(wanted)
             if store_is_away:  # The rest is told so at once: each chunk would wait as long again.
                 for one in wanted:
                     _fail(one)
             else:
-                keys = [key for one in wanted for key in one.keys]
-                begun = await batch.read_together(self._reader, keys)
-                if begun is None:  # Each one waits for the store, so all wait together.
-                    await asyncio.gather(
-                        *(
-                            self._answer(one, shown, None, its)
-                            for one, its in zip(wanted, named, strict=True)
-                        )
-                    )
-                    store_is_away = all(_is_failed(one) for one in wanted if one.keys)
+                looks = await self._looks(wanted, shown)
+                known = [one for one in wanted if one.keys]
+                store_is_away = bool(known) and all(map(_is_failed, known))
+                looks = await self._carry(wanted, looks, containers)
             message, names, size = BatchGetItemsResponse(), dict[str, None](), 0
-            for one, its in zip(wanted, named, strict=True):
-                if begun is not None:
-                    await self._answer(one, shown, begun, its)
+            for one, look in zip(wanted, looks, strict=True):
+                its: dict[str, None] = {}
+                if look is not None:
+                    revision = one.look_up.revision
+                    self._items.answer(look, self._question, one.out, its, revision=revision)
                 more = one.out.ByteSize()
                 if size and size + more > ITEM_BYTES_MAX:
                     yield self._named(message, names)
@@ -94,24 +91,54 @@ class ItemBatch:
         name_facilities(message, names, self._facilities)
         return message
 
-    async def _answer(
-        self,
-        one: _Wanted,
-        shown: Shown,
-        begun: Mapping[bytes, Slice] | None,
-        named: dict[str, None],
-    ) -> None:
+    async def _looks(self, wanted: Sequence[_Wanted], shown: Shown) -> list[Look | None]:
+        keys = [key for one in wanted for key in one.keys]
+        begun = await batch.read_together(self._reader, keys)
+        if begun is None:  # Each one waits for the store, so all wait together.
+            return await asyncio.gather(*(self._look(one, shown, None) for one in wanted))
+        return [await self._look(one, shown, begun) for one in wanted]
+
+    async def _look(
+        self, one: _Wanted, shown: Shown, begun: Mapping[bytes, Slice] | None
+    ) -> Look | None:
+        """Read one; None where it is invalid, or could not be read, and that is said."""
         if not one.keys:
-            return
-        number, out = one.look_up.tracking_number, one.out
+            return None
+        number = one.look_up.tracking_number
         try:
             async with asyncio.timeout(batch.READ_TIMEOUT_S):
-                look = await self._items.look(number, one.keys, shown, self._question, begun)
+                return await self._items.look(number, one.keys, shown, self._question, begun)
         except (Busy, Uncertain, TimeoutError) as error:
             logger.warning("an item was not read", extra={"error": str(error)})
             _fail(one)
-            return
-        self._items.answer(look, self._question, out, named, revision=one.look_up.revision)
+            return None
+
+    async def _carry(
+        self,
+        wanted: Sequence[_Wanted],
+        looks: Sequence[Look | None],
+        containers: ContainerTrails,
+    ) -> list[Look | None]:
+        """Read the containers that some lay in, together; each alone where that fails."""
+        carried = list(looks)
+        groups = [[at for at, look in enumerate(looks) if look is not None]]
+        while groups:
+            group = groups.pop()
+            some = [look for at in group if (look := looks[at])]
+            try:
+                async with asyncio.timeout(batch.READ_TIMEOUT_S):
+                    found = await self._items.carry(some, containers)
+            except (Busy, Uncertain, TimeoutError) as error:
+                if len(group) > 1:
+                    groups += [[at] for at in group]
+                    continue
+                logger.warning("an item was not read", extra={"error": str(error)})
+                _fail(wanted[group[0]])
+                carried[group[0]] = None
+                continue
+            for at, look in zip(group, found, strict=True):
+                carried[at] = look
+        return carried
 
 
 def _wanted(index: int, look_up: ItemLookUp) -> _Wanted:

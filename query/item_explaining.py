@@ -50,7 +50,7 @@ class ItemExplaining:
         number = request.tracking_number
         keys = requests.keys_of(number)
         speaker = self._speaker(request.language)
-        look = await self._items.look(number, keys, shown, question)
+        look = await self._items.look_inside(number, keys, shown, question)
         out = ExplainItemResponse(language=speaker.language.tag)
         out.answer.tracking_number = number
         named: dict[str, None] = {}
@@ -71,7 +71,9 @@ class ItemExplaining:
             put_explanation(out, explain_nothing(speaker, number))
         if request.HasField("as_of_time") and not out.answer.oversized:
             today = Question(now_ns, question.until_ns)
-            look = await self._items.look(number, keys, await self._progress.shown_now(), today)
+            look = await self._items.look_inside(
+                number, keys, await self._progress.shown_now(), today
+            )
             now = self._items.answer(look, today, ItemAnswer(), {})
             changes = changes_since(speaker, folded, now, as_of_ns=question.now_ns)
             put_sentences(out.changes, changes)

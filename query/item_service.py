@@ -16,10 +16,15 @@ from ledger.v1.item_service_pb2 import (
     ExplainItemRequest,
     GetItemRequest,
     GetItemResponse,
+    ListContentsRequest,
+    ListContentsResponse,
     WatchItemRequest,
     WatchItemResponse,
 )
+from ledger.v1.trail_service_pb2 import LookupStatus
 from query import requests
+from query.contents import Contents
+from query.item_answers import put_event, put_time
 from query.item_batch import ItemBatch
 from query.item_explaining import ItemExplaining
 from query.items import Items, Question
@@ -27,6 +32,7 @@ from query.methods import generic_handler
 from query.naming import name_facilities
 from query.progress_view import places_of
 from query.revisions import text_of
+from query.tokens import contents_digest, read_contents_token, write_contents_token
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
@@ -49,6 +55,14 @@ ITEM_SERVICE: Final = "ledger.v1.ItemService"
 WATCH_SLEEP_MAX_S: Final = 3_600.0
 """Longest sleep of a watch: the clock may be set meanwhile, and is looked at once an hour."""
 
+PAGE_ITEMS_DEFAULT: Final = 100
+"""Items in a page of contents where the request does not say."""
+
+PAGE_ITEMS_MAX: Final = 500
+"""Most items in a page of contents: each costs the reading of its trail, some 0.1 s in all."""
+
+_FOUND: Final = LookupStatus.LOOKUP_STATUS_FOUND
+_NOT_YET_SEEN: Final = LookupStatus.LOOKUP_STATUS_NOT_YET_SEEN
 _SECOND_NS: Final = 1_000_000_000
 _CURSOR_BYTES: Final = 18
 
@@ -81,12 +95,17 @@ class ItemService:
         self._explaining = ItemExplaining(
             self._items, progress=progress, facilities=facilities, languages=languages
         )
+        self._contents = Contents(reader, mappings=mappings)
 
     def handler(self) -> grpc.GenericRpcHandler:
         """Give the service to a gRPC server."""
         return generic_handler(
             ITEM_SERVICE,
-            unary={"GetItem": self.GetItem, "ExplainItem": self.ExplainItem},
+            unary={
+                "GetItem": self.GetItem,
+                "ExplainItem": self.ExplainItem,
+                "ListContents": self.ListContents,
+            },
             streams={"BatchGetItems": self.BatchGetItems, "WatchItem": self.WatchItem},
             monotonic=self._monotonic,
         )
@@ -97,7 +116,7 @@ class ItemService:
         number = request.tracking_number
         keys = requests.keys_of(number)
         question, shown = await self._asked(request)
-        look = await self._items.look(number, keys, shown, question)
+        look = await self._items.look_inside(number, keys, shown, question)
         out = GetItemResponse()
         out.answer.tracking_number = number
         named: dict[str, None] = {}
@@ -110,6 +129,35 @@ class ItemService:
         request = requests.parse(ExplainItemRequest, data)
         question, shown = await self._asked(request)
         out = await self._explaining.explain(request, question, shown, now_ns=self._now_ns())
+        return out.SerializeToString()
+
+    async def ListContents(self, data: bytes) -> bytes:
+        """Answer with a page of what lies in a container."""
+        request = requests.parse(ListContentsRequest, data)
+        keys = requests.keys_of(request.tracking_number)
+        most = requests.page_size_of(
+            request.page_size, default=PAGE_ITEMS_DEFAULT, most=PAGE_ITEMS_MAX
+        )
+        now_ns, shown, _ = await self._shown(request)
+        at_ns, last = now_ns, None
+        if request.HasField("at_time"):
+            at_ns = min(now_ns, requests.time_ns_of(request.at_time, "at_time"))
+        digest = contents_digest(request)
+        if request.page_token:
+            at_ns, last = read_contents_token(request.page_token, digest)
+        page = await self._contents.page(keys, shown, at_ns, most=most, last=last)
+        out = ListContentsResponse(more_keys=page.has_more_keys, truncated=page.is_truncated)
+        out.tracking_keys.extend([key.decode() for key in page.keys])
+        out.status = _FOUND if page.is_known else _NOT_YET_SEEN
+        put_time(out.answer_time, at_ns)
+        named: dict[str, None] = {}
+        for one in page.inside:
+            item = out.items.add()
+            item.tracking_key = one.key.decode()
+            put_event(item.put_in, one, named)
+        if page.last is not None:
+            out.next_page_token = write_contents_token(digest, at_ns, page.last)
+        name_facilities(out, named, self._facilities)
         return out.SerializeToString()
 
     async def BatchGetItems(self, data: bytes) -> AsyncGenerator[bytes, None]:
@@ -134,9 +182,9 @@ class ItemService:
                 shown = await self._progress.shown_now()
                 question = Question(self._now_ns(), timeline=timeline)
                 async with self._watches.reading:
-                    look = await self._items.look(number, keys, shown, question)
+                    look = await self._items.look_inside(number, keys, shown, question)
                 # A key that is new here may have moved before this watch was told of its moves.
-                moved.of(places_of(look.item.keys, self._progress.generations))
+                moved.of(places_of(look.keys, self._progress.generations))
                 news = b""
                 # Most times that a partition moved it was another item: then nothing is folded.
                 if look.digest != known or 0 < until_ns <= question.now_ns:
@@ -145,9 +193,8 @@ class ItemService:
                     if out.cursor != sent:
                         sent, news = out.cursor, out.SerializeToString()
                     del out
-                del (
-                    look
-                )  # Thousands of watches sleep, or wait for slow readers, and keep no trails.
+                # Thousands of watches sleep, or wait for slow readers, and keep no trails.
+                del look
                 if news:
                     yield news
                 await _wait(moved, until_ns - self._now_ns() if until_ns else None)
@@ -169,16 +216,10 @@ class ItemService:
     ) -> tuple[Question, Shown]:
         """Give what is asked, and what may be shown for it."""
         timeline = requests.is_timeline(request.view)
-        now_ns = self._now_ns()
+        now_ns, shown, is_past = await self._shown(request)
         identity = b"%d" % timeline
-        is_past = False
-        if request.HasField("as_of_time"):
-            is_past = True
-            now_ns = requests.time_ns_of(request.as_of_time, "as_of_time")
+        if is_past:
             identity += b" as of %d" % now_ns
-            shown = await self._progress.shown_at(now_ns)
-        else:
-            shown = await self._progress.shown_now()
         until_ns = None
         if request.HasField("at_time"):
             at_ns = requests.time_ns_of(request.at_time, "at_time")
@@ -186,6 +227,17 @@ class ItemService:
             if at_ns < now_ns:
                 until_ns, is_past = at_ns, True
         return Question(now_ns, until_ns, is_past, timeline, identity), shown
+
+    async def _shown(
+        self,
+        request: GetItemRequest | BatchGetItemsRequest | ExplainItemRequest | ListContentsRequest,
+    ) -> tuple[int, Shown, bool]:
+        """Give the time that is now, what may be shown, and whether that is asked of the past."""
+        if request.HasField("as_of_time"):
+            now_ns = requests.time_ns_of(request.as_of_time, "as_of_time")
+            return now_ns, await self._progress.shown_at(now_ns), True
+        now_ns = self._now_ns()
+        return now_ns, await self._progress.shown_now(), False
 
 
 def _status_of(answer: ItemAnswer, folded: journey.Item | None) -> str:

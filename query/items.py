@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from ledger.codec import SAYS_IN
 from ledger.v1.trail_service_pb2 import LookupStatus
-from query.item_answers import put_item, put_time
+from query.containers.reading import ContainerTrails
+from query.item_answers import put_containers, put_item, put_time
 from query.journey import asked_of, fold, told_of
+from query.journey.standing import standing
 from query.lanes import Lanes
-from query.revisions import digest_of, edition_of, read_revision, write_revision
+from query.revisions import digest_of, digest_of_carried, edition_of, read_revision, write_revision
 from query.trail import trail_of
 
 if TYPE_CHECKING:
@@ -24,8 +27,10 @@ if TYPE_CHECKING:
     from ledger.v1.item_service_pb2 import ItemAnswer
     from ledger.vocabulary import Mappings
     from query import journey
+    from query.containers import Carried
+    from query.journey import Told
     from query.progress_view import Shown
-    from query.reading import Item, TrailReader
+    from query.reading import Item, KeyedRows, TrailReader
 
 _FOUND = LookupStatus.LOOKUP_STATUS_FOUND
 _NOT_YET_SEEN = LookupStatus.LOOKUP_STATUS_NOT_YET_SEEN
@@ -57,6 +62,18 @@ class Look(NamedTuple):
     item: Item
     digest: bytes
     """Of the question and of all that was read; empty where the trail is oversized."""
+    went_inside: bool = False
+    """Whether anything that was read may say that it went into a container."""
+    told: tuple[Sequence[Told], int] | None = None
+    """Its own events, and how many notices are beside them, where that is known already."""
+    carried: Carried | None = None
+    """What it inherits of containers; None where that was not read."""
+
+    @property
+    def keys(self) -> Sequence[bytes]:
+        """All keys whose trails it was made from."""
+        lain = self.carried.lain if self.carried else ()
+        return [*self.item.keys, *dict.fromkeys(one.path[-1] for one in lain)]
 
 
 class Items:
@@ -85,7 +102,46 @@ class Items:
         if item.whole is None:
             return Look(number, item, b"")
         asked = b"%s%s\0%s" % (self._edition, question.identity, number.encode())
-        return Look(number, item, digest_of(asked, item.whole.keyed_rows))
+        rows = item.whole.keyed_rows
+        return Look(number, item, digest_of(asked, rows), _may_say_in(rows))
+
+    def trails_of_containers(self, shown: Shown) -> ContainerTrails:
+        """Begin to read trails of containers, for one request."""
+        return ContainerTrails(self._reader, shown, self._mappings)
+
+    async def carry(self, looks: Sequence[Look], containers: ContainerTrails) -> Sequence[Look]:
+        """Read what items inherit of the containers that they lay in. Raises as TrailReader."""
+        bagged = [at for at, look in enumerate(looks) if look.went_inside]
+        if not bagged:
+            return looks
+        found = list(looks)
+        told = [self._told(looks[at]) for at in bagged]
+        items = [
+            (looks[at].item.keys, standing(its).events)
+            for at, (its, _) in zip(bagged, told, strict=True)
+        ]
+        for at, its, carried in zip(bagged, told, await containers.carried(items), strict=True):
+            digest = digest_of_carried(looks[at].digest, carried)
+            found[at] = looks[at]._replace(digest=digest, told=its, carried=carried)
+        return found
+
+    async def look_inside(
+        self, number: str, keys: Sequence[bytes], shown: Shown, question: Question
+    ) -> Look:
+        """Read what there is of one number, and of the containers that it lay in."""
+        look = await self.look(number, keys, shown, question)
+        [look] = await self.carry([look], self.trails_of_containers(shown))
+        return look
+
+    def _told(self, look: Look) -> tuple[Sequence[Told], int]:
+        """Give an item's own events, and how many notices of quarantine are beside them."""
+        if look.told is not None:
+            return look.told
+        whole = look.item.whole
+        assert whole is not None
+        entries = trail_of(*whole)
+        told = told_of(entries, self._mappings)
+        return told, len(entries) - len(told)
 
     def answer(
         self,
@@ -115,23 +171,26 @@ class Items:
             out.status = _FOUND
             out.oversized = True
             return None
-        entries = trail_of(*item.whole)
-        told = told_of(entries, self._mappings)
+        told, out.quarantined_count = self._told(look)
         asked = asked_of(
             look.number,
             now_ns=question.now_ns,
             until_ns=question.until_ns,
             coordinates=self._coordinates,
         )
-        folded = fold(told, asked)
-        out.quarantined_count = len(entries) - len(told)
+        carried = look.carried
+        folded = fold(told, asked, carried)
         out.status = _FOUND if folded or out.quarantined_count else _NOT_YET_SEEN
         until_ns = 0
         if folded is not None:
             put_item(out, folded, named, timeline=question.timeline)
+            moments = [folded.instance.next_change_ns]
+            if carried is not None:
+                put_containers(out.item, carried, out.answer_time.ToNanoseconds())
+                moments += [at_ns for one in carried.lain for at_ns in (one.begin_ns, one.end_ns)]
             if not question.is_past:
                 self._learn(folded)
-            until_ns = 0 if question.is_past else folded.instance.next_change_ns
+                until_ns = min((at for at in moments if at > question.now_ns), default=0)
         out.revision = write_revision(look.digest, until_ns)
         return folded
 
@@ -144,3 +203,10 @@ class Items:
     def _coordinates(self, facility_id: str) -> tuple[float, float] | None:
         facility = self._facilities.get(facility_id)
         return None if facility is None else (facility.latitude, facility.longitude)
+
+
+def _may_say_in(keyed_rows: KeyedRows) -> bool:
+    """Whether a record may say that the item went into a container: some 2 µs for all of them, and
+    nothing is parsed. Few others have these two bytes by chance.
+    """
+    return any(SAYS_IN in b"".join([row[1] for row in rows]) for _, rows in keyed_rows)

@@ -12,10 +12,17 @@ if TYPE_CHECKING:
         BatchGetItemsResponse,
         ExplainItemResponse,
         GetItemResponse,
+        ListContentsResponse,
         WatchItemResponse,
     )
 
-    _Answer = GetItemResponse | BatchGetItemsResponse | WatchItemResponse | ExplainItemResponse
+    _Answer = (
+        GetItemResponse
+        | BatchGetItemsResponse
+        | WatchItemResponse
+        | ExplainItemResponse
+        | ListContentsResponse
+    )
 
 
 def names_of(codes: Iterable[str], directory: Directory) -> Iterator[bytes]:

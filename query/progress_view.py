@@ -63,6 +63,10 @@ class Shown(NamedTuple):
             if place in self.next_indexes
         ]
 
+    def all_pins(self) -> list[Pin]:
+        """Pin all partitions."""
+        return [Pin(*place, end) for place, end in self.next_indexes.items()]
+
 
 def shown_by(pins: Sequence[Pin], generations: Mapping[int, int]) -> Shown:
     """Give what pins say may be shown: nothing of other partitions."""

@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 if TYPE_CHECKING:
     from ledger.facilities import Directory
     from ledger.vocabulary import Mappings
+    from query.containers import Carried
     from query.reading import KeyedRows
 
 DIGEST_BYTES: Final = 16
 
-RULES: Final = 1
+RULES: Final = 2
 """What the fold says of the same events. Raise it with every change of that: then no revision from
 before stands for an answer of now.
 """
@@ -49,6 +50,16 @@ def edition_of(mappings: Mappings, facilities: Directory) -> bytes:
         found.update(f"{mapping.system}\0{mapping.version}\0".encode())
     for one in facilities.all:
         found.update(one.brief.SerializeToString(deterministic=True))
+    return found.digest()[:DIGEST_BYTES]
+
+
+def digest_of_carried(before: bytes, carried: Carried) -> bytes:
+    """Give the digest of what was read before, and of what an item inherits."""
+    found = hashlib.sha256(before + bytes([carried.is_truncated]))
+    for one in carried.lain:
+        found.update(repr((one.path, one.begin_ns, one.end_ns)).encode())
+    for scan in carried.scans:
+        found.update(scan.told.digest + repr((scan.told.path, scan.told.source_id)).encode())
     return found.digest()[:DIGEST_BYTES]
 
 

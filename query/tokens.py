@@ -15,16 +15,19 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from google.protobuf.message import DecodeError
 
 from ledger.aliases.records import KEYS_MAX
+from ledger.codec import is_time
 from ledger.errors import Refused
 from ledger.event import EVENT_ID_BYTES, order_key, split_order
 from ledger.position import pack_position
-from ledger.v1.token_pb2 import NearbyToken, PageToken, PinnedIndex, WatchCursor
+from ledger.trail_store import ORDER_BYTES
+from ledger.v1.token_pb2 import ContentsToken, NearbyToken, PageToken, PinnedIndex, WatchCursor
 from query.trail import Pin, Place
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from ledger.v1.facility_service_pb2 import ListNearbyFacilitiesRequest
+    from ledger.v1.item_service_pb2 import ListContentsRequest
     from ledger.v1.trail_service_pb2 import ListScanEventsRequest, WatchTrailRequest
 
 TOKEN_BYTES_MAX = 4096
@@ -32,7 +35,7 @@ TOKEN_BYTES_MAX = 4096
 
 _DIGEST_BYTES = 16
 
-_Message = TypeVar("_Message", PageToken, WatchCursor, NearbyToken)
+_Message = TypeVar("_Message", PageToken, WatchCursor, NearbyToken, ContentsToken)
 
 
 class Bookmark(NamedTuple):
@@ -56,7 +59,16 @@ def nearby_digest(request: ListNearbyFacilitiesRequest) -> bytes:
     return _page_digest(bound)
 
 
-def _page_digest(bound: ListScanEventsRequest | ListNearbyFacilitiesRequest) -> bytes:
+def contents_digest(request: ListContentsRequest) -> bytes:
+    """Give the digest to which the tokens of a container's contents are bound."""
+    bound = type(request)()
+    bound.CopyFrom(request)
+    return _page_digest(bound)
+
+
+def _page_digest(
+    bound: ListScanEventsRequest | ListNearbyFacilitiesRequest | ListContentsRequest,
+) -> bytes:
     bound.ClearField("page_size")
     bound.ClearField("page_token")
     return _digest(bound.SerializeToString(deterministic=True))
@@ -114,6 +126,22 @@ def read_nearby_token(text: str, digest: bytes) -> tuple[float, str]:
     if token.request_digest != digest:
         raise _mismatch("page_token", "PAGE_TOKEN_MISMATCH", "`page_size` and `page_token`")
     return token.last_distance_meters, token.last_facility_id
+
+
+def write_contents_token(digest: bytes, at_ns: int, last: bytes) -> str:
+    """Make the token of the page behind a row of contents, by its order."""
+    token = ContentsToken(request_digest=digest, at_time_ns=at_ns, last_order=last)
+    return _text(token.SerializeToString(deterministic=True))
+
+
+def read_contents_token(text: str, digest: bytes) -> tuple[int, bytes]:
+    """Undo `write_contents_token`. Raises Refused for what is no token, or another request's."""
+    token = _parsed(ContentsToken, text)
+    if token is None or len(token.last_order) != ORDER_BYTES or not is_time(token.at_time_ns):
+        raise _malformed("page_token", "PAGE_TOKEN_MALFORMED")
+    if token.request_digest != digest:
+        raise _mismatch("page_token", "PAGE_TOKEN_MISMATCH", "`page_size` and `page_token`")
+    return token.at_time_ns, token.last_order
 
 
 def write_cursor(digest: bytes, first: bytes, sent: Mapping[bytes, Iterable[Pin]]) -> str:

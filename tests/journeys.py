@@ -79,7 +79,11 @@ def told_of_step(fleet: Fleet, plan: Any, step: int) -> list[Told]:  # noqa: ANN
 def tell(event: ScanEvent, source: str = "scanner-1", key: bytes = b"K") -> Told:
     """Make an event one that the fold takes."""
     time_ns = event.scan_time.seconds * SECOND + event.scan_time.nanos
-    return Told(time_ns, source, key, event.SerializeToString(), event, event.type)
+    number = event.containment.container_number
+    container = filing_key(number) if number else b""
+    return Told(
+        time_ns, source, key, event.SerializeToString(), event, event.type, container=container
+    )
 
 
 def tellings(fleet: Fleet, item: int) -> Iterator[Telling]:

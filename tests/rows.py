@@ -1,4 +1,4 @@
-"""The row of a record, said in the plainest way: what the codec's quick loop has to equal."""
+"""The rows of a record, said in the plainest way: what the codec's quick loop has to equal."""
 
 from ledger.event import order_key
 from ledger.trail_store import Row
@@ -13,3 +13,11 @@ def row_of(record: LogRecord, value: bytes, position: int) -> Row:
         value,
         record.record_time_ns // 1_000,
     )
+
+
+def rows_of_one(record: LogRecord, value: bytes, position: int) -> list[Row]:
+    """Give all rows of a record: that of its trail, and what it says of a container's contents."""
+    row = row_of(record, value, position)
+    if not record.container_key:
+        return [row]
+    return [row, row._replace(tracking_key=b"\xff" + record.container_key)]

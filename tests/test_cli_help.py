@@ -24,6 +24,7 @@ COMMANDS = (
     "init",
     "send",
     "status",
+    "contents",
     "agent",
     "trail",
     "explain",

@@ -1,10 +1,15 @@
 """Log records by hand: byte for byte what the generated message writes."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger.codec import RecordMaker, containment_suffix, fault_of, read_record, rows_of
+from ledger.contents import container_of, contents_key
 from ledger.errors import Diverged
 from ledger.event import EVENT_BYTES_MAX, TIME_NS_END, Order, split_order
 from ledger.position import pack_position
@@ -12,6 +17,9 @@ from ledger.v1.log_record_pb2 import CheckedLogRecord, LogRecord
 from ledger.v1.quarantine_pb2 import QuarantineReason
 from ledger.v1.scan_event_pb2 import ScanEvent
 from tests.rows import row_of
+
+if TYPE_CHECKING:
+    from ledger.trail_store import Row
 
 TIMES = st.one_of(st.just(0), st.integers(1, TIME_NS_END - 1))
 IDS = st.binary(min_size=16, max_size=16)
@@ -146,9 +154,36 @@ def test_rows_of_a_run_are_the_rows_of_its_records() -> None:
     ]  # fmt: skip
     first = pack_position(1, 7, 1_000)
 
-    assert rows_of(values, first) == [
+    assert rows_of(values, first, []) == [
         row_of(read_record(value), value, first + offset) for offset, value in enumerate(values)
     ]
+
+
+@pytest.mark.parametrize("direction", [1, 2, 77])
+def test_what_goes_in_or_comes_out_is_a_second_row(direction: int) -> None:
+    """The same bytes at the same place under the container's key, whichever way it went; and none
+    where there is no container, or one whose key no door can have made.
+    """
+    values = [
+        GOOD + containment_suffix(container, form, direction)
+        for container, form in [(b"BAG", 1), (b"", 0), (b"B\0", 1), (b"\xff", 1), ("é".encode(), 1)]
+    ]
+    contents: list[Row] = []
+
+    rows = rows_of(values, pack_position(1, 0, 8), contents)
+
+    assert len(rows) == len(values)
+    assert contents == [
+        rows[0]._replace(tracking_key=b"\xffBAG"),
+        rows[4]._replace(tracking_key=b"\xff" + "é".encode()),
+    ]
+
+
+def test_no_trail_has_the_key_of_contents() -> None:
+    """A record under such a key is unfit, and the contents of a container under it have no row."""
+    assert fault_of(unfit(tracking_key=contents_key(b"BAG"))) is not None
+    assert container_of(contents_key(b"BAG")) == b"BAG"
+    assert container_of(b"BAG") is None
 
 
 GOOD = RecordMaker(
@@ -185,7 +220,7 @@ def unfit(**fields: object) -> bytes:
 )
 def test_a_run_ends_before_an_unfit_record(bad: bytes, reason: str) -> None:
     """The quick loop and the plain judgement agree, and the reason is said."""
-    rows = rows_of([GOOD, bad, GOOD], pack_position(1, 0, 0))
+    rows = rows_of([GOOD, bad, GOOD], pack_position(1, 0, 0), [])
     fault = fault_of(bad)
 
     assert [row.record for row in rows] == [GOOD]
@@ -200,7 +235,7 @@ def test_odd_keys_are_fit(key: bytes) -> None:
     value = unfit(tracking_key=key)
 
     assert fault_of(value) is None
-    assert [row.tracking_key for row in rows_of([value], pack_position(1, 0, 0))] == [key]
+    assert [row.tracking_key for row in rows_of([value], pack_position(1, 0, 0), [])] == [key]
 
 
 def test_a_body_of_a_later_writer_is_fit() -> None:

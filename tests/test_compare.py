@@ -8,19 +8,21 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ledger.codec import Fault, rows_of
+from ledger.app.operator.upkeep import comparison_message
+from ledger.codec import Fault, read_record
 from ledger.compare import comparing, digests, drill
 from ledger.compare.comparing import compare_stores, settled_scope
 from ledger.compare.digests import position_of
 from ledger.compare.drill import Kind
+from ledger.contents import container_of
 from ledger.errors import Diverged
 from ledger.event import order_key
 from ledger.marks import TRAIL_READER
 from ledger.position import pack_position
 from ledger.quarantine.records import Unfit, stub_of, stub_row
-from ledger.trail_store import KeptRow, MarkKind
+from ledger.trail_store import KeptRow, MarkKind, Row
 from ledger.v1.quarantine_pb2 import QuarantineReason
-from tests.faults.known import append, known
+from tests.faults.known import append, known, rows_in_all
 from tests.faulty_store import FaultyStore
 from tests.folders import PARTITIONS, opened
 from tests.quarantined import KINDS, items_of, put, reason_of
@@ -56,10 +58,26 @@ class TestTheSame:
         found = await compared(ledger, told)
 
         assert found.is_same
-        assert (found.rows, found.scope.positions, len(rows)) == (60, 60, 60)
+        all_of_them = rows_in_all(range(60))
+        assert (found.rows, found.scope.positions, len(rows)) == (all_of_them, 60, all_of_them)
         assert told.totals == [120]
         assert told.counts == sorted(told.counts)
         assert told.counts[-1] == 120
+
+    async def test_a_row_of_the_contents_that_is_gone_is_named(self, ledger: Folder) -> None:
+        """What is in a container is compared like trails; who reads it is told the container."""
+        rows = await written(ledger)
+        gone = next(row for row in rows if container_of(row.tracking_key))
+        tamper(ledger, gone, None)
+
+        found = await compared(ledger)
+
+        assert [(one.position, one.kind, one.tracking_key) for one in found.differences] == [
+            (position_of(gone), Kind.MISSING, gone.tracking_key)
+        ]
+        [named] = comparison_message(found).positions
+        assert named.contents
+        assert named.tracking_key.encode() == container_of(gone.tracking_key)
 
     async def test_an_empty_ledger_is_the_same(self, ledger: Folder) -> None:
         """Nothing is equal to nothing."""
@@ -257,7 +275,7 @@ class TestTwoStores:
         scope = await settled_scope(ledger.log, ledger.store)
         async with opened(tmp_path / "other") as other:
             await other.store.put(
-                [one for row in rows for one in rows_of([row.record], position_of(row))]
+                [Row(*row, read_record(row.record).record_time_ns // 1_000) for row in rows]
             )
 
             same = await compare_stores(

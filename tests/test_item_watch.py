@@ -17,6 +17,7 @@ from query.journey.rules import DAY_NS, HOUR_NS
 from query.reading import WHOLE_ROWS_MAX
 from query.watches import WATCH_INTERVAL_S
 from tests.asking import failing, served
+from tests.bags import put_in, see
 from tests.item_doors import OTHER, Clock, item_door, put
 from tests.tellers import START_NS, say, usual
 from tests.trails import NUMBER, PARTITIONS, scan
@@ -115,6 +116,18 @@ async def test_time_alone_changes_a_status(door: Asked, clock: Clock) -> None:
 
     assert not first.item.flags
     assert list(second.item.flags) == [pb.ITEM_FLAG_STALLED]
+
+
+async def test_a_scan_of_its_container_is_told(door: Asked) -> None:
+    """A van goes out with it: its own trail says nothing of that."""
+    await put(door, [say("ACCEPTED", 1, "A"), put_in(NUMBER, "VAN1", 2)])
+    watch = Watch(door)
+    first = await watch.next()
+
+    await put(door, [see("VAN1", "OUT_FOR_DELIVERY", 3, "A")])
+
+    assert first.item.milestone == pb.MILESTONE_IN_TRANSIT
+    assert (await watch.next()).item.milestone == pb.MILESTONE_OUT_FOR_DELIVERY
 
 
 async def test_a_scan_under_another_key_is_told(door: Asked) -> None:

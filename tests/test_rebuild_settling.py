@@ -10,6 +10,7 @@ import pytest
 
 from ledger.bringing import Bringing
 from ledger.trail_store import MarkKind
+from tests.faults.known import rows_in_all
 from tests.faulty_store import FaultyStore
 from tests.rebuilds import rows_of_generation
 from tests.upkeep import Heard
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["ledger"]  # A fixture, taken by its name.
 
 RECORDS = 40
+ROWS = rows_in_all(range(RECORDS))
 
 
 @pytest.fixture(autouse=True)
@@ -64,7 +66,7 @@ def bringing(ledger: Folder, store: FaultyStore, building: ForgetfulBuilding) ->
 async def brought_once(building: ForgetfulBuilding) -> None:
     """Wait until every record was put."""
     async with asyncio.timeout(PATIENCE_S):
-        while building.puts < RECORDS:  # noqa: ASYNC110 - nothing tells.
+        while building.puts < ROWS:  # noqa: ASYNC110 - nothing tells.
             await asyncio.sleep(0.005)
 
 
@@ -86,7 +88,7 @@ async def test_what_an_ended_process_forgot_is_brought_again(ledger: Folder) -> 
 
     rows = await rows_of_generation(ledger, building.generation)
     assert set(rows) == await rows_of_the_log(ledger)
-    assert building.puts == 2 * RECORDS
+    assert building.puts == 2 * ROWS
     assert sum(mark.next_index for mark in await building.marks()) == RECORDS
 
 
@@ -113,5 +115,5 @@ async def test_one_that_ends_before_it_settled_is_begun_again_there(ledger: Fold
 
     rows = await rows_of_generation(ledger, building.generation)
     assert set(rows) == await rows_of_the_log(ledger)
-    assert building.puts == 2 * RECORDS
+    assert building.puts == 2 * ROWS
     assert await marks(ledger.store, MarkKind.SETTLED) == {}

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from ledger.aliases.records import alias_record
-from ledger.codec import RecordMaker, read_record
+from ledger.codec import RecordMaker, containment_suffix, read_record
+from ledger.contents import contents_key
 from ledger.event import timestamp_ns
 from ledger.marks import TRAIL_READER
 from ledger.numbers import KEY_FORM, filing_key, partition_of
@@ -92,7 +93,13 @@ class Shelf:
         """Keep events in this order, one second apart; and mark them readable."""
         places = [self._place(arrival) for arrival in map(_arrival, arrivals)]
         for begin in range(0, len(places), 5_000):
-            await self.store.put([row for row, _ in places[begin : begin + 5_000]])
+            put = [row for row, _ in places[begin : begin + 5_000]]
+            inside = [
+                row._replace(tracking_key=contents_key(container))
+                for row in put
+                if (container := read_record(row.record).container_key)
+            ]
+            await self.store.put(put + inside)
         if readable:
             await self.mark()
         return [position for _, position in places]
@@ -166,8 +173,13 @@ def row(arrival: Arrival, position: Position, *, record_time_ns: int, key: bytes
         record_time_ns=record_time_ns,
         principal="anonymous",
     )
+    suffix = b""
+    if event.HasField("containment"):
+        number = event.containment.container_number
+        inside = filing_key(number) if number else b""
+        suffix = containment_suffix(inside, KEY_FORM if inside else 0, event.containment.direction)
     value = maker.one(
-        event.SerializeToString(), key, timestamp_ns(event.scan_time), event.event_id, 0, b""
+        event.SerializeToString(), key, timestamp_ns(event.scan_time), event.event_id, 0, suffix
     )
     record = read_record(value)
     if arrival.sealed:

@@ -20,7 +20,7 @@ from ledger.writer import Writer
 from tests.faults.known import append, contents, known
 from tests.faulty_log import FaultyLog
 from tests.folders import PARTITIONS, opened
-from tests.rows import row_of
+from tests.rows import rows_of_one
 
 PATIENCE_S = 20.0
 QUARANTINE_MOST = 100
@@ -101,8 +101,9 @@ async def rows_of_the_log(ledger: Folder) -> set[tuple[bytes, bytes, bytes]]:
     """The rows that the log's records are."""
     rows = set()
     for (partition, index), value in (await contents(ledger.log)).items():
-        row = row_of(read_record(value), value, pack_position(1, partition, index))
-        rows.add((row.tracking_key, row.order, row.record))
+        position = pack_position(1, partition, index)
+        for row in rows_of_one(read_record(value), value, position):
+            rows.add((row.tracking_key, row.order, row.record))
     return rows
 
 

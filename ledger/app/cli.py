@@ -18,6 +18,7 @@ from ledger.app.commands.alias import alias
 from ledger.app.commands.backup import backup, restore
 from ledger.app.commands.compare import compare
 from ledger.app.commands.completeness import app as completeness
+from ledger.app.commands.contents import contents
 from ledger.app.commands.demo import demo
 from ledger.app.commands.engines import engines
 from ledger.app.commands.explain import explain
@@ -68,6 +69,7 @@ for _command, _group in (
     (init, "operate"),
     (send, "send"),
     (status, "ask"),
+    (contents, "ask"),
     (agent, "ask"),
     (trail, "ask"),
     (explain, "ask"),

@@ -19,9 +19,11 @@ from ledger.app.item_words import (
     WEAKNESS_WORDS,
     confidence_words,
     duration_words,
+    inside_words,
     leg_words,
     milestone_words,
     mode_words,
+    scanned_words,
 )
 from ledger.app.place_render import (
     NONE_KNOWN,
@@ -163,6 +165,8 @@ def _beside(item: pb.Item, known: Known) -> Iterator[Line]:
     place = _place(item, known)
     if place:
         yield Text(place[:1].upper() + place[1:])
+    if item.containers:
+        yield Text(inside_words(one.tracking_key for one in item.containers))
     if item.HasField("silent"):
         yield Text(
             f"Like this for {duration_words(item.in_state)}; last seen "
@@ -270,7 +274,7 @@ def _cells(one: pb.ItemEvent, known: Known) -> tuple[Text, Text, Text]:
     mapped = one.mapped if one.HasField("mapped") else None
     return (
         Text(local_time(one.event, known)),
-        Text(what_of(one.event, mapped)),
+        Text(what_of(one.event, mapped) + scanned_words(one.container_keys)),
         Text(printable(place_of(one.event, known))),
     )
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from google.protobuf.duration_pb2 import Duration
 
+from ledger.app.render import printable
 from ledger.v1 import item_pb2 as pb
 from ledger.v1.scan_event_pb2 import DeliveryMode
 
@@ -112,3 +114,13 @@ def _word(enum: Any, number: int, prefix: str) -> str:  # noqa: ANN401 - any enu
     if number not in enum.values():
         return f"{prefix.rstrip('_').lower()} {number}"
     return str(enum.Name(number)).removeprefix(prefix).replace("_", " ").lower()
+
+
+def inside_words(keys: Iterable[str]) -> str:
+    """Say in what an item lies, the nearest first."""
+    return f"Lies in {', which lies in '.join(map(printable, keys))}"
+
+
+def scanned_words(container_keys: Sequence[str]) -> str:
+    """Say which container was scanned, where it was not the item itself."""
+    return f" (with {printable(container_keys[-1])})" if container_keys else ""

@@ -140,7 +140,8 @@ def comparison_lines(comparison: Comparison) -> Iterator[Text]:
     for one in comparison.positions:
         words = _FAULT_WORDS.get(one.fault, "differs")
         key = f" {printable(one.tracking_key)}" if one.tracking_key else ""
-        yield Text(f"  {position_words(one.position)}{key}: {words}")
+        inside = " (contents)" if one.contents else ""
+        yield Text(f"  {position_words(one.position)}{key}{inside}: {words}")
     unnamed = comparison.position_count - len(comparison.positions)
     if unnamed:
         yield Text(f"  and {unnamed:,} positions more")

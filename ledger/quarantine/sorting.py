@@ -31,13 +31,16 @@ def sort_out(
 ) -> tuple[list[Row], list[Unfit]]:
     """Give the rows of records that follow one another in one of `partitions` partitions, from a
     position (as one number) on, and those records that no row can be made of.
+
+    What is in containers comes first: the last row is the last record's.
     """
     rows: list[Row] = []
+    contents: list[Row] = []
     unfit: list[Unfit] = []
     home = unpack_position(first_position).partition
     at = 0
     while at < len(values):
-        part = rows_of(values[at:] if at else values, first_position + at)
+        part = rows_of(values[at:] if at else values, first_position + at, contents)
         rows += _at_home(part, first_position + at, home, partitions, unfit)
         at += len(part)
         if at < len(values):
@@ -45,7 +48,12 @@ def sort_out(
             assert fault is not None  # It has ended `part`.
             unfit.append(Unfit(first_position + at, values[at], fault))
             at += 1
-    return rows, unfit
+    if not contents:
+        return rows, unfit
+    if unfit:
+        strays = {one.position for one in unfit}
+        contents = [row for row in contents if split_order(row.order).position not in strays]
+    return contents + rows, unfit
 
 
 def rows_said(
@@ -57,7 +65,8 @@ def rows_said(
     rows, unfit = sort_out(values, first_position, partitions)
     if refused:
         placed = [(split_order(row.order).position, row) for row in rows]
-        unfit += [Unfit(at, row.record, STORE_REFUSED) for at, row in placed if at in refused]
+        gone = {at: row.record for at, row in placed if at in refused}  # Each with all its rows.
+        unfit += [Unfit(at, record, STORE_REFUSED) for at, record in gone.items()]
         rows = [row for at, row in placed if at not in refused]
     return rows + [row for one in unfit if (row := row_instead(one))]
 

@@ -25,21 +25,21 @@ _sym_db = _symbol_database.Default()
 from ledger.v1 import position_pb2 as ledger_dot_v1_dot_position__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aledger/v1/comparison.proto\x12\tledger.v1\x1a\x18ledger/v1/position.proto\"\xa7\x02\n\nComparison\x12\x0c\n\x04same\x18\x01 \x01(\x08\x12\x0f\n\x07records\x18\x02 \x01(\x04\x12\x0c\n\x04rows\x18\x03 \x01(\x04\x12\x14\n\x0cyounger_rows\x18\x04 \x01(\x04\x12\x1d\n\x15other_generation_rows\x18\x05 \x01(\x04\x12\x13\n\x0brange_count\x18\x06 \x01(\x04\x12(\n\x06ranges\x18\x07 \x03(\x0b\x32\x18.ledger.v1.ComparedRange\x12\x16\n\x0eposition_count\x18\x08 \x01(\x04\x12.\n\tpositions\x18\t \x03(\x0b\x32\x1b.ledger.v1.ComparedPosition\x12\x30\n\npartitions\x18\n \x03(\x0b\x32\x1c.ledger.v1.ComparedPartition\"m\n\x11\x43omparedPartition\x12\x11\n\tpartition\x18\x01 \x01(\r\x12\x13\n\x0b\x66irst_index\x18\x02 \x01(\x04\x12\x12\n\nnext_index\x18\x03 \x01(\x04\x12\x0c\n\x04rows\x18\x04 \x01(\x04\x12\x0e\n\x06\x64igest\x18\x05 \x01(\x0c\"Y\n\rComparedRange\x12\"\n\x05\x66irst\x18\x01 \x01(\x0b\x32\x13.ledger.v1.Position\x12\x10\n\x08log_rows\x18\x02 \x01(\x04\x12\x12\n\nstore_rows\x18\x03 \x01(\x04\"x\n\x10\x43omparedPosition\x12%\n\x08position\x18\x01 \x01(\x0b\x32\x13.ledger.v1.Position\x12\'\n\x05\x66\x61ult\x18\x02 \x01(\x0e\x32\x18.ledger.v1.ComparedFault\x12\x14\n\x0ctracking_key\x18\x03 \x01(\t*\x81\x01\n\rComparedFault\x12\x1e\n\x1a\x43OMPARED_FAULT_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x43OMPARED_FAULT_MISSING\x10\x01\x12\x18\n\x14\x43OMPARED_FAULT_OTHER\x10\x02\x12\x1a\n\x16\x43OMPARED_FAULT_SURPLUS\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aledger/v1/comparison.proto\x12\tledger.v1\x1a\x18ledger/v1/position.proto\"\xa7\x02\n\nComparison\x12\x0c\n\x04same\x18\x01 \x01(\x08\x12\x0f\n\x07records\x18\x02 \x01(\x04\x12\x0c\n\x04rows\x18\x03 \x01(\x04\x12\x14\n\x0cyounger_rows\x18\x04 \x01(\x04\x12\x1d\n\x15other_generation_rows\x18\x05 \x01(\x04\x12\x13\n\x0brange_count\x18\x06 \x01(\x04\x12(\n\x06ranges\x18\x07 \x03(\x0b\x32\x18.ledger.v1.ComparedRange\x12\x16\n\x0eposition_count\x18\x08 \x01(\x04\x12.\n\tpositions\x18\t \x03(\x0b\x32\x1b.ledger.v1.ComparedPosition\x12\x30\n\npartitions\x18\n \x03(\x0b\x32\x1c.ledger.v1.ComparedPartition\"m\n\x11\x43omparedPartition\x12\x11\n\tpartition\x18\x01 \x01(\r\x12\x13\n\x0b\x66irst_index\x18\x02 \x01(\x04\x12\x12\n\nnext_index\x18\x03 \x01(\x04\x12\x0c\n\x04rows\x18\x04 \x01(\x04\x12\x0e\n\x06\x64igest\x18\x05 \x01(\x0c\"Y\n\rComparedRange\x12\"\n\x05\x66irst\x18\x01 \x01(\x0b\x32\x13.ledger.v1.Position\x12\x10\n\x08log_rows\x18\x02 \x01(\x04\x12\x12\n\nstore_rows\x18\x03 \x01(\x04\"\x8a\x01\n\x10\x43omparedPosition\x12%\n\x08position\x18\x01 \x01(\x0b\x32\x13.ledger.v1.Position\x12\'\n\x05\x66\x61ult\x18\x02 \x01(\x0e\x32\x18.ledger.v1.ComparedFault\x12\x14\n\x0ctracking_key\x18\x03 \x01(\t\x12\x10\n\x08\x63ontents\x18\x04 \x01(\x08*\x81\x01\n\rComparedFault\x12\x1e\n\x1a\x43OMPARED_FAULT_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x43OMPARED_FAULT_MISSING\x10\x01\x12\x18\n\x14\x43OMPARED_FAULT_OTHER\x10\x02\x12\x1a\n\x16\x43OMPARED_FAULT_SURPLUS\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'ledger.v1.comparison_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_COMPAREDFAULT']._serialized_start=690
-  _globals['_COMPAREDFAULT']._serialized_end=819
+  _globals['_COMPAREDFAULT']._serialized_start=709
+  _globals['_COMPAREDFAULT']._serialized_end=838
   _globals['_COMPARISON']._serialized_start=68
   _globals['_COMPARISON']._serialized_end=363
   _globals['_COMPAREDPARTITION']._serialized_start=365
   _globals['_COMPAREDPARTITION']._serialized_end=474
   _globals['_COMPAREDRANGE']._serialized_start=476
   _globals['_COMPAREDRANGE']._serialized_end=565
-  _globals['_COMPAREDPOSITION']._serialized_start=567
-  _globals['_COMPAREDPOSITION']._serialized_end=687
+  _globals['_COMPAREDPOSITION']._serialized_start=568
+  _globals['_COMPAREDPOSITION']._serialized_end=706
 # @@protoc_insertion_point(module_scope)

@@ -195,10 +195,13 @@ class ComparedPosition(_message.Message):
     POSITION_FIELD_NUMBER: _builtins.int
     FAULT_FIELD_NUMBER: _builtins.int
     TRACKING_KEY_FIELD_NUMBER: _builtins.int
+    CONTENTS_FIELD_NUMBER: _builtins.int
     fault: Global___ComparedFault.ValueType
     """What is wrong there."""
     tracking_key: _builtins.str
     """The key of the trail in which the row is missing or, if there is one too many, stands. At most 128 bytes."""
+    contents: _builtins.bool
+    """True: the row is one of the contents of the container that has this key, and of no trail."""
     @_builtins.property
     def position(self) -> _position_pb2.Position:
         """The position."""
@@ -209,10 +212,11 @@ class ComparedPosition(_message.Message):
         position: _position_pb2.Position | None = ...,
         fault: Global___ComparedFault.ValueType = ...,
         tracking_key: _builtins.str = ...,
+        contents: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["position", b"position"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["fault", b"fault", "position", b"position", "tracking_key", b"tracking_key"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["contents", b"contents", "fault", b"fault", "position", b"position", "tracking_key", b"tracking_key"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -395,10 +395,16 @@ class Item(_message.Message):
     CONFLICTS_FIELD_NUMBER: _builtins.int
     EVENTS_FIELD_NUMBER: _builtins.int
     HAS_MORE_FIELD_NUMBER: _builtins.int
+    CONTAINERS_FIELD_NUMBER: _builtins.int
+    CONTAINERS_TRUNCATED_FIELD_NUMBER: _builtins.int
     milestone: Global___Milestone.ValueType
     """How far it is: the milestone of its present leg."""
     has_more: _builtins.bool
     """True: there are more legs, carriers, corrections, conflicts or events than are listed. The trail has them all."""
+    containers_truncated: _builtins.bool
+    """True: it lay deeper, or oftener, in containers than is followed, or one of their trails is too long: more may have
+    happened to it there, and the doubt IN_CONTAINER stays.
+    """
     @_builtins.property
     def since(self) -> Global___ItemMoment:
         """Since when it has that milestone."""
@@ -473,6 +479,10 @@ class Item(_message.Message):
         than 1 MiB with all else, the last ones.
         """
 
+    @_builtins.property
+    def containers(self) -> _containers.RepeatedCompositeFieldContainer[Global___ItemContainer]:
+        """In what it lies at the moment of the answer: its container, then what that lies in, and so on. At most 4."""
+
     def __init__(
         self,
         *,
@@ -496,14 +506,44 @@ class Item(_message.Message):
         conflicts: _abc.Iterable[Global___ItemConflict] | None = ...,
         events: _abc.Iterable[Global___ItemEvent] | None = ...,
         has_more: _builtins.bool = ...,
+        containers: _abc.Iterable[Global___ItemContainer] | None = ...,
+        containers_truncated: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "delivered", b"delivered", "in_state", b"in_state", "in_transit", b"in_transit", "last_notice", b"last_notice", "last_scan", b"last_scan", "out_for_delivery", b"out_for_delivery", "place", b"place", "silent", b"silent", "since", b"since", "told_by", b"told_by"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "carriers", b"carriers", "conflicts", b"conflicts", "corrections", b"corrections", "delivered", b"delivered", "doubts", b"doubts", "events", b"events", "flags", b"flags", "has_more", b"has_more", "in_state", b"in_state", "in_transit", b"in_transit", "last_notice", b"last_notice", "last_scan", b"last_scan", "legs", b"legs", "milestone", b"milestone", "out_for_delivery", b"out_for_delivery", "place", b"place", "silent", b"silent", "since", b"since", "told_by", b"told_by"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "carriers", b"carriers", "conflicts", b"conflicts", "containers", b"containers", "containers_truncated", b"containers_truncated", "corrections", b"corrections", "delivered", b"delivered", "doubts", b"doubts", "events", b"events", "flags", b"flags", "has_more", b"has_more", "in_state", b"in_state", "in_transit", b"in_transit", "last_notice", b"last_notice", "last_scan", b"last_scan", "legs", b"legs", "milestone", b"milestone", "out_for_delivery", b"out_for_delivery", "place", b"place", "silent", b"silent", "since", b"since", "told_by", b"told_by"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Item: _TypeAlias = Item  # noqa: Y015
+
+@_typing.final
+class ItemContainer(_message.Message):
+    """Something in which an item lies."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TRACKING_KEY_FIELD_NUMBER: _builtins.int
+    SINCE_FIELD_NUMBER: _builtins.int
+    tracking_key: _builtins.str
+    """Its tracking key. At most 128 bytes."""
+    @_builtins.property
+    def since(self) -> Global___ItemMoment:
+        """Since when what is inside of it has been there."""
+
+    def __init__(
+        self,
+        *,
+        tracking_key: _builtins.str = ...,
+        since: Global___ItemMoment | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["since", b"since"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["since", b"since", "tracking_key", b"tracking_key"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ItemContainer: _TypeAlias = ItemContainer  # noqa: Y015
 
 @_typing.final
 class ItemMoment(_message.Message):
@@ -551,6 +591,7 @@ class ItemEvent(_message.Message):
     SOURCE_ID_FIELD_NUMBER: _builtins.int
     TRACKING_KEY_FIELD_NUMBER: _builtins.int
     MAPPED_FIELD_NUMBER: _builtins.int
+    CONTAINER_KEYS_FIELD_NUMBER: _builtins.int
     source_id: _builtins.str
     """Who saw it. At most 128 bytes."""
     tracking_key: _builtins.str
@@ -563,6 +604,12 @@ class ItemEvent(_message.Message):
     def mapped(self) -> _vocabulary_pb2.MappedEvent:
         """As in TrailEntry: what the source's own code means."""
 
+    @_builtins.property
+    def container_keys(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Set where the scan is inherited: the tracking keys of the container that the item lay in, of what that lay in, and
+        so on; the last is the one that was scanned. At most 4, each at most 128 bytes.
+        """
+
     def __init__(
         self,
         *,
@@ -570,10 +617,11 @@ class ItemEvent(_message.Message):
         source_id: _builtins.str = ...,
         tracking_key: _builtins.str = ...,
         mapped: _vocabulary_pb2.MappedEvent | None = ...,
+        container_keys: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "mapped", b"mapped"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "mapped", b"mapped", "source_id", b"source_id", "tracking_key", b"tracking_key"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["container_keys", b"container_keys", "event", b"event", "mapped", b"mapped", "source_id", b"source_id", "tracking_key", b"tracking_key"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

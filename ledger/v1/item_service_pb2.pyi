@@ -429,6 +429,140 @@ class ExplainItemResponse(_message.Message):
 Global___ExplainItemResponse: _TypeAlias = ExplainItemResponse  # noqa: Y015
 
 @_typing.final
+class ListContentsRequest(_message.Message):
+    """Asks for what lies in a container."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TRACKING_NUMBER_FIELD_NUMBER: _builtins.int
+    AT_TIME_FIELD_NUMBER: _builtins.int
+    AS_OF_TIME_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    tracking_number: _builtins.str
+    """Required. The container's number in any writing. At most 128 bytes."""
+    page_size: _builtins.int
+    """Optional. Most items in a page: 100 by default, at most 500; more is read as that, and a negative one is refused."""
+    page_token: _builtins.str
+    """Optional. `next_page_token` of the page before; all else but `page_size` must be as it was there. At most 4096
+    bytes. Without `as_of_time` a later page may know more than an earlier one.
+    """
+    @_builtins.property
+    def at_time(self) -> _timestamp_pb2.Timestamp:
+        """Optional. The moment, by the clocks of the devices. Now by default; what is later than now, or than `as_of_time`, is
+        read as that.
+        """
+
+    @_builtins.property
+    def as_of_time(self) -> _timestamp_pb2.Timestamp:
+        """Optional. As in GetItem: by what the ledger could have shown at that time."""
+
+    def __init__(
+        self,
+        *,
+        tracking_number: _builtins.str = ...,
+        at_time: _timestamp_pb2.Timestamp | None = ...,
+        as_of_time: _timestamp_pb2.Timestamp | None = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of_time", b"as_of_time", "at_time", b"at_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of_time", b"as_of_time", "at_time", b"at_time", "page_size", b"page_size", "page_token", b"page_token", "tracking_number", b"tracking_number"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListContentsRequest: _TypeAlias = ListContentsRequest  # noqa: Y015
+
+@_typing.final
+class ListContentsResponse(_message.Message):
+    """A part of what lies in a container."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ITEMS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
+    TRACKING_KEYS_FIELD_NUMBER: _builtins.int
+    MORE_KEYS_FIELD_NUMBER: _builtins.int
+    ANSWER_TIME_FIELD_NUMBER: _builtins.int
+    TRUNCATED_FIELD_NUMBER: _builtins.int
+    FACILITIES_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Give this as `page_token` for the next page; empty after the last one. At most 4096 bytes."""
+    status: _trail_service_pb2.LookupStatus.ValueType
+    """FOUND, or NOT_YET_SEEN where nothing was ever recorded of the container and nothing lies in it."""
+    more_keys: _builtins.bool
+    """True: the container has more keys than those, which were read."""
+    truncated: _builtins.bool
+    """True: a trail is too long to be read. An item may be missing or, where it is the container's own, be listed although
+    the container was emptied.
+    """
+    @_builtins.property
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___ContainedItem]:
+        """What lies in it."""
+
+    @_builtins.property
+    def tracking_keys(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The keys of the container. At most 16, each at most 128 bytes."""
+
+    @_builtins.property
+    def answer_time(self) -> _timestamp_pb2.Timestamp:
+        """The moment for which this is said."""
+
+    @_builtins.property
+    def facilities(self) -> _containers.RepeatedCompositeFieldContainer[_facility_pb2.Facility]:
+        """The facilities that the answer names, each once: those that the server knows."""
+
+    def __init__(
+        self,
+        *,
+        items: _abc.Iterable[Global___ContainedItem] | None = ...,
+        next_page_token: _builtins.str = ...,
+        status: _trail_service_pb2.LookupStatus.ValueType = ...,
+        tracking_keys: _abc.Iterable[_builtins.str] | None = ...,
+        more_keys: _builtins.bool = ...,
+        answer_time: _timestamp_pb2.Timestamp | None = ...,
+        truncated: _builtins.bool = ...,
+        facilities: _abc.Iterable[_facility_pb2.Facility] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["answer_time", b"answer_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer_time", b"answer_time", "facilities", b"facilities", "items", b"items", "more_keys", b"more_keys", "next_page_token", b"next_page_token", "status", b"status", "tracking_keys", b"tracking_keys", "truncated", b"truncated"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListContentsResponse: _TypeAlias = ListContentsResponse  # noqa: Y015
+
+@_typing.final
+class ContainedItem(_message.Message):
+    """Something that lies in a container."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TRACKING_KEY_FIELD_NUMBER: _builtins.int
+    PUT_IN_FIELD_NUMBER: _builtins.int
+    tracking_key: _builtins.str
+    """Its tracking key. At most 128 bytes."""
+    @_builtins.property
+    def put_in(self) -> _item_pb2.ItemEvent:
+        """The event that put it in."""
+
+    def __init__(
+        self,
+        *,
+        tracking_key: _builtins.str = ...,
+        put_in: _item_pb2.ItemEvent | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["put_in", b"put_in"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["put_in", b"put_in", "tracking_key", b"tracking_key"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ContainedItem: _TypeAlias = ContainedItem  # noqa: Y015
+
+@_typing.final
 class ItemAnswer(_message.Message):
     """What is said of one number."""
 

@@ -58,6 +58,11 @@ class ItemServiceStub:
                 request_serializer=ledger_dot_v1_dot_item__service__pb2.ExplainItemRequest.SerializeToString,
                 response_deserializer=ledger_dot_v1_dot_item__service__pb2.ExplainItemResponse.FromString,
                 _registered_method=True)
+        self.ListContents = channel.unary_unary(
+                '/ledger.v1.ItemService/ListContents',
+                request_serializer=ledger_dot_v1_dot_item__service__pb2.ListContentsRequest.SerializeToString,
+                response_deserializer=ledger_dot_v1_dot_item__service__pb2.ListContentsResponse.FromString,
+                _registered_method=True)
 
 
 class ItemServiceServicer:
@@ -99,6 +104,15 @@ class ItemServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListContents(self, request, context):
+        """Lists what lies in a container at a moment, by when it was put in, then by event id and position: what its own trail
+        says it is still in, and no longer than 30 days. What lies in a container inside is that one's. A page may be
+        empty and not be the last one.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ItemServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -121,6 +135,11 @@ def add_ItemServiceServicer_to_server(servicer, server):
                     servicer.ExplainItem,
                     request_deserializer=ledger_dot_v1_dot_item__service__pb2.ExplainItemRequest.FromString,
                     response_serializer=ledger_dot_v1_dot_item__service__pb2.ExplainItemResponse.SerializeToString,
+            ),
+            'ListContents': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListContents,
+                    request_deserializer=ledger_dot_v1_dot_item__service__pb2.ListContentsRequest.FromString,
+                    response_serializer=ledger_dot_v1_dot_item__service__pb2.ListContentsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -235,6 +254,33 @@ class ItemService:
             '/ledger.v1.ItemService/ExplainItem',
             ledger_dot_v1_dot_item__service__pb2.ExplainItemRequest.SerializeToString,
             ledger_dot_v1_dot_item__service__pb2.ExplainItemResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListContents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ledger.v1.ItemService/ListContents',
+            ledger_dot_v1_dot_item__service__pb2.ListContentsRequest.SerializeToString,
+            ledger_dot_v1_dot_item__service__pb2.ListContentsResponse.FromString,
             options,
             channel_credentials,
             insecure,

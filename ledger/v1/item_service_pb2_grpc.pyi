@@ -52,6 +52,11 @@ class ItemServiceStub:
     """Says in plain words what an item's status means, what happens next, what to do and whom to ask; since when nobody
     has seen it, against what is usual, and the likeliest cause; and why an earlier answer was another one.
     """
+    ListContents: _grpc.UnaryUnaryMultiCallable[_item_service_pb2.ListContentsRequest, _item_service_pb2.ListContentsResponse]
+    """Lists what lies in a container at a moment, by when it was put in, then by event id and position: what its own trail
+    says it is still in, and no longer than 30 days. What lies in a container inside is that one's. A page may be
+    empty and not be the last one.
+    """
 
 @_typing.type_check_only
 class ItemServiceAsyncStub(ItemServiceStub):
@@ -76,6 +81,11 @@ class ItemServiceAsyncStub(ItemServiceStub):
     ExplainItem: _aio.UnaryUnaryMultiCallable[_item_service_pb2.ExplainItemRequest, _item_service_pb2.ExplainItemResponse]  # type: ignore[assignment]
     """Says in plain words what an item's status means, what happens next, what to do and whom to ask; since when nobody
     has seen it, against what is usual, and the likeliest cause; and why an earlier answer was another one.
+    """
+    ListContents: _aio.UnaryUnaryMultiCallable[_item_service_pb2.ListContentsRequest, _item_service_pb2.ListContentsResponse]  # type: ignore[assignment]
+    """Lists what lies in a container at a moment, by when it was put in, then by event id and position: what its own trail
+    says it is still in, and no longer than 30 days. What lies in a container inside is that one's. A page may be
+    empty and not be the last one.
     """
 
 class ItemServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -122,6 +132,17 @@ class ItemServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_item_service_pb2.ExplainItemResponse, _abc.Awaitable[_item_service_pb2.ExplainItemResponse]]:
         """Says in plain words what an item's status means, what happens next, what to do and whom to ask; since when nobody
         has seen it, against what is usual, and the likeliest cause; and why an earlier answer was another one.
+        """
+
+    @_abc_1.abstractmethod
+    def ListContents(
+        self,
+        request: _item_service_pb2.ListContentsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_item_service_pb2.ListContentsResponse, _abc.Awaitable[_item_service_pb2.ListContentsResponse]]:
+        """Lists what lies in a container at a moment, by when it was put in, then by event id and position: what its own trail
+        says it is still in, and no longer than 30 days. What lies in a container inside is that one's. A page may be
+        empty and not be the last one.
         """
 
 def add_ItemServiceServicer_to_server(servicer: ItemServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15ledger/v1/token.proto\x12\tledger.v1\"\xaf\x01\n\tPageToken\x12\x16\n\x0erequest_digest\x18\x01 \x01(\x0c\x12$\n\x04pins\x18\x02 \x03(\x0b\x32\x16.ledger.v1.PinnedIndex\x12\x19\n\x11last_scan_time_ns\x18\x03 \x01(\x10\x12\x15\n\rlast_event_id\x18\x04 \x01(\x0c\x12\x15\n\rlast_position\x18\x05 \x01(\x10\x12\x1b\n\x13last_record_time_ns\x18\x06 \x01(\x10\"_\n\x0bWatchCursor\x12\x16\n\x0erequest_digest\x18\x01 \x01(\x0c\x12$\n\x04sent\x18\x02 \x03(\x0b\x32\x16.ledger.v1.PinnedIndex\x12\x12\n\nother_keys\x18\x03 \x03(\x0c\"]\n\x0bNearbyToken\x12\x16\n\x0erequest_digest\x18\x01 \x01(\x0c\x12\x1c\n\x14last_distance_meters\x18\x02 \x01(\x01\x12\x18\n\x10last_facility_id\x18\x03 \x01(\t\"U\n\x0bPinnedIndex\x12\x12\n\ngeneration\x18\x01 \x01(\r\x12\x11\n\tpartition\x18\x02 \x01(\r\x12\x12\n\nnext_index\x18\x03 \x01(\x04\x12\x0b\n\x03key\x18\x04 \x01(\rb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15ledger/v1/token.proto\x12\tledger.v1\"\xaf\x01\n\tPageToken\x12\x16\n\x0erequest_digest\x18\x01 \x01(\x0c\x12$\n\x04pins\x18\x02 \x03(\x0b\x32\x16.ledger.v1.PinnedIndex\x12\x19\n\x11last_scan_time_ns\x18\x03 \x01(\x10\x12\x15\n\rlast_event_id\x18\x04 \x01(\x0c\x12\x15\n\rlast_position\x18\x05 \x01(\x10\x12\x1b\n\x13last_record_time_ns\x18\x06 \x01(\x10\"_\n\x0bWatchCursor\x12\x16\n\x0erequest_digest\x18\x01 \x01(\x0c\x12$\n\x04sent\x18\x02 \x03(\x0b\x32\x16.ledger.v1.PinnedIndex\x12\x12\n\nother_keys\x18\x03 \x03(\x0c\"]\n\x0bNearbyToken\x12\x16\n\x0erequest_digest\x18\x01 \x01(\x0c\x12\x1c\n\x14last_distance_meters\x18\x02 \x01(\x01\x12\x18\n\x10last_facility_id\x18\x03 \x01(\t\"O\n\rContentsToken\x12\x16\n\x0erequest_digest\x18\x01 \x01(\x0c\x12\x12\n\nat_time_ns\x18\x02 \x01(\x10\x12\x12\n\nlast_order\x18\x03 \x01(\x0c\"U\n\x0bPinnedIndex\x12\x12\n\ngeneration\x18\x01 \x01(\r\x12\x11\n\tpartition\x18\x02 \x01(\r\x12\x12\n\nnext_index\x18\x03 \x01(\x04\x12\x0b\n\x03key\x18\x04 \x01(\rb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,6 +37,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_WATCHCURSOR']._serialized_end=309
   _globals['_NEARBYTOKEN']._serialized_start=311
   _globals['_NEARBYTOKEN']._serialized_end=404
-  _globals['_PINNEDINDEX']._serialized_start=406
-  _globals['_PINNEDINDEX']._serialized_end=491
+  _globals['_CONTENTSTOKEN']._serialized_start=406
+  _globals['_CONTENTSTOKEN']._serialized_end=485
+  _globals['_PINNEDINDEX']._serialized_start=487
+  _globals['_PINNEDINDEX']._serialized_end=572
 # @@protoc_insertion_point(module_scope)

@@ -127,6 +127,36 @@ class NearbyToken(_message.Message):
 Global___NearbyToken: _TypeAlias = NearbyToken  # noqa: Y015
 
 @_typing.final
+class ContentsToken(_message.Message):
+    """A page token of a container's contents: which request it belongs to, and where the next page starts."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_DIGEST_FIELD_NUMBER: _builtins.int
+    AT_TIME_NS_FIELD_NUMBER: _builtins.int
+    LAST_ORDER_FIELD_NUMBER: _builtins.int
+    request_digest: _builtins.bytes
+    """The beginning of SHA-256 over the request, without page size and token. Exactly 16 bytes."""
+    at_time_ns: _builtins.int
+    """The moment that is asked about, in nanoseconds since 1970-01-01T00:00:00Z."""
+    last_order: _builtins.bytes
+    """The last row that was looked at. Exactly 32 bytes."""
+    def __init__(
+        self,
+        *,
+        request_digest: _builtins.bytes = ...,
+        at_time_ns: _builtins.int = ...,
+        last_order: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_time_ns", b"at_time_ns", "last_order", b"last_order", "request_digest", b"request_digest"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ContentsToken: _TypeAlias = ContentsToken  # noqa: Y015
+
+@_typing.final
 class PinnedIndex(_message.Message):
     """An index that bounds what is shown of one partition."""
 

@@ -35,12 +35,13 @@ from query.journey.rules import (
     Types,
 )
 from query.journey.stages import expected_of, stages_of
-from query.journey.standing import Standing, standing
+from query.journey.standing import Standing, in_order, standing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from ledger.vocabulary import Milestone
+    from query.containers.inheriting import Carried, Inherited
     from query.journey.delivery import Coordinates, DeliveriesBeside
     from query.journey.result import Correction
     from query.journey.told import Told
@@ -72,11 +73,15 @@ class Asked(NamedTuple):
     deliveries_beside: DeliveriesBeside = _alone
     usual_silence: Mapping[Milestone, int] = USUAL_SILENCE
     """By milestone, how long in nanoseconds nobody sees an item where all is well."""
+    containers_known: bool = False
+    """All scans of the containers that it lay in are among its events: the fold sets it."""
 
 
-def fold(told: Iterable[Told], asked: Asked) -> Item | None:
+def fold(told: Iterable[Told], asked: Asked, carried: Carried | None = None) -> Item | None:
     """Say what a number stands for; None where nothing was told of it, or nothing until then.
 
+    `carried` is what it inherits of containers; without it, or where that is truncated, a place in
+    a container is a doubt.
     The same events give the same answer in whatever order, and however often, they come.
     """
     stands = standing(told)
@@ -92,13 +97,35 @@ def fold(told: Iterable[Told], asked: Asked) -> Item | None:
     if not events:
         return None
     groups, undated = instances(events, shared=asked.shared)
-    newest = groups[-1]
+    newest: Sequence[Told] = groups[-1]
     others = [_beside(group) for group in groups[:-1]]
-    instance = _instance(newest, _part(stands, groups), asked)
+    stands = _part(stands, groups)
+    if carried is not None:
+        asked = asked._replace(containers_known=not carried.is_truncated)
+        newest = _with_inherited(newest, carried.scans, asked)
+    instance = _instance(newest, stands, asked)
     if undated:
         doubts = instance.doubts | {Doubt.UNDATED_LEFT_OUT, Doubt.CLOCK_NEVER_SET}
         instance = instance._replace(doubts=doubts)
     return Item(instance, others)
+
+
+def _with_inherited(
+    group: Sequence[Told], inherited: Iterable[Inherited], asked: Asked
+) -> Sequence[Told]:
+    """Put what an item inherits among its own events. Those without a time stay where they are."""
+    mine = {one.identity for one in group}
+    more = [
+        one.told
+        for one in inherited
+        if one.into.identity in mine
+        and (asked.until_ns is None or one.told.scan_time_ns <= asked.until_ns)
+    ]
+    if not more:
+        return group
+    dated = [at for at, one in enumerate(group) if one.scan_time_ns >= UNDATED_NS]
+    first, end = dated[0], dated[-1] + 1
+    return [*group[:first], *in_order([*group[first:end], *more]), *group[end:]]
 
 
 def _withdrawals(stands: Standing, asked: Asked) -> list[Told]:
@@ -239,7 +266,8 @@ def asks(one: Told) -> bool:
 
 def _doubts(walk: Walk, group: Sequence[Told], asked: Asked) -> frozenset[Doubt]:
     doubts = walk.doubts | walk.places.doubts
-    if walk.way.milestone not in ENDINGS and walk.places.is_inside:
+    known = asked.containers_known
+    if walk.places.is_inside and not known and walk.way.milestone not in ENDINGS:
         doubts.add(Doubt.IN_CONTAINER)
     if _is_close(walk.way.by, group):
         doubts.add(Doubt.CLOCKS_DISAGREE)

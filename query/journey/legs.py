@@ -145,7 +145,8 @@ class Walk:
                 self._take(one, rule, way, physical)  # A way back begins.
                 continue
             # The usual, which a trail is full of: one more scan on the way.
-            way.scans += 1
+            if not one.path:
+                way.scans += 1
             self.last_scan = self.last_moving = way.by = one
             if milestone is not way.milestone:
                 self._reach(one, milestone, way)
@@ -169,7 +170,7 @@ class Walk:
             elif kind is not None:
                 way.kind = kind  # Nothing was seen of the way before.
         if physical:
-            way.scans += 1
+            way.scans += not one.path
             self.last_scan = one
         else:
             way.notices += 1

@@ -48,6 +48,11 @@ def standing(told: Iterable[Told]) -> Standing:
     return Standing([one for one in events if id(one) not in void], corrections, conflicts)
 
 
+def in_order(events: Iterable[Told]) -> list[Told]:
+    """Put events in the order of a trail that is folded."""
+    return sorted(events, key=_with_digest)
+
+
 def _versions(events: Iterable[Told]) -> Versions:
     """Give all contents of each identity, each once."""
     versions: Versions = {}

@@ -53,6 +53,12 @@ class Told(NamedTuple):
     """What its code means; None where the event says all itself."""
     sealed: bytes = b""
     """Personal data that came with it, as it was sealed."""
+    container: bytes = b""
+    """Tracking key of the container that it went into, or came out of."""
+    path: tuple[bytes, ...] = ()
+    """Set where it is a scan of a container that the item lay in: that container is the last, and
+    before it those in between, the first being the one that the item was put into.
+    """
 
     @property
     def identity(self) -> Identity:
@@ -106,6 +112,7 @@ def told_of(entries: Iterable[Entry], mappings: Mappings) -> list[Told]:
                 event.type if mapped is None else mapped.type,
                 mapped,
                 record.sealed_personal,
+                record.container_key,
             )
         )
     return told

@@ -10,8 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from ledger.aliases.records import ALIASES_END, alias_record, other_keys
-from ledger.codec import rows_of
 from ledger.errors import Closed, Refused
 from ledger.event import order_from_time, order_key
 from ledger.trail_store import (
@@ -22,12 +20,13 @@ from ledger.trail_store import (
     StoredRow,
     TrailStore,
 )
+from tests.contracts.further_rows_contract import FurtherRowsContract
 from tests.contracts.patience import unique
 from tests.contracts.progress_contract import ProgressContract, next_entry
 from tests.contracts.store_under_test import ALL, everything, mark, row, stored
 
 
-class TrailStoreContract(ProgressContract):
+class TrailStoreContract(FurtherRowsContract, ProgressContract):
     """Rows, and all that is done with marks and the progress history."""
 
     # --- rows -------------------------------------------------------------------------------------
@@ -215,32 +214,6 @@ class TrailStoreContract(ProgressContract):
         assert list(await store.read_many([], max_rows=1, max_bytes=1)) == []
         with pytest.raises(Refused):
             await store.read_many([*keys, keys[0]], max_rows=1, max_bytes=1)
-
-    async def test_what_names_other_keys_stands_before_all_events(self, store: TrailStore) -> None:
-        """The rows of aliases are the first of their trail, as they were recorded, however late
-        they are put: the first rows of one key, or of many, hold them; and a put again is no row.
-        """
-        key, others = unique(), [unique() for _ in range(3)]
-        events = [row(key, time) for time in (0, 1, 1 << 60)]
-        records = [
-            alias_record(one, other, form=1, other_form=1, by="a", why="b", time_ns=5)
-            for one, other in [*((key, each) for each in others), (others[0], key)]
-        ]
-        # At positions that fall: what is recorded last stands first.
-        aliases = [rows_of([record], 1 << 56 | 9 - n)[0] for n, record in enumerate(records)]
-        await store.put(events)
-        await store.put(aliases)
-        await store.put(aliases[::-1])
-
-        first = await store.read(key, max_rows=4, max_bytes=ALL)
-        many = await store.read_many([others[0], key], max_rows=3, max_bytes=ALL)
-
-        assert list(other_keys(first.rows)) == others[::-1]
-        assert [list(other_keys(slice_.rows)) for slice_ in many] == [[key], others[::-1]]
-        assert await everything(store, key) == stored([*aliases[:3], *events])
-        head = await store.read(key, stop=ALIASES_END, max_rows=ALL, max_bytes=ALL)
-        assert list(head.rows) == stored(aliases[:3])
-        assert not head.more
 
     async def test_reads_and_puts_run_at_once(self, store: TrailStore) -> None:
         """While rows are put, a read gives a part of the trail in its order, and never loses one

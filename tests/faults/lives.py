@@ -16,7 +16,7 @@ from ledger.trail_store import MarkKind, Row
 from tests.faults.child import PADDING, ROWS_FROM, Life
 from tests.faults.known import all_rows, contents, known
 from tests.folders import PARTITIONS, writer_of
-from tests.rows import row_of
+from tests.rows import row_of, rows_of_one
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_S = 40.0
@@ -118,8 +118,9 @@ async def judge(folder: Path, *lives: Told) -> None:
             for row in map(settled_row, range(told.settled_rows))
         }
         for (partition, index), value in log.items():
-            row = row_of(read_record(value), value, pack_position(1, partition, index))
-            wanted.add((row.tracking_key, row.order, value))
+            position = pack_position(1, partition, index)
+            for row in rows_of_one(read_record(value), value, position):
+                wanted.add((row.tracking_key, row.order, value))
         found = await all_rows(ledger.store)
         assert wanted <= found, "rows are gone"
         if not any(told.settled_rows for told in lives):

@@ -74,11 +74,11 @@ AsOf = Annotated[
 """For which moment of the ledger's knowledge is asked."""
 
 
-def put_as_of(out: Timestamp, as_of: str) -> None:
-    """Put that moment."""
+def put_as_of(out: Timestamp, as_of: str, *, flag: str = "--as-of") -> None:
+    """Put that moment, which was given to a flag."""
     from ledger.app.event_fields import parse_time
 
-    moment = parse_time("--as-of", as_of)
+    moment = parse_time(flag, as_of)
     out.FromNanoseconds(moment.seconds * 1_000_000_000 + moment.nanos)
 
 

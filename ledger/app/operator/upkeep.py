@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 from ledger.app.operator.jobs import Progress, Work
 from ledger.compare.comparing import Comparison, compare_with_log
 from ledger.compare.drill import Kind
+from ledger.contents import container_of
 from ledger.errors import NotPossibleNow, Refused
 from ledger.generations import Generations
 from ledger.quarantine.desk import Desk
@@ -117,10 +118,13 @@ def comparison_message(found: Comparison) -> pb.Comparison:
             store_rows=one.found.rows,
         )
     for each in found.differences:
+        container = container_of(each.tracking_key)
+        key = each.tracking_key if container is None else container
         message.positions.add(
             position=wire_position(each.position),
             fault=FAULTS[each.kind],
-            tracking_key=each.tracking_key.decode(errors="backslashreplace"),
+            tracking_key=key.decode(errors="backslashreplace"),
+            contents=container is not None,
         )
     for partition, bounds in sorted(found.scope.parts.items()):
         digest = found.expected.of_partition(found.scope.generation, partition)
