@@ -13,6 +13,7 @@ from query.explanation import Basis, Cause
 from query.lanes import TIMES_MIN
 from query.texts.keys import PARTIES
 from tests.asking import failing
+from tests.bags import put_in, see
 from tests.item_doors import Clock, item_door, put
 from tests.tellers import START_NS, WITHDRAWN, correct, say, usual
 from tests.trails import NUMBER, timestamp
@@ -75,6 +76,28 @@ async def test_events_are_explained_where_they_are_asked_for(
     assert [one.explanation.name for one in found.events][-2:] == ["ARRIVED", "OUT_FOR_DELIVERY"]
     assert found.events[1].explanation.headline == "Accepted: PO"
     assert found.events[1].time == "22 September 2026, 00:13"
+
+
+@pytest.mark.parametrize("language", ["en", "de", "es"])
+async def test_a_scan_of_a_container_is_explained_as_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, language: str
+) -> None:
+    """What nobody scanned the item for says which container it was; so does the last scan."""
+    way = [
+        see(NUMBER, "ACCEPTED", 1, "A"),
+        put_in(NUMBER, "BAG7", 2),
+        put_in("BAG7", "TRUCK8", 3),
+        see("TRUCK8", "ARRIVED", 8, "B"),
+    ]
+    async with item_door(tmp_path, Clock(), monkeypatch) as door:
+        await put(door, way)
+        found = await explain(door, view=TIMELINE, language=language)
+
+    accepted, into, bag, truck = (one.explanation.meaning for one in found.events)
+    assert "BAG7" not in accepted + into
+    assert "BAG7" in bag
+    assert "TRUCK8" in truck
+    assert "TRUCK8" in found.facts[1]
 
 
 async def test_a_number_that_nobody_saw_is_explained_too(

@@ -13,6 +13,7 @@ from query.explanation.words import (
     UNKNOWN,
     Words,
     event_words,
+    inherited,
     values_of,
     with_reason,
     words_of,
@@ -246,6 +247,8 @@ def _sentences(
     else:
         place, time = speaker.place_of(last), speaker.time_of(last)
         yield say("sentence", "last_scan", what=headline(speaker, last), place=place, time=time)
+        if last.path:
+            yield inherited(speaker, last)
         if not time:
             yield say("sentence", "time_unknown")
     if notice is not None and (last is None or notice.scan_time_ns > last.scan_time_ns):

@@ -77,9 +77,9 @@ def event_words(speaker: Speaker, one: Told, values: Mapping[str, str]) -> Words
     known = canonical(one.type)
     words = words_of(speaker, "event", known.name if known else UNKNOWN, values)
     words = with_reason(speaker, words, one, values, leads=one.type in _TROUBLED)
-    if one.type in _QUOTED or known is None:
-        quoted = quote(speaker, one)
-        words = words._replace(meaning=" ".join(filter(None, (words.meaning, quoted))))
+    quoted = quote(speaker, one) if one.type in _QUOTED or known is None else ""
+    said = filter(None, (words.meaning, quoted, inherited(speaker, one)))
+    words = words._replace(meaning=" ".join(said))
     return words._replace(action_required=asks(one))
 
 
@@ -116,6 +116,13 @@ def values_of(speaker: Speaker, one: Told) -> dict[str, str]:
         "time": speaker.time_of(one),
         "expected": speaker.window(from_ns, until_ns, event.next_facility or event.facility),
     }
+
+
+def inherited(speaker: Speaker, one: Told) -> str:
+    """Say which container was scanned instead of the item; empty for the item's own scans."""
+    if not one.path:
+        return ""
+    return speaker.language.say("sentence", "inherited", container=one.path[-1].decode())
 
 
 def quote(speaker: Speaker, one: Told) -> str:
