@@ -122,3 +122,15 @@ def test_a_document_that_is_wrong_is_found() -> None:
     with pytest.raises(CycloptsError):
         check(shlex.split(part, comments=True)[1:])
     check(["trail", "RR1", "--json"])
+
+
+def test_the_files_for_other_languages_import_nothing_else() -> None:
+    """Who makes code of the listed proto files alone has code that can be imported."""
+    [words] = (words[1:] for _, words in commands("python") if words[1:2] == ["grpc_tools.protoc"])
+    listed = {word for word in words if word.endswith(".proto")}
+
+    texts = [(ROOT / "proto" / file).read_text(encoding="utf-8") for file in listed]
+    needed = {name for text in texts for name in re.findall(r'import "(ledger/.+)";', text)}
+
+    assert listed
+    assert needed - listed == set()
