@@ -111,11 +111,12 @@ def is_timeline(view: ItemView.ValueType) -> bool:
 
 
 def refuse_inherited(include_inherited: bool) -> None:
-    """Raise NotPossibleNow where scans of containers are asked for: nothing keeps them yet."""
+    """Raise NotPossibleNow where scans of containers are asked for: trails are an item's own."""
     if include_inherited:
         raise NotPossibleNow(
-            "This server does not know yet which items were in which container. Ask without "
-            "`include_inherited`, and for the container's own trail.",
+            "A trail has the item's own scans alone. Ask without `include_inherited`; "
+            "`ItemService/GetItem` with the view TIMELINE also has the scans of the containers "
+            "that it lay in.",
             reason="INHERITED_NOT_AVAILABLE",
             field="include_inherited",
         )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import grpc
 import pytest
 
-from ledger.errors import Busy, Uncertain
+from ledger.errors import Busy, NotPossibleNow, Uncertain
 from ledger.numbers import filing_key
 from ledger.trail_store import READ_MANY_KEYS_MAX
 from ledger.v1.scan_event_pb2 import Attribute
@@ -23,7 +23,7 @@ from ledger.v1.trail_service_pb2_grpc import TrailServiceStub
 from query import batch
 from query.answers import ITEM_BYTES_MAX, ITEM_ENTRIES_MAX
 from query.reading import WHOLE_ROWS_MAX
-from query.requests import BATCH_NUMBERS_MAX
+from query.requests import BATCH_NUMBERS_MAX, refuse_inherited
 from tests.asking import asked, failing, served
 from tests.trails import PARTITIONS, names, scan, timestamp
 
@@ -105,7 +105,9 @@ async def test_no_numbers_or_too_many_are_refused(door: Asked, count: int) -> No
 
 
 async def test_inherited_scans_are_refused(door: Asked) -> None:
-    """What no one keeps yet is not pretended to be empty."""
+    """A trail is not pretended to have them, and who asks is told where they are."""
+    with pytest.raises(NotPossibleNow, match="ItemService/GetItem"):
+        refuse_inherited(include_inherited=True)
     with failing() as failures:
         await look_up(door, ["AB1"], include_inherited=True)
 

@@ -203,7 +203,9 @@ class ListScanEventsRequest(_message.Message):
     descending: _builtins.bool
     """Optional. True: last first."""
     include_inherited: _builtins.bool
-    """Optional. True: also what was scanned of the containers that the item was in."""
+    """Not taken yet: refused as INHERITED_NOT_AVAILABLE where it is true. What was scanned of the containers that the item
+    was in is in ItemService/GetItem, with the view TIMELINE.
+    """
     view: Global___TrailView.ValueType
     """Optional. BASIC by default."""
     @_builtins.property
