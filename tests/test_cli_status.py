@@ -11,6 +11,7 @@ import pytest
 from ledger.app.exits import DONE, REFUSED
 from ledger.v1.scan_event_pb2 import DeliveryMode
 from query.reading import WHOLE_ROWS_MAX
+from tests.bags import put_in, see
 from tests.item_doors import OTHER, Clock, item_door, put
 from tests.shells import Said, entries_of, ledger_up, typed
 from tests.tellers import WRONG_DATA, correct, notice, other_content, say, usual
@@ -185,6 +186,25 @@ async def test_an_agent_sees_what_the_customer_does_and_what_is_behind_it(door: 
     assert "belt-1" in behind
     assert "CONFLICT" in behind
     assert "van-3" not in "\n".join(customer)
+
+
+async def test_an_agent_sees_which_device_scanned_the_container(door: Asked) -> None:
+    """What is inherited is behind the item's own trail, with the container, device and source."""
+    await put(door, [
+        see(NUMBER, "ACCEPTED", 1, BERLIN),
+        put_in(NUMBER, "BAG7", 2, BERLIN),
+        see("BAG7", "ARRIVED", 8, FRANKFURT, device="gate-12", source="hub-3"),
+    ])  # fmt: skip
+
+    customer = (await ask(door, "status", NUMBER)).answer
+    behind = lines((await ask(door, "agent", NUMBER)).answer)[len(lines(customer)) :]
+
+    at = behind.index("Scans of containers that it lay in:")
+    [scanned] = [line for line in behind[at:] if "gate-12" in line]
+    assert "arrived" in scanned
+    assert "hub-3" in scanned
+    assert "from BAG7" in scanned
+    assert not any("gate-12" in line for line in behind[:at])
 
 
 async def test_an_agents_program_reads_the_trail_beside_the_item(door: Asked) -> None:

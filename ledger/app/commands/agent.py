@@ -13,8 +13,9 @@ from ledger.app.exits import DONE
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ledger.v1.item_pb2 import Item
     from ledger.v1.item_service_pb2 import BatchGetItemsResponse
-    from ledger.v1.trail_service_pb2 import ListScanEventsResponse
+    from ledger.v1.trail_service_pb2 import ListScanEventsResponse, TrailEntry
 
 
 def agent(
@@ -27,7 +28,8 @@ def agent(
     config: Config = None,
 ) -> int:
     """Show what `status` shows, in the same words; and behind it every scan with its device and
-    marks, conflicts, other items with the number, and how far a delivery can be trusted.
+    marks, also those of containers, conflicts, other items with the number, and how far a delivery
+    can be trusted.
     """
     from ledger.app.client import ledger_at
     from ledger.app.commands.trail import listing_of, pages_of
@@ -85,3 +87,25 @@ def _print(response: BatchGetItemsResponse, pages: Sequence[ListScanEventsRespon
     console.print()
     with_keys = len(answer.tracking_keys) > 1
     console.print(trail_table(entries, known, recorded=False, with_keys=with_keys))
+    inherited = _inherited(answer.item)
+    if inherited:
+        console.print()
+        console.print("Scans of containers that it lay in:", style="bold")
+        console.print(trail_table(inherited, known, recorded=False))
+
+
+def _inherited(item: Item) -> list[TrailEntry]:
+    """Give what containers were scanned for, as their trails have it: these have devices, too."""
+    from ledger.v1.trail_service_pb2 import EntryMarks, TrailEntry
+
+    return [
+        TrailEntry(
+            event=one.event,
+            source_id=one.source_id,
+            tracking_key=one.tracking_key,
+            mapped=one.mapped if one.HasField("mapped") else None,
+            marks=EntryMarks(inherited_from=one.container_keys[-1]),
+        )
+        for one in item.events
+        if one.container_keys
+    ]
