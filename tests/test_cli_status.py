@@ -30,7 +30,7 @@ GOLDEN = """\
 RR123456785CH  delivered
 Handed over by DE60313 · Frankfurt Innenstadt, Frankfurt am Main, DE
 Like this for 4 hours; last seen 4 hours ago.
-! corrected
+! an entry was corrected
 
 ● Item Accepted     2026-09-22 02:13:20 +02:00 Europe/Berlin  DE10115 · Berlin Mitte, DE
 ● In Transit        2026-09-22 19:13:20 +02:00 Europe/Berlin  DE60313 · Frankfurt Innenstadt, Frankfurt am Main, DE
@@ -117,7 +117,7 @@ async def test_several_items_are_one_line_each(door: Asked, clock: Clock) -> Non
     assert head.split() == ["number", "status", "since", "place", "beside", "it"]
     assert one.startswith("RR123456785CH           delivered     2026-09-23 04:13:20 +02:00")
     assert "in transit" in other
-    assert " ".join(other.split()).endswith("at SC no scan for longer than is usual here")
+    assert " ".join(other.split()).endswith("at SC no scan for longer than is usual")
     assert new.split() == ["NEW1", "not", "yet", "seen"]
     assert (said.code, bad.code) == (DONE, REFUSED)
     assert "No item can have this number" in bad.answer

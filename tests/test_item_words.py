@@ -11,6 +11,7 @@ from ledger.app.item_render import item_lines, items_table
 from ledger.app.item_words import (
     DOUBT_WORDS,
     FLAG_WORDS,
+    MILESTONE_WORDS,
     PRESENCE_WORDS,
     WEAKNESS_WORDS,
     confidence_words,
@@ -21,6 +22,7 @@ from ledger.app.item_words import (
 )
 from ledger.v1 import item_pb2 as pb
 from ledger.v1.item_service_pb2 import ItemAnswer
+from query.texts import built_in
 
 
 @pytest.mark.parametrize(
@@ -35,6 +37,28 @@ from ledger.v1.item_service_pb2 import ItemAnswer
 def test_every_value_has_words(words: dict[int, str], enum: Any) -> None:  # noqa: ANN401
     """A value that is added gets its words with it."""
     assert words.keys() == set(enum.values()) - {0}
+
+
+def test_status_and_explanations_have_the_same_words() -> None:
+    """An agent who reads `status` says what the customer reads: each milestone, each flag."""
+    english = built_in().choose("en")
+
+    def headline(section: str) -> str:
+        words = english.fill(section, "headline", {})
+        return words[:1].lower() + words[1:]
+
+    milestones: dict[int, str] = {
+        number: headline(f"status {name.removeprefix('MILESTONE_')}")
+        for name, number in pb.Milestone.items()
+        if number
+    }
+    flags: dict[int, str] = {
+        number: headline(f"flag {name.removeprefix('ITEM_FLAG_')}")
+        for name, number in pb.ItemFlag.items()
+        if number
+    }
+    assert milestones | {0: headline("status NONE")} == MILESTONE_WORDS
+    assert flags == FLAG_WORDS
 
 
 def test_a_value_of_a_newer_server_is_shown_by_its_number() -> None:
@@ -63,13 +87,14 @@ def test_milestones_have_colours() -> None:
     [
         (0, "less than a minute"),
         (60, "1 minute"),
-        (7_199, "1 hour"),
+        (7_199, "119 minutes"),
         (7_200, "2 hours"),
-        (86_400 * 3, "3 days"),
+        (172_799, "47 hours"),
+        (172_800, "2 days"),
     ],
 )
-def test_a_duration_is_said_in_its_largest_unit(seconds: int, words: str) -> None:
-    """As people say it."""
+def test_a_duration_is_said_as_explanations_say_it(seconds: int, words: str) -> None:
+    """In the largest unit that is not too coarse: 41 hours are not one day."""
     assert duration_words(Duration(seconds=seconds)) == words
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from google.protobuf.duration_pb2 import Duration
@@ -11,18 +11,39 @@ from ledger.app.render import printable
 from ledger.v1 import item_pb2 as pb
 from ledger.v1.scan_event_pb2 import DeliveryMode
 
+MILESTONE_WORDS: Final[Mapping[int, str]] = {
+    pb.MILESTONE_UNSPECIFIED: "nothing known about where it is",
+    pb.MILESTONE_PRE_SHIPMENT: "announced by the sender",
+    pb.MILESTONE_ACCEPTED: "accepted",
+    pb.MILESTONE_IN_TRANSIT: "in transit",
+    pb.MILESTONE_CUSTOMS: "with customs or security",
+    pb.MILESTONE_HELD: "waiting",
+    pb.MILESTONE_OUT_FOR_DELIVERY: "out for delivery",
+    pb.MILESTONE_ATTEMPTED: "delivery tried without success",
+    pb.MILESTONE_READY_FOR_PICKUP: "ready to be fetched",
+    pb.MILESTONE_DELIVERED: "delivered",
+    pb.MILESTONE_EXCEPTION: "there is a problem",
+    pb.MILESTONE_RETURNING: "on its way back to the sender",
+    pb.MILESTONE_RETURNED: "back at the sender",
+    pb.MILESTONE_LOST: "reported lost",
+    pb.MILESTONE_SEIZED: "taken by an authority",
+    pb.MILESTONE_DISPOSED: "disposed of",
+    pb.MILESTONE_CANCELLED: "cancelled",
+}
+"""How far an item is, in the words of explanations: an agent says what the customer reads."""
+
 FLAG_WORDS: Final = {
     pb.ITEM_FLAG_LATE: "late",
-    pb.ITEM_FLAG_STALLED: "no scan for longer than is usual here",
+    pb.ITEM_FLAG_STALLED: "no scan for longer than is usual",
     pb.ITEM_FLAG_HELD: "held",
-    pb.ITEM_FLAG_MISSENT: "sent to a wrong facility",
-    pb.ITEM_FLAG_DISPUTED: "delivered, and something that contradicts it was said since",
-    pb.ITEM_FLAG_CORRECTED: "corrected",
-    pb.ITEM_FLAG_CONFLICT: "one scan came with two contents",
-    pb.ITEM_FLAG_BAD_NUMBER: "the number's check digit is wrong",
+    pb.ITEM_FLAG_MISSENT: "went the wrong way",
+    pb.ITEM_FLAG_DISPUTED: "the delivery is in doubt",
+    pb.ITEM_FLAG_CORRECTED: "an entry was corrected",
+    pb.ITEM_FLAG_CONFLICT: "two versions of one entry",
+    pb.ITEM_FLAG_BAD_NUMBER: "the number has a wrong check digit",
     pb.ITEM_FLAG_ACTION_REQUIRED: "somebody has to act",
 }
-"""What each flag says."""
+"""What each flag says, in the words of explanations."""
 
 DOUBT_WORDS: Final = {
     pb.ITEM_DOUBT_CLOCKS_DISAGREE: "two scans are so close that their clocks may have changed "
@@ -76,12 +97,19 @@ STYLES: Final = {
 }
 """How milestones are shown; others are bold."""
 
-_UNITS: Final = ((86_400, "day", "days"), (3_600, "hour", "hours"), (60, "minute", "minutes"))
+_UNITS: Final = (
+    (172_800, 86_400, "day", "days"),
+    (7_200, 3_600, "hour", "hours"),
+    (60, 60, "minute", "minutes"),
+)
+"""From how many seconds on a unit is said, its seconds and its names; as explanations do, up to two
+of a unit are said in the smaller one.
+"""
 
 
 def milestone_words(milestone: int) -> str:
     """Say how far an item is."""
-    return _word(pb.Milestone, milestone, "MILESTONE_") or "nothing that says where it is"
+    return MILESTONE_WORDS.get(milestone, f"milestone {milestone}")
 
 
 def leg_words(kind: int) -> str:
@@ -100,10 +128,10 @@ def mode_words(mode: int) -> str:
 
 
 def duration_words(duration: Duration) -> str:
-    """Say how long, in the largest unit that fits."""
-    for seconds, one, many in _UNITS:
-        count = duration.seconds // seconds
-        if count:
+    """Say how long, in the largest unit that is not too coarse."""
+    for least, seconds, one, many in _UNITS:
+        if duration.seconds >= least:
+            count = duration.seconds // seconds
             return f"{count:,} {one if count == 1 else many}"
     return "less than a minute"
 
