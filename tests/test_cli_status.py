@@ -145,6 +145,7 @@ async def test_what_there_is_no_status_for_is_said(door: Asked) -> None:
 
     assert never == Said(DONE, "Nothing has been recorded for NEW1 so far.\n", "")
     assert (bad.code, long.code) == (REFUSED, DONE)
+    assert bad.answer.startswith("No item can have this number")
     assert "parcel-ledger trail" in long.answer
 
 

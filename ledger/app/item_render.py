@@ -85,7 +85,7 @@ def nothing_words(answer: ItemAnswer) -> str:
     """Say why there is no item."""
     number = printable(answer.tracking_number)
     if answer.message:
-        return f"{number}: {answer.message}"
+        return f"{number}: {answer.message}" if number else answer.message
     if answer.oversized:
         return f"{number} has too many scans for a status; `parcel-ledger trail` shows them."
     if answer.quarantined_count:
