@@ -25,7 +25,7 @@ from tests.faulty_log import FaultyLog
 from tests.faulty_store import FaultyStore
 from tests.folders import PARTITIONS, opened
 from tests.quarantined import KINDS, items_of, put
-from tests.rows import row_of
+from tests.rows import rows_of_one
 from tests.scale import scaled
 from tests.writing import UnderAnotherName, caught_up, writer
 
@@ -120,7 +120,7 @@ async def _wanted(ledger: Folder) -> set[tuple[bytes, bytes, bytes]]:
             rows = []  # Its stub is a record of the log.
             await _check_stub(ledger, position, value)
         else:
-            rows = [row_of(read_record(value), value, position)]
+            rows = rows_of_one(read_record(value), value, position)
         wanted |= {(row.tracking_key, row.order, row.record) for row in rows}
     return wanted
 
