@@ -292,7 +292,7 @@ QUICK = (Phase.explicit, Phase.generate)
 
 SpoolMachine.TestCase.settings = settings(
     max_examples=scaled(100, soak=5_000),
-    stateful_step_count=scaled(30, soak=100),
+    stateful_step_count=30,
     phases=tuple(Phase) if is_soak() else QUICK,
     deadline=None,
 )
