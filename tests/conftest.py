@@ -49,6 +49,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if any(engines.order(item)):
             item.add_marker("engines")
+        if engines.is_of_three(item):
+            item.add_marker("clusters")
         if item.get_closest_marker("engines"):
             item.add_marker("slow")
             if not item.get_closest_marker("timeout"):

@@ -70,6 +70,11 @@ def order(item: pytest.Item) -> tuple[bool, ...]:
     return tuple(name in names for name in reversed(FIXTURES))
 
 
+def is_of_three(item: pytest.Item) -> bool:
+    """Say whether a test needs three brokers or three nodes."""
+    return any(name.startswith("three_") for name in getattr(item, "fixturenames", ()))
+
+
 def last_uses(items: Sequence[pytest.Item]) -> dict[str, list[str]]:
     """Say which clusters nobody needs any more after a test, by the test's id."""
     last = {

@@ -97,9 +97,9 @@ def test_a_part_that_crashes_is_a_failure(capsys: pytest.CaptureFixture[str]) ->
 
 
 def test_no_test_is_in_two_parts_or_in_none() -> None:
-    """A test is fast, or slow, or needs engines, or is the wheel's."""
+    """A test is fast, or slow, or needs engines, one node or three, or is the wheel's."""
     choices = [
         command[command.index("-m", 3) + 1] for command in PARTS.values() if "-m" in command[3:]
     ]
 
-    assert choices == ["not slow", "slow and not engines", "engines"]
+    assert choices == ["not slow", "slow and not engines", "engines and not clusters", "clusters"]

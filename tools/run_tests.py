@@ -22,15 +22,17 @@ from xml.etree import ElementTree as ET
 
 PYTEST = [sys.executable, "-m", "pytest"]
 NO_TESTS = 5  # pytest's exit status; a run without any test fails, a part may be empty.
+TWO = ["--numprocesses=2", "--dist=loadfile"]  # Many tests wait; those of a file may share much.
 PARTS = {
     "lint": ["make", "lint"],
-    "fast": [*PYTEST, "--numprocesses=2", "--dist=loadfile", "-m", "not slow"],
-    "slow": [*PYTEST, "-m", "slow and not engines", "--ignore=tests/test_wheel.py"],
-    "engines": [*PYTEST, "-m", "engines"],
+    "fast": [*PYTEST, *TWO, "-m", "not slow"],
+    "slow": [*PYTEST, *TWO, "-m", "slow and not engines", "--ignore=tests/test_wheel.py"],
+    "engines": [*PYTEST, "-m", "engines and not clusters"],
+    "clusters": [*PYTEST, "-m", "clusters"],
     "wheel": [*PYTEST, "tests/test_wheel.py"],
     "bench": ["make", "bench", "QUICK=1"],  # Fails on losses, doubles and crashes, never on speed.
 }
-LANES = (("lint", "fast", "slow", "wheel"), ("engines",))
+LANES = (("lint", "fast", "slow", "wheel", "clusters"), ("engines",))
 """Parts that run one after the other; the lanes run side by side. What is in none runs alone."""
 
 REASON_CHARACTERS_MAX = 300  # Enough of an assertion to know it again; one line stays one line.
