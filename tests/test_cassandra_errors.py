@@ -121,7 +121,6 @@ CONNECTING: list[tuple[BaseException, type[LedgerError], str]] = [
         Refused,
         "STORE_TLS_FAILED",
     ),
-    (NoHostAvailable("x", ["a"]), Refused, "NO_SUCH_DATA_CENTRE"),
 ]
 
 
@@ -134,6 +133,25 @@ def test_why_nothing_could_be_reached_is_told(
 
     assert type(told) is kind
     assert told.reason == reason
+
+
+@pytest.mark.parametrize(
+    ("configured", "centres", "kind"),
+    [
+        ("the-moon", ["dc1", "dc2"], Refused),
+        ("dc1", ["dc1", "dc2"], Busy),  # It died between its answer and the next connection.
+        ("", ["dc1"], Busy),
+        ("the-moon", [], Busy),  # Nobody has said where he is.
+    ],
+)
+def test_no_connection_for_calls_is_no_wrong_data_centre(
+    configured: str, centres: list[str], kind: type[LedgerError]
+) -> None:
+    """Only where nodes have said that they are in others; a process that starts waits for them."""
+    told = connect_error(NoHostAvailable("x", ["a"]), ["a"], configured, centres)
+
+    assert type(told) is kind
+    assert told.reason == ("NO_SUCH_DATA_CENTRE" if kind is Refused else "STORE_UNREACHABLE")
 
 
 def test_a_mistake_while_connecting_is_not_hidden() -> None:

@@ -1,5 +1,7 @@
 """The schema is made once, and every way in which it may be wrong is named before a role starts."""
 
+import asyncio
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
@@ -115,3 +117,34 @@ async def test_nodes_that_are_away_are_waited_for(one_cassandra: Cassandra) -> N
     with pytest.raises(Busy, match=r"127\.0\.0\.1"):
         async with opened_store(cluster):
             pass
+
+
+async def test_a_node_that_dies_while_we_connect_is_waited_for(one_cassandra: Cassandra) -> None:
+    """It says who and where it is, and is gone before the next connection: no wrong setting."""
+    cluster = cluster_of(one_cassandra)
+    taken = 0
+
+    async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal taken
+        taken += 1
+        if taken == 1:  # The driver's own, by which it learns of nodes and data centres.
+            [host] = one_cassandra.contact_points
+            there = await asyncio.open_connection(host, one_cassandra.port)
+            with suppress(OSError, asyncio.CancelledError):
+                await asyncio.gather(_carry(reader, there[1]), _carry(there[0], writer))
+            there[1].close()
+        writer.close()
+
+    async with await asyncio.start_server(take, "127.0.0.1", 0) as door:
+        port = door.sockets[0].getsockname()[1]
+        with pytest.raises(Busy, match="took no connection"):
+            async with opened_store(replace(cluster, port=port)):
+                pass
+
+    assert taken > 1
+
+
+async def _carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while some := await reader.read(65_536):
+        writer.write(some)
+    writer.close()

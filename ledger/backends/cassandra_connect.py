@@ -32,6 +32,8 @@ from ledger.errors import Refused
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
+    from cassandra.metadata import Metadata
+
     from ledger.backends.cassandra_cluster import CassandraCluster
 
 PROTOCOL: Final = 5
@@ -81,7 +83,9 @@ async def open_session(
         try:
             connected = await asyncio.to_thread(driver.connect)
         except Exception as error:
-            raise connect_error(error, cluster.contact_points, cluster.data_centre) from error
+            raise connect_error(
+                error, cluster.contact_points, cluster.data_centre, _centres(driver.metadata)
+            ) from error
         connected.client_protocol_handler = Encoder
         connected.use_client_timestamp = False  # What needs a timestamp says so in its statement.
         session = Session(cluster, driver, connected, generation=generation, monotonic=monotonic)
@@ -132,8 +136,12 @@ def _driver(cluster: CassandraCluster) -> Cluster:
     )
 
 
+def _centres(metadata: Metadata) -> list[str]:
+    return sorted({str(host.datacenter) for host in metadata.all_hosts() if host.datacenter})
+
+
 def _check_centre(session: Session) -> None:
-    centres = sorted({str(host.datacenter) for host in session.metadata.all_hosts()})
+    centres = _centres(session.metadata)
     if not session.cluster.data_centre and len(centres) > 1:
         raise Refused(
             f"The cluster has the data centres {', '.join(centres)}; name the one to use.",

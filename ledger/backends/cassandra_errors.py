@@ -144,16 +144,23 @@ def read_error(failure: Failure) -> LedgerError:
     return _refused(failure) if failure.outcome is Outcome.NEVER else _busy(failure)
 
 
-def connect_error(error: BaseException, points: Iterable[str], data_centre: str) -> LedgerError:
-    """Tell why no connection was made at all."""
+def connect_error(
+    error: BaseException, points: Iterable[str], data_centre: str, centres: Iterable[str] = ()
+) -> LedgerError:
+    """Tell why no connection was made at all. `centres` are those that nodes said they are in."""
     where = ", ".join(points)
     if isinstance(error, NoHostAvailable) and not isinstance(error.errors, dict):
-        # The driver leaves out nodes of other data centres, and says only that none is left.
-        return Refused(
-            f"None of {where} is in the data centre `{data_centre}`.",
-            reason="NO_SUCH_DATA_CENTRE",
-            field="cassandra_data_centre",
-        )
+        # A node has said who is there, and then no connection for calls came about: the driver
+        # leaves out nodes of other data centres. Or the node died in between.
+        found = sorted(set(centres))
+        if found and data_centre and data_centre not in found:
+            return Refused(
+                f"None of {where} is in the data centre `{data_centre}`: there is "
+                f"{', '.join(found)}.",
+                reason="NO_SUCH_DATA_CENTRE",
+                field="cassandra_data_centre",
+            )
+        return _unreachable(where, "it answered, and then took no connection")
     causes = _causes(error) or [error]
     for cause in causes:
         if isinstance(cause, AuthenticationFailed):
@@ -179,16 +186,20 @@ def connect_error(error: BaseException, points: Iterable[str], data_centre: str)
         # A node that dies does that too, so it is no refusal. What it says of a certificate that it
         # misses may come too late to be read.
         said += ". A node that asks for our certificate may do that: see `cassandra_tls_cert`"
-    return Busy(
-        f"No node of Cassandra can be reached at {where}: {said}",
-        reason="STORE_UNREACHABLE",
-        retry_after_s=RETRY_AFTER_S,
-    )
+    return _unreachable(where, said)
 
 
 def closed() -> Closed:
     """Tell somebody who comes too late."""
     return Closed("The store has been closed.", reason="CLOSED")
+
+
+def _unreachable(where: str, said: str) -> Busy:
+    return Busy(
+        f"No node of Cassandra can be reached at {where}: {said}",
+        reason="STORE_UNREACHABLE",
+        retry_after_s=RETRY_AFTER_S,
+    )
 
 
 def _refused(failure: Failure) -> Refused:
