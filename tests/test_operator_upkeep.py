@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from ledger.backends.rocksdb_folder import Folder
     from ledger.v1.operator_service_pb2_grpc import OperatorServiceAsyncStub
 
+pytestmark = pytest.mark.slow
+
 RECORDS = 3_000
 FAILED_PRECONDITION = grpc.StatusCode.FAILED_PRECONDITION
 
