@@ -76,6 +76,15 @@ class Look(NamedTuple):
         return [*self.item.keys, *dict.fromkeys(one.path[-1] for one in lain)]
 
 
+class Answered(NamedTuple):
+    """What is known of an answer beside what it says."""
+
+    folded: journey.Item | None
+    """What it was made of; None where nothing was folded."""
+    until_ns: int
+    """When time alone changes it next; 0 where it never does."""
+
+
 class Items:
     """Looks items up for all requests of one process."""
 
@@ -151,9 +160,10 @@ class Items:
         named: dict[str, None],
         *,
         revision: str = "",
-    ) -> journey.Item | None:
+        learn_every: int = LEARN_EVERY,
+    ) -> Answered:
         """Write the answer, and note which facilities it names. UNCHANGED where `revision` stands
-        for the same. Returns what was folded, where anything was.
+        for the same. Of so many answers for now one is learned from.
         """
         put_time(
             out.answer_time, question.now_ns if question.until_ns is None else question.until_ns
@@ -163,14 +173,14 @@ class Items:
             if known and known.holds(look.digest, question.now_ns):
                 out.status = _UNCHANGED
                 out.revision = revision
-                return None
+                return Answered(None, known.until_ns)
         item = look.item
         out.tracking_keys.extend([key.decode() for key in item.keys])
         out.more_keys = item.has_more_keys
         if item.whole is None:
             out.status = _FOUND
             out.oversized = True
-            return None
+            return Answered(None, 0)
         told, out.quarantined_count = self._told(look)
         asked = asked_of(
             look.number,
@@ -189,14 +199,14 @@ class Items:
                 put_containers(out.item, carried, out.answer_time.ToNanoseconds())
                 moments += [at_ns for one in carried.lain for at_ns in (one.begin_ns, one.end_ns)]
             if not question.is_past:
-                self._learn(folded)
+                self._learn(folded, learn_every)
                 until_ns = min((at for at in moments if at > question.now_ns), default=0)
         out.revision = write_revision(look.digest, until_ns)
-        return folded
+        return Answered(folded, until_ns)
 
-    def _learn(self, folded: journey.Item) -> None:
+    def _learn(self, folded: journey.Item, every: int) -> None:
         self._unlearned += 1
-        if self._unlearned >= LEARN_EVERY:
+        if self._unlearned >= every:
             self._unlearned = 0
             self.lanes.learn(folded.instance)
 

@@ -13,6 +13,7 @@ from ledger.v1.item_service_pb2 import WatchItemRequest
 from ledger.v1.item_service_pb2_grpc import ItemServiceStub
 from ledger.v1.trail_service_pb2 import LookupStatus
 from query import watches
+from query.containers.stays import STAY_NS_MAX
 from query.journey.rules import DAY_NS, HOUR_NS
 from query.reading import WHOLE_ROWS_MAX
 from query.watches import WATCH_INTERVAL_S
@@ -116,6 +117,27 @@ async def test_time_alone_changes_a_status(door: Asked, clock: Clock) -> None:
 
     assert not first.item.flags
     assert list(second.item.flags) == [pb.ITEM_FLAG_STALLED]
+
+
+async def test_the_end_of_a_stay_by_time_is_told(door: Asked, clock: Clock) -> None:
+    """30 days after it went into a bag nobody knows whether it is still there: that is told then,
+    once, and nothing else has changed.
+    """
+    await put(door, [say("ACCEPTED", 1, "A"), put_in(NUMBER, "BAG1", 2)])
+    end_ns = START_NS + 2 * HOUR_NS + STAY_NS_MAX
+    clock.ns = end_ns - 500_000_000
+    watch = Watch(door)
+    first = await watch.next()
+    clock.ns = end_ns
+
+    second = await watch.next()
+    silent = await Watch(door, watch.cursor).is_silent()
+
+    assert [one.tracking_key for one in first.item.containers] == ["BAG1"]
+    assert not second.item.containers
+    assert second.item.milestone == first.item.milestone
+    assert second.item.flags == first.item.flags
+    assert silent
 
 
 async def test_a_scan_of_its_container_is_told(door: Asked) -> None:
