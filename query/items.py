@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ledger.codec import SAYS_IN
 from ledger.v1.trail_service_pb2 import LookupStatus
+from query.apart import NOT_READ
 from query.containers.reading import ContainerTrails
 from query.item_answers import put_containers, put_item, put_time
 from query.journey import asked_of, fold, told_of
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from ledger.v1.item_service_pb2 import ItemAnswer
     from ledger.vocabulary import Mappings
     from query import journey
+    from query.apart import NotRead, Patience
     from query.containers import Carried
     from query.journey import Told
     from query.progress_view import Shown
@@ -114,22 +116,31 @@ class Items:
         rows = item.whole.keyed_rows
         return Look(number, item, digest_of(asked, rows), _may_say_in(rows))
 
-    def trails_of_containers(self, shown: Shown) -> ContainerTrails:
+    def trails_of_containers(
+        self, shown: Shown, patience: Patience | None = None
+    ) -> ContainerTrails:
         """Begin to read trails of containers, for one request."""
-        return ContainerTrails(self._reader, shown, self._mappings)
+        return ContainerTrails(self._reader, shown, self._mappings, patience)
 
-    async def carry(self, looks: Sequence[Look], containers: ContainerTrails) -> Sequence[Look]:
-        """Read what items inherit of the containers that they lay in. Raises as TrailReader."""
+    async def carry(
+        self, looks: Sequence[Look], containers: ContainerTrails
+    ) -> Sequence[Look | NotRead]:
+        """Read what items inherit of the containers that they lay in; why not, where one could not
+        be read. Raises as ContainerTrails.
+        """
         bagged = [at for at, look in enumerate(looks) if look.went_inside]
         if not bagged:
             return looks
-        found = list(looks)
+        found: list[Look | NotRead] = list(looks)
         told = [self._told(looks[at]) for at in bagged]
         items = [
             (looks[at].item.keys, standing(its).events)
             for at, (its, _) in zip(bagged, told, strict=True)
         ]
         for at, its, carried in zip(bagged, told, await containers.carried(items), strict=True):
+            if isinstance(carried, NOT_READ):
+                found[at] = carried
+                continue
             digest = digest_of_carried(looks[at].digest, carried)
             found[at] = looks[at]._replace(digest=digest, told=its, carried=carried)
         return found
@@ -138,8 +149,9 @@ class Items:
         self, number: str, keys: Sequence[bytes], shown: Shown, question: Question
     ) -> Look:
         """Read what there is of one number, and of the containers that it lay in."""
-        look = await self.look(number, keys, shown, question)
-        [look] = await self.carry([look], self.trails_of_containers(shown))
+        own = await self.look(number, keys, shown, question)
+        [look] = await self.carry([own], self.trails_of_containers(shown))
+        assert isinstance(look, Look)  # Without patience it raises.
         return look
 
     def _told(self, look: Look) -> tuple[Sequence[Told], int]:
