@@ -20,12 +20,11 @@ from ledger.v1.trail_service_pb2 import (
 from query.answers import ITEM_BYTES_MAX, ITEM_ENTRIES_MAX
 from query.reading import WHOLE_ROWS_MAX
 from query.requests import BATCH_NUMBERS_MAX, refuse_inherited
-from tests.asking import asked, failing
+from tests.asking import failing
 from tests.trails import names, scan, timestamp
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
-    from pathlib import Path
+    from collections.abc import Sequence
 
     from tests.asking import Asked
 
@@ -34,13 +33,6 @@ NOT_YET_SEEN = LookupStatus.LOOKUP_STATUS_NOT_YET_SEEN
 INVALID_NUMBER = LookupStatus.LOOKUP_STATUS_INVALID_NUMBER
 FAILED_RETRY = LookupStatus.LOOKUP_STATUS_FAILED_RETRY
 RECORDED = TrailOrder.TRAIL_ORDER_RECORDED
-
-
-@pytest.fixture
-async def door(tmp_path: Path) -> AsyncIterator[Asked]:
-    """A door to an empty ledger."""
-    async with asked(tmp_path / "ledger") as opened:
-        yield opened
 
 
 async def look_up(

@@ -12,14 +12,13 @@ from ledger.v1.item_service_pb2 import BatchGetItemsRequest, GetItemRequest, Ite
 from ledger.v1.trail_service_pb2 import BatchGetTrailsRequest, LookupStatus
 from query import chunks
 from query.chunks import CHUNK_NUMBERS
-from tests.asking import asked, failing
+from tests.asking import failing
 from tests.bags import put_in, see
 from tests.trails import Arrival, scan
 from tests.troubled import troubled
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
-    from pathlib import Path
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
 
     from tests.asking import Asked
 
@@ -60,13 +59,6 @@ async def of_items(door: Asked, numbers: Sequence[str]) -> list[Answer]:
 if TYPE_CHECKING:
     LookUp = Callable[[Asked, Sequence[str]], Awaitable[list[Answer]]]
 of_both = pytest.mark.parametrize("look_up", [of_trails, of_items])
-
-
-@pytest.fixture
-async def door(tmp_path: Path) -> AsyncIterator[Asked]:
-    """A door to an empty ledger."""
-    async with asked(tmp_path / "ledger") as opened:
-        yield opened
 
 
 def failed(answers: Iterable[Answer]) -> list[int]:

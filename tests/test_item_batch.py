@@ -15,13 +15,14 @@ from query.chunks import CHUNK_NUMBERS
 from query.reading import WHOLE_ROWS_MAX
 from query.requests import BATCH_NUMBERS_MAX
 from tests.asking import failing
-from tests.item_doors import OTHER, Clock, get, item_door, put
+from tests.item_doors import OTHER, get, put
 from tests.tellers import say, usual
 from tests.trails import NUMBER, scan, timestamp
 
+pytestmark = pytest.mark.usefixtures("clock")  # The door has it.
+
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
-    from pathlib import Path
+    from collections.abc import Iterable
 
     from ledger.v1.item_service_pb2 import BatchGetItemsResponse, ItemAnswer
     from tests.asking import Asked
@@ -33,21 +34,6 @@ FAILED_RETRY = LookupStatus.LOOKUP_STATUS_FAILED_RETRY
 UNCHANGED = LookupStatus.LOOKUP_STATUS_UNCHANGED
 MESSAGE_BYTES_MAX = 4 << 20
 """The largest message that gRPC clients take by default."""
-
-
-@pytest.fixture
-def clock() -> Clock:
-    """The clock of the door."""
-    return Clock()
-
-
-@pytest.fixture
-async def door(
-    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[Asked]:
-    """A door to an empty ledger."""
-    async with item_door(tmp_path, clock, monkeypatch) as opened:
-        yield opened
 
 
 async def messages(

@@ -19,36 +19,18 @@ from query.reading import WHOLE_ROWS_MAX
 from query.watches import WATCH_INTERVAL_S
 from tests.asking import failing, served
 from tests.bags import put_in, see
-from tests.item_doors import OTHER, Clock, item_door, put
+from tests.item_doors import OTHER, Clock, put
 from tests.tellers import START_NS, say, usual
 from tests.trails import NUMBER, PARTITIONS, scan
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("clock")]  # The door has it.
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-    from pathlib import Path
-
     from ledger.v1.item_service_pb2 import ItemAnswer, WatchItemResponse
     from tests.asking import Asked
 
 SILENT_S = 3 * WATCH_INTERVAL_S
 """A watch that has not spoken for so long has nothing to say."""
-
-
-@pytest.fixture
-def clock() -> Clock:
-    """The clock of the door."""
-    return Clock()
-
-
-@pytest.fixture
-async def door(
-    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[Asked]:
-    """A door to an empty ledger."""
-    async with asyncio.timeout(60), item_door(tmp_path, clock, monkeypatch) as opened:
-        yield opened
 
 
 class Watch:
