@@ -12,6 +12,7 @@ from ledger.v1.item_service_pb2 import BatchGetItemsRequest, GetItemRequest, Ite
 from ledger.v1.trail_service_pb2 import BatchGetTrailsRequest, LookupStatus
 from query import chunks
 from query.chunks import CHUNK_NUMBERS
+from query.reading import SHORT_ROWS
 from tests.asking import failing
 from tests.bags import put_in, see
 from tests.trails import Arrival, scan
@@ -138,6 +139,25 @@ async def test_a_bad_container_costs_only_what_lay_in_it(
     assert failed(answers) == [3, 40, 41]
     assert sum(one.status == FOUND for one in answers) == len(bag_of) - 3
     assert store.reads == 3 * 2 + 10
+
+
+@pytest.mark.parametrize("trouble", [BUSY, None])
+async def test_nor_does_one_whose_long_trail_cannot_be_read_to_its_end(
+    door: Asked, monkeypatch: pytest.MonkeyPatch, trouble: Exception | None
+) -> None:
+    """Its beginning came with those of the others."""
+    monkeypatch.setattr("query.item_batch.READ_TIMEOUT_S", 0.3)
+    bag_of = {f"AB{i}": f"BAG{i}" for i in range(2 * CHUNK_NUMBERS)}
+    bag_of |= dict.fromkeys(["AB3", "AB40", "AB41"], "BAD")
+    await put_in_bags(door, bag_of)
+    await door.shelf.put(*(scan(i, number="BAD", minute=i) for i in range(SHORT_ROWS)))
+
+    async with troubled(door, {"BAD": trouble}, first_rows=True) as (other, store):
+        answers = await of_items(other, list(bag_of))
+
+    assert failed(answers) == [3, 40, 41]
+    assert sum(one.status == FOUND for one in answers) == len(bag_of) - 3
+    assert store.reads == 2 * 2 + 1
 
 
 async def test_a_thousand_out_of_a_bad_truck_ask_for_it_once(door: Asked) -> None:

@@ -26,8 +26,12 @@ if TYPE_CHECKING:
 class Troubled:
     """All that is not said here is the store's own."""
 
-    def __init__(self, store: TrailStore, troubles: Mapping[str, Exception | None]) -> None:
+    def __init__(
+        self, store: TrailStore, troubles: Mapping[str, Exception | None], *, first_rows: bool
+    ) -> None:
+        """`first_rows`: those of many can be read, and trouble comes behind them."""
         self._store = store
+        self._first_rows = first_rows
         self._troubles = {filing_key(number): error for number, error in troubles.items()}
         self.reads = 0
         """How often rows were asked for."""
@@ -42,7 +46,7 @@ class Troubled:
 
     async def read_many(self, tracking_keys: Sequence[bytes], **limits: int) -> Sequence[Slice]:
         """Fail, or hang, where one of the keys has trouble."""
-        await self._read(tracking_keys)
+        await self._read(() if self._first_rows else tracking_keys)
         return await self._store.read_many(tracking_keys, **limits)
 
     async def _read(self, keys: Iterable[bytes]) -> None:
@@ -58,10 +62,10 @@ class Troubled:
 
 @asynccontextmanager
 async def troubled(
-    door: Asked, troubles: Mapping[str, Exception | None]
+    door: Asked, troubles: Mapping[str, Exception | None], *, first_rows: bool = False
 ) -> AsyncIterator[tuple[Asked, Troubled]]:
     """Open another door to the same ledger, whose store has trouble; None: it hangs."""
-    store = Troubled(door.shelf.store, troubles)
+    store = Troubled(door.shelf.store, troubles, first_rows=first_rows)
     async with (
         served(store, {1: PARTITIONS}) as port,  # type: ignore[arg-type] # It is one.
         grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel,
