@@ -54,11 +54,10 @@ class ItemExplaining:
         out = ExplainItemResponse(language=speaker.language.tag)
         out.answer.tracking_number = number
         named: dict[str, None] = {}
-        folded = self._items.answer(look, question, out.answer, named)
+        # Words take longer than learning, and say what others took: so each is learned from.
+        folded, _ = self._items.answer(look, question, out.answer, named, learn_every=1)
         name_facilities(out, named, self._facilities)
         if folded is not None:
-            if not question.is_past:
-                self._items.lanes.learn(folded.instance)
             moment_ns = question.now_ns if question.until_ns is None else question.until_ns
             # What was said of a past moment stays the same: the memory of one process does not.
             known = nothing_known if question.is_past else self._items.lanes.history
@@ -74,7 +73,7 @@ class ItemExplaining:
             look = await self._items.look_inside(
                 number, keys, await self._progress.shown_now(), today
             )
-            now = self._items.answer(look, today, ItemAnswer(), {})
+            now, _ = self._items.answer(look, today, ItemAnswer(), {})
             changes = changes_since(speaker, folded, now, as_of_ns=question.now_ns)
             put_sentences(out.changes, changes)
         return out

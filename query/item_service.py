@@ -23,6 +23,7 @@ from ledger.v1.item_service_pb2 import (
 )
 from ledger.v1.trail_service_pb2 import LookupStatus
 from query import requests
+from query.containers import Ending
 from query.contents import Contents
 from query.item_answers import put_event, put_time
 from query.item_batch import ItemBatch
@@ -35,7 +36,7 @@ from query.revisions import text_of
 from query.tokens import contents_digest, read_contents_token, write_contents_token
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable
+    from collections.abc import AsyncGenerator, Callable, Sequence
 
     import grpc
 
@@ -204,12 +205,12 @@ class ItemService:
         out = WatchItemResponse()
         out.answer.tracking_number = look.number
         named: dict[str, None] = {}
-        folded = self._items.answer(look, question, out.answer, named)
+        folded, until_ns = self._items.answer(look, question, out.answer, named)
         if out.answer.oversized:
             raise _oversized()
         name_facilities(out, named, self._facilities)
-        out.cursor = _status_of(out.answer, folded)
-        return out, folded.instance.next_change_ns if folded else 0
+        out.cursor = _status_of(out.answer, folded, _run_out(look, question.now_ns))
+        return out, until_ns
 
     async def _asked(
         self, request: GetItemRequest | BatchGetItemsRequest | ExplainItemRequest
@@ -240,14 +241,28 @@ class ItemService:
         return now_ns, await self._progress.shown_now(), False
 
 
-def _status_of(answer: ItemAnswer, folded: journey.Item | None) -> str:
+def _run_out(look: Look, now_ns: int) -> Sequence[tuple[bytes, ...]]:
+    """Give the containers that it may have left, as nobody knows after so long: no scan says so,
+    so nothing else of a status does.
+    """
+    lain = look.carried.lain if look.carried else ()
+    return [
+        one.path
+        for one in lain
+        if one.stay.ending is Ending.TIME and one.end_ns == one.stay.end_ns <= now_ns
+    ]
+
+
+def _status_of(
+    answer: ItemAnswer, folded: journey.Item | None, run_out: Sequence[tuple[bytes, ...]]
+) -> str:
     """Give what stands for a status: other scans of the same status have the same."""
     if folded is None:
         said: object = answer.status
     else:
         one = folded.instance
         legs = [(str(leg.kind), str(leg.milestone), leg.began.scan_time_ns) for leg in one.legs]
-        said = (legs, sorted(map(str, one.flags)), len(folded.others))
+        said = (legs, sorted(map(str, one.flags)), len(folded.others), run_out)
     return text_of(hashlib.sha256(repr(said).encode()).digest()[:_CURSOR_BYTES])
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ledger.codec import SAYS_IN
 from ledger.v1.trail_service_pb2 import LookupStatus
+from query.apart import NOT_READ
 from query.containers.reading import ContainerTrails
 from query.item_answers import put_containers, put_item, put_time
 from query.journey import asked_of, fold, told_of
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from ledger.v1.item_service_pb2 import ItemAnswer
     from ledger.vocabulary import Mappings
     from query import journey
+    from query.apart import NotRead, Patience
     from query.containers import Carried
     from query.journey import Told
     from query.progress_view import Shown
@@ -76,6 +78,15 @@ class Look(NamedTuple):
         return [*self.item.keys, *dict.fromkeys(one.path[-1] for one in lain)]
 
 
+class Answered(NamedTuple):
+    """What is known of an answer beside what it says."""
+
+    folded: journey.Item | None
+    """What it was made of; None where nothing was folded."""
+    until_ns: int
+    """When time alone changes it next; 0 where it never does."""
+
+
 class Items:
     """Looks items up for all requests of one process."""
 
@@ -105,22 +116,31 @@ class Items:
         rows = item.whole.keyed_rows
         return Look(number, item, digest_of(asked, rows), _may_say_in(rows))
 
-    def trails_of_containers(self, shown: Shown) -> ContainerTrails:
+    def trails_of_containers(
+        self, shown: Shown, patience: Patience | None = None
+    ) -> ContainerTrails:
         """Begin to read trails of containers, for one request."""
-        return ContainerTrails(self._reader, shown, self._mappings)
+        return ContainerTrails(self._reader, shown, self._mappings, patience)
 
-    async def carry(self, looks: Sequence[Look], containers: ContainerTrails) -> Sequence[Look]:
-        """Read what items inherit of the containers that they lay in. Raises as TrailReader."""
+    async def carry(
+        self, looks: Sequence[Look], containers: ContainerTrails
+    ) -> Sequence[Look | NotRead]:
+        """Read what items inherit of the containers that they lay in; why not, where one could not
+        be read. Raises as ContainerTrails.
+        """
         bagged = [at for at, look in enumerate(looks) if look.went_inside]
         if not bagged:
             return looks
-        found = list(looks)
+        found: list[Look | NotRead] = list(looks)
         told = [self._told(looks[at]) for at in bagged]
         items = [
             (looks[at].item.keys, standing(its).events)
             for at, (its, _) in zip(bagged, told, strict=True)
         ]
         for at, its, carried in zip(bagged, told, await containers.carried(items), strict=True):
+            if isinstance(carried, NOT_READ):
+                found[at] = carried
+                continue
             digest = digest_of_carried(looks[at].digest, carried)
             found[at] = looks[at]._replace(digest=digest, told=its, carried=carried)
         return found
@@ -129,8 +149,9 @@ class Items:
         self, number: str, keys: Sequence[bytes], shown: Shown, question: Question
     ) -> Look:
         """Read what there is of one number, and of the containers that it lay in."""
-        look = await self.look(number, keys, shown, question)
-        [look] = await self.carry([look], self.trails_of_containers(shown))
+        own = await self.look(number, keys, shown, question)
+        [look] = await self.carry([own], self.trails_of_containers(shown))
+        assert isinstance(look, Look)  # Without patience it raises.
         return look
 
     def _told(self, look: Look) -> tuple[Sequence[Told], int]:
@@ -151,9 +172,10 @@ class Items:
         named: dict[str, None],
         *,
         revision: str = "",
-    ) -> journey.Item | None:
+        learn_every: int = LEARN_EVERY,
+    ) -> Answered:
         """Write the answer, and note which facilities it names. UNCHANGED where `revision` stands
-        for the same. Returns what was folded, where anything was.
+        for the same. Of so many answers for now one is learned from.
         """
         put_time(
             out.answer_time, question.now_ns if question.until_ns is None else question.until_ns
@@ -163,14 +185,14 @@ class Items:
             if known and known.holds(look.digest, question.now_ns):
                 out.status = _UNCHANGED
                 out.revision = revision
-                return None
+                return Answered(None, known.until_ns)
         item = look.item
         out.tracking_keys.extend([key.decode() for key in item.keys])
         out.more_keys = item.has_more_keys
         if item.whole is None:
             out.status = _FOUND
             out.oversized = True
-            return None
+            return Answered(None, 0)
         told, out.quarantined_count = self._told(look)
         asked = asked_of(
             look.number,
@@ -189,14 +211,14 @@ class Items:
                 put_containers(out.item, carried, out.answer_time.ToNanoseconds())
                 moments += [at_ns for one in carried.lain for at_ns in (one.begin_ns, one.end_ns)]
             if not question.is_past:
-                self._learn(folded)
+                self._learn(folded, learn_every)
                 until_ns = min((at for at in moments if at > question.now_ns), default=0)
         out.revision = write_revision(look.digest, until_ns)
-        return folded
+        return Answered(folded, until_ns)
 
-    def _learn(self, folded: journey.Item) -> None:
+    def _learn(self, folded: journey.Item, every: int) -> None:
         self._unlearned += 1
-        if self._unlearned >= LEARN_EVERY:
+        if self._unlearned >= every:
             self._unlearned = 0
             self.lanes.learn(folded.instance)
 

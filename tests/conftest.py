@@ -10,10 +10,12 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests import engines
+from tests.doors import clock, door
 from tests.engines import one_cassandra, one_kafka, three_cassandra, three_kafka
 from tests.scale import SOAK_VARIABLE, is_soak
 
-__all__ = ["one_cassandra", "one_kafka", "three_cassandra", "three_kafka"]  # For every test.
+# Fixtures for every test.
+__all__ = ["clock", "door", "one_cassandra", "one_kafka", "three_cassandra", "three_kafka"]
 
 UNFINISHED = ("skipped", "xfailed", "xpassed")
 ENGINES_TIMEOUT_S = 600  # The first test of an engine waits for it, on a machine that does more.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -10,25 +9,16 @@ import pytest
 
 from ledger.numbers import filing_key, partition_of
 from ledger.v1.trail_service_pb2 import WatchTrailRequest
-from tests.asking import asked
 from tests.trails import PARTITIONS, Arrival, event_id, names, scan
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
-    from pathlib import Path
 
     from ledger.v1.trail_service_pb2 import TrailEntry
     from tests.asking import Asked
 
 A, B, C = "RR473124829GB", "9400111206206406260787", "1Z5R89390357567127"
 ALL = ["a", "b", "c", "d"]
-
-
-@pytest.fixture
-async def door(tmp_path: Path) -> AsyncIterator[Asked]:
-    """An open door."""
-    async with asyncio.timeout(30), asked(tmp_path) as door:
-        yield door
 
 
 @asynccontextmanager

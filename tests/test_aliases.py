@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -19,25 +18,16 @@ from ledger.v1.trail_service_pb2 import (
     TrailOrder,
 )
 from query import reading
-from tests.asking import asked
 from tests.trails import Arrival, event_id, names, row, scan, timestamp
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
-    from pathlib import Path
+    from collections.abc import Sequence
 
     from ledger.v1.trail_service_pb2 import TrailEntry
     from tests.asking import Asked
 
 A, B, C = "RR473124829GB", "9400111206206406260787", "1Z5R89390357567127"
 ALL = [*range(40), "a", "b", "c", "d", "e"]
-
-
-@pytest.fixture
-async def door(tmp_path: Path) -> AsyncIterator[Asked]:
-    """An open door."""
-    async with asyncio.timeout(30), asked(tmp_path) as door:
-        yield door
 
 
 async def seen(door: Asked, number: str, **fields: object) -> list[object]:

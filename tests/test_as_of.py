@@ -7,30 +7,19 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import grpc
-import pytest
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from ledger.v1.trail_service_pb2 import LookupStatus
 from query.progress_view import MARKS_AGE_MAX_S
-from tests.asking import asked, failing
+from tests.asking import failing
 from tests.trails import SECOND, names, scan, timestamp, wire_position
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-    from pathlib import Path
-
     from tests.asking import Asked
 
 FOUND = LookupStatus.LOOKUP_STATUS_FOUND
 NOT_YET_SEEN = LookupStatus.LOOKUP_STATUS_NOT_YET_SEEN
-
-
-@pytest.fixture
-async def door(tmp_path: Path) -> AsyncIterator[Asked]:
-    """A door to an empty ledger."""
-    async with asked(tmp_path / "ledger") as opened:
-        yield opened
 
 
 class TestAtLeast:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 import grpc
 import pytest
 
-from ledger.errors import Busy, NotPossibleNow, Uncertain
-from ledger.numbers import filing_key
+from ledger.errors import NotPossibleNow
 from ledger.trail_store import READ_MANY_KEYS_MAX
 from ledger.v1.scan_event_pb2 import Attribute
 from ledger.v1.trail_service_pb2 import (
@@ -19,19 +17,15 @@ from ledger.v1.trail_service_pb2 import (
     TrailOrder,
     TrailView,
 )
-from ledger.v1.trail_service_pb2_grpc import TrailServiceStub
-from query import batch
 from query.answers import ITEM_BYTES_MAX, ITEM_ENTRIES_MAX
 from query.reading import WHOLE_ROWS_MAX
 from query.requests import BATCH_NUMBERS_MAX, refuse_inherited
-from tests.asking import asked, failing, served
-from tests.trails import PARTITIONS, names, scan, timestamp
+from tests.asking import failing
+from tests.trails import names, scan, timestamp
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
-    from pathlib import Path
+    from collections.abc import Sequence
 
-    from ledger.trail_store import Slice, TrailStore
     from tests.asking import Asked
 
 FOUND = LookupStatus.LOOKUP_STATUS_FOUND
@@ -39,13 +33,6 @@ NOT_YET_SEEN = LookupStatus.LOOKUP_STATUS_NOT_YET_SEEN
 INVALID_NUMBER = LookupStatus.LOOKUP_STATUS_INVALID_NUMBER
 FAILED_RETRY = LookupStatus.LOOKUP_STATUS_FAILED_RETRY
 RECORDED = TrailOrder.TRAIL_ORDER_RECORDED
-
-
-@pytest.fixture
-async def door(tmp_path: Path) -> AsyncIterator[Asked]:
-    """A door to an empty ledger."""
-    async with asked(tmp_path / "ledger") as opened:
-        yield opened
 
 
 async def look_up(
@@ -185,79 +172,3 @@ async def test_an_oversized_trail_does_not_stop_the_others(door: Asked) -> None:
     assert "scan time" in recorded[0].message
     listed = await door.list(tracking_number="AB1", page_token=by_time[0].next_page_token)
     assert names(listed.entries, range(300)) == list(range(200, 300))
-
-
-class Troubled:
-    """A store in which some keys cannot be read. All else is the store's own."""
-
-    def __init__(self, store: TrailStore, troubles: dict[str, Exception | None]) -> None:
-        self._store = store
-        self._troubles = {filing_key(number): error for number, error in troubles.items()}
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._store, name)
-
-    async def read(self, tracking_key: bytes, **limits: object) -> Slice:
-        """Fail, or hang, where the key has trouble."""
-        if tracking_key in self._troubles:
-            error = self._troubles[tracking_key]
-            if error is None:
-                await asyncio.Event().wait()
-            else:
-                raise error
-        return await self._store.read(tracking_key, **limits)  # type: ignore[arg-type]
-
-    async def read_many(self, tracking_keys: Sequence[bytes], **limits: object) -> Sequence[Slice]:
-        """Fail, or hang, where one of the keys has trouble."""
-        return [await self.read(key, **limits) for key in tracking_keys]
-
-
-async def test_what_cannot_be_read_is_named_and_stops_nothing(
-    door: Asked, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Items that are busy, unsure or hang are answered with FAILED_RETRY, in their places."""
-    monkeypatch.setattr(batch, "READ_TIMEOUT_S", 0.1)
-    await door.shelf.put(*(scan(i, number=f"AB{i}") for i in range(100)))
-    troubled = Troubled(
-        door.shelf.store,
-        {
-            "AB3": Busy("busy", reason="STORE_BUSY", retry_after_s=1),
-            "AB40": Uncertain("unsure", reason="STORE_AWAY"),
-            "AB41": None,
-        },
-    )
-
-    async with (
-        served(troubled, {1: PARTITIONS}) as port,  # type: ignore[arg-type] # It is one.
-        grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel,
-    ):
-        other = door._replace(trails=TrailServiceStub(channel))
-        answers = await look_up(other, [f"AB{i}" for i in range(100)])
-
-    failed = [answer.index for answer in answers if answer.status == FAILED_RETRY]
-    assert failed == [3, 40, 41]
-    assert [answer.index for answer in answers] == list(range(100))
-    assert all(answer.message and not answer.entries for answer in (answers[i] for i in failed))
-    assert sum(answer.status == FOUND for answer in answers) == 97
-
-
-async def test_a_store_that_is_away_is_waited_for_once(
-    door: Asked, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Where nothing of a chunk could be read, the rest of a look-up is told so without waiting."""
-    monkeypatch.setattr(batch, "READ_TIMEOUT_S", 0.2)
-    numbers = [f"AB{i}" for i in range(300)]
-    await door.shelf.put(*(scan(i, number=number) for i, number in enumerate(numbers)))
-    hanging = Troubled(door.shelf.store, dict.fromkeys(numbers))
-
-    async with (
-        served(hanging, {1: PARTITIONS}) as port,  # type: ignore[arg-type] # It is one.
-        grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel,
-    ):
-        began_s = asyncio.get_running_loop().time()
-        answers = await look_up(door._replace(trails=TrailServiceStub(channel)), numbers)
-        took_s = asyncio.get_running_loop().time() - began_s
-
-    assert [answer.index for answer in answers] == list(range(300))
-    assert all(answer.status == FAILED_RETRY and answer.message for answer in answers)
-    assert took_s < 10 * 0.2  # It waited for one chunk and for each of its items, of ten chunks.

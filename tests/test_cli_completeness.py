@@ -9,31 +9,20 @@ from typing import Any
 
 import grpc
 import pytest
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from ledger.app.client import open_channel
 from ledger.app.demo.processes import LedgerProcess
 from ledger.app.exits import DONE, FAILED, INCOMPLETE, REFUSED
-from ledger.v1.ingest_service_pb2 import (
-    Batch,
-    Open,
-    RecordScanBatchRequest,
-    RecordScansRequest,
-    SourceProgress,
-)
-from ledger.v1.ingest_service_pb2_grpc import IngestServiceStub
 from ledger.v1.operator_service_pb2 import (
     CompletenessFinding,
     ListCompletenessFindingsRequest,
 )
 from ledger.v1.operator_service_pb2_grpc import OperatorServiceStub
-from ledger.v1.scan_event_pb2 import Scan
-from tests.ingest_traffic import an_event
+from tests.gates import SPOOL, send, speak
 from tests.shells import Said, ledger_up, typed
 
 pytestmark = pytest.mark.slow
 
-SPOOL = bytes(range(16))
 WITHIN_S = 20.0
 
 
@@ -43,49 +32,13 @@ def ledger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LedgerProcess]:
     nothing, and one of which all arrived.
     """
     with ledger_up(tmp_path_factory.mktemp("completeness")) as ledger:
-        with open_channel(ledger.address) as channel:
-            stub = IngestServiceStub(channel)
-            send(stub, "gate-17", range(1, 41), minted=100)
-            send(stub, "gate-17", range(51, 91), minted=100, bad={60, 61}, facility="FRCYMA")
-            send(stub, "gate-19", range(1, 6), minted=5)
-            speak(stub, "gate-18", minted=7)
+        bad = frozenset({60, 61})
+        send(ledger.address, "gate-17", range(1, 41), minted=100)
+        send(ledger.address, "gate-17", range(51, 91), minted=100, bad=bad, facility="FRCYMA")
+        send(ledger.address, "gate-19", range(1, 6), minted=5)
+        speak(ledger.address, "gate-18", minted=7)
         wait_for(ledger, {"gate-17": 22, "gate-18": 7})
         yield ledger
-
-
-def send(
-    stub: IngestServiceStub,
-    source: str,
-    sequences: range,
-    *,
-    minted: int,
-    bad: set[int] = frozenset(),  # type: ignore[assignment] # Only read.
-    facility: str = "DEFRAA",
-) -> None:
-    """Send one batch; those that are bad have no number."""
-    base = 1_000 * int(source[-2:])
-    events = [
-        an_event(base + n, facility=facility, tracking_number=None if n in bad else f"X{base + n}")
-        for n in sequences
-    ]
-    batch = Batch(
-        source_id=source,
-        spool_id=SPOOL,
-        first_sequence=sequences[0],
-        minted_through=minted,
-        scans=[Scan(event=event) for event in events],
-        send_time=Timestamp(seconds=int(time.time())),
-    )
-    result = stub.RecordScanBatch(RecordScanBatchRequest(batch=batch), timeout=10).result
-    assert {refusal.sequence for refusal in result.refusals} == set(bad)
-
-
-def speak(stub: IngestServiceStub, source: str, *, minted: int) -> None:
-    """Open a stream that says how far the source has come, and sends nothing."""
-    said = SourceProgress(source_id=source, spool_id=SPOOL, minted_through=minted)
-    opening = RecordScansRequest(open=Open(client="test", version="1", sources=[said]))
-    responses = list(stub.RecordScans(iter([opening]), timeout=10))
-    assert responses[0].HasField("opened")
 
 
 def asked(ledger: LedgerProcess, *words: object) -> Said:
@@ -265,9 +218,7 @@ def test_an_operator_settles_what_will_never_come(tmp_path: Path) -> None:
     too, makes no alarm, and outlives the process. What says nothing is told so.
     """
     with ledger_up(tmp_path) as ledger:
-        with open_channel(ledger.address) as channel:
-            stub = IngestServiceStub(channel)
-            send(stub, "gate-20", range(3, 6), minted=9)
+        send(ledger.address, "gate-20", range(3, 6), minted=9)
         wait_for(ledger, {"gate-20": 6})
         words = ("completeness", "settle", "--server", ledger.address, "gate-20")
         whole = typed(*words, "1-9", "--why", "run over", "--by", "ada")
@@ -297,8 +248,7 @@ def test_an_operator_settles_what_will_never_come(tmp_path: Path) -> None:
 def test_a_restart_changes_nothing(tmp_path: Path) -> None:
     """What is known is made of the logs anew; where nobody is there, the code says so."""
     with ledger_up(tmp_path) as ledger:
-        with open_channel(ledger.address) as channel:
-            send(IngestServiceStub(channel), "gate-20", range(3, 6), minted=9)
+        send(ledger.address, "gate-20", range(3, 6), minted=9)
         wait_for(ledger, {"gate-20": 6})
         before = ranges(document(ledger, "--records"))
         ledger.end()

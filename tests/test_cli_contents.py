@@ -11,14 +11,13 @@ import pytest
 from ledger.app.exits import DONE, FAILED
 from ledger.app.item_render import item_lines
 from tests.bags import empty, put_in, see
-from tests.item_doors import Clock, get, item_door, put
+from tests.item_doors import get, put
 from tests.shells import typed
 from tests.trails import NUMBER
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-    from pathlib import Path
+pytestmark = pytest.mark.usefixtures("clock")  # The door has it.
 
+if TYPE_CHECKING:
     from tests.asking import Asked
     from tests.shells import Said
 
@@ -32,11 +31,10 @@ STORY = [
 
 
 @pytest.fixture
-async def door(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Asked]:
+async def door(door: Asked) -> Asked:
     """A door to a ledger with a bag in a truck."""
-    async with item_door(tmp_path, Clock(), monkeypatch) as opened:
-        await put(opened, STORY)
-        yield opened
+    await put(door, STORY)
+    return door
 
 
 async def ask(door: Asked, *tokens: str) -> Said:

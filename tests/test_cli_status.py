@@ -12,13 +12,14 @@ from ledger.app.exits import DONE, REFUSED
 from ledger.v1.scan_event_pb2 import DeliveryMode
 from query.reading import WHOLE_ROWS_MAX
 from tests.bags import put_in, see
-from tests.item_doors import OTHER, Clock, item_door, put
+from tests.item_doors import OTHER, Clock, put
 from tests.shells import Said, entries_of, ledger_up, typed
 from tests.tellers import WRONG_DATA, correct, notice, other_content, say, usual
 from tests.trails import NUMBER, scan, timestamp
 
+pytestmark = pytest.mark.usefixtures("clock")  # The door has it.
+
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
     from pathlib import Path
 
     from query.journey import Told
@@ -48,21 +49,6 @@ Corrected, with what was said before:
 -  2026-09-22 18:13:20 +02:00  arrived                             XX · Nowhere
 +  2026-09-22 19:13:20 +02:00  arrived (incorrect data dc4e2cd3…)  DE60313 · Frankfurt Innenstadt, Frankfurt am Main, DE
 """  # noqa: E501 - as it is printed.
-
-
-@pytest.fixture
-def clock() -> Clock:
-    """The clock of the door."""
-    return Clock()
-
-
-@pytest.fixture
-async def door(
-    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[Asked]:
-    """A door to an empty ledger."""
-    async with item_door(tmp_path, clock, monkeypatch) as opened:
-        yield opened
 
 
 async def ask(door: Asked, *words: object) -> Said:

@@ -17,7 +17,6 @@ from tests.asking import asked
 from tests.trails import NUMBER, Arrival, scan
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
     from pathlib import Path
 
     from ledger.v1.trail_service_pb2 import TrailEntry
@@ -30,13 +29,6 @@ def coded(name: object, system: str, code: str, **fields: object) -> pb.ScanEven
     """An event that came with its source's own code."""
     codes = {"code_system": system, "source_code": code}
     return scan(name, type=UNMAPPED, **codes, **fields)  # type: ignore[arg-type] # As `scan` does.
-
-
-@pytest.fixture
-async def door(tmp_path: Path) -> AsyncIterator[Asked]:
-    """A door to an empty ledger."""
-    async with asked(tmp_path / "ledger") as opened:
-        yield opened
 
 
 async def only(door: Asked) -> TrailEntry:

@@ -22,7 +22,6 @@ from tests.asking import asked, failing
 from tests.trails import NUMBER, scan
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
     from pathlib import Path
 
     from tests.asking import Asked
@@ -30,13 +29,6 @@ if TYPE_CHECKING:
 FRANKFURT = GeoPosition(latitude=50.11, longitude=8.68)
 FRIDAY_EVENING = Timestamp()
 FRIDAY_EVENING.FromDatetime(datetime.fromisoformat("2026-03-27T19:00:00+01:00"))
-
-
-@pytest.fixture
-async def door(tmp_path: Path) -> AsyncIterator[Asked]:
-    """A door to an empty ledger, with the facilities that are built in."""
-    async with asked(tmp_path / "ledger") as opened:
-        yield opened
 
 
 async def near(door: Asked, **fields: object) -> service.ListNearbyFacilitiesResponse:

@@ -17,34 +17,18 @@ from ledger.v1.trail_service_pb2 import LookupStatus
 from query import reading
 from query.containers import reading as container_reading
 from tests.bags import put_in, see, take_out
-from tests.item_doors import Clock, hour, item_door, put
+from tests.item_doors import Clock, hour, put
 from tests.trails import NUMBER
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-    from pathlib import Path
+pytestmark = pytest.mark.usefixtures("clock")  # The door has it.
 
+if TYPE_CHECKING:
     from ledger.v1.item_service_pb2 import ItemAnswer
     from query.journey import Told
     from tests.asking import Asked
 
 BAG, TRUCK = "BAG1", "TRUCK1"
 UNCHANGED = LookupStatus.LOOKUP_STATUS_UNCHANGED
-
-
-@pytest.fixture
-def clock() -> Clock:
-    """The clock of the door."""
-    return Clock()
-
-
-@pytest.fixture
-async def door(
-    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[Asked]:
-    """A door to an empty ledger."""
-    async with item_door(tmp_path, clock, monkeypatch) as opened:
-        yield opened
 
 
 async def get_many(door: Asked, *numbers: str, revision: str = "") -> list[ItemAnswer]:

@@ -7,25 +7,22 @@ from typing import TYPE_CHECKING
 import grpc
 import pytest
 
-from ledger.errors import Busy, Uncertain
 from ledger.v1 import item_pb2 as pb
 from ledger.v1.item_service_pb2 import BatchGetItemsRequest, ItemLookUp
-from ledger.v1.item_service_pb2_grpc import ItemServiceStub
 from ledger.v1.scan_event_pb2 import Attribute
 from ledger.v1.trail_service_pb2 import LookupStatus
-from query import batch
-from query.batch import CHUNK_NUMBERS
+from query.chunks import CHUNK_NUMBERS
 from query.reading import WHOLE_ROWS_MAX
 from query.requests import BATCH_NUMBERS_MAX
-from tests.asking import failing, served
-from tests.item_doors import OTHER, Clock, get, item_door, put
+from tests.asking import failing
+from tests.item_doors import OTHER, get, put
 from tests.tellers import say, usual
-from tests.test_batch import Troubled
-from tests.trails import NUMBER, PARTITIONS, scan, timestamp
+from tests.trails import NUMBER, scan, timestamp
+
+pytestmark = pytest.mark.usefixtures("clock")  # The door has it.
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
-    from pathlib import Path
+    from collections.abc import Iterable
 
     from ledger.v1.item_service_pb2 import BatchGetItemsResponse, ItemAnswer
     from tests.asking import Asked
@@ -37,21 +34,6 @@ FAILED_RETRY = LookupStatus.LOOKUP_STATUS_FAILED_RETRY
 UNCHANGED = LookupStatus.LOOKUP_STATUS_UNCHANGED
 MESSAGE_BYTES_MAX = 4 << 20
 """The largest message that gRPC clients take by default."""
-
-
-@pytest.fixture
-def clock() -> Clock:
-    """The clock of the door."""
-    return Clock()
-
-
-@pytest.fixture
-async def door(
-    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[Asked]:
-    """A door to an empty ledger."""
-    async with item_door(tmp_path, clock, monkeypatch) as opened:
-        yield opened
 
 
 async def messages(
@@ -162,35 +144,6 @@ async def test_an_oversized_trail_does_not_stop_the_others(door: Asked) -> None:
 
     assert (first.status, first.oversized, first.HasField("item")) == (FOUND, True, False)
     assert second.item.milestone == pb.MILESTONE_OUT_FOR_DELIVERY
-
-
-async def test_what_cannot_be_read_is_named_and_stops_nothing(
-    door: Asked, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Items that are busy, unsure or hang are answered with FAILED_RETRY, in their places."""
-    monkeypatch.setattr(batch, "READ_TIMEOUT_S", 0.3)
-    await door.shelf.put(*(scan(i, number=f"AB{i}") for i in range(70)))
-    troubled = Troubled(
-        door.shelf.store,
-        {
-            "AB3": Busy("busy", reason="STORE_BUSY", retry_after_s=1),
-            "AB40": Uncertain("unsure", reason="STORE_AWAY"),
-            "AB41": None,
-        },
-    )
-
-    async with (
-        served(troubled, {1: PARTITIONS}) as port,  # type: ignore[arg-type] # It is one.
-        grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel,
-    ):
-        other = door._replace(items=ItemServiceStub(channel))
-        answers = await look_up(other, [f"AB{i}" for i in range(70)])
-
-    failed = [one.index for one in answers if one.status == FAILED_RETRY]
-    assert failed == [3, 40, 41]
-    assert [one.index for one in answers] == list(range(70))
-    assert all(answers[i].message and not answers[i].HasField("item") for i in failed)
-    assert sum(one.status == FOUND for one in answers) == 67
 
 
 @pytest.mark.parametrize("count", [0, BATCH_NUMBERS_MAX + 1])

@@ -16,33 +16,17 @@ from query.answers import ITEM_BYTES_MAX, ITEM_ENTRIES_MAX
 from query.item_answers import CHANGES_MAX, LEGS_MAX
 from query.reading import WHOLE_ROWS_MAX
 from tests.asking import failing
-from tests.item_doors import Clock, get, hour, item_door, put
+from tests.item_doors import get, hour, put
 from tests.tellers import WITHDRAWN, correct, say
 from tests.trails import scan
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-    from pathlib import Path
+pytestmark = pytest.mark.usefixtures("clock")  # The door has it.
 
+if TYPE_CHECKING:
     from tests.asking import Asked
 
 FOUND = LookupStatus.LOOKUP_STATUS_FOUND
 TIMELINE = ItemView.ITEM_VIEW_TIMELINE
-
-
-@pytest.fixture
-def clock() -> Clock:
-    """The clock of the door."""
-    return Clock()
-
-
-@pytest.fixture
-async def door(
-    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[Asked]:
-    """A door to an empty ledger."""
-    async with item_door(tmp_path, clock, monkeypatch) as opened:
-        yield opened
 
 
 @pytest.mark.parametrize(

@@ -11,22 +11,14 @@ from ledger.v1 import item_pb2 as pb
 from ledger.v1.item_service_pb2 import BatchGetItemsRequest, ItemLookUp, WatchItemRequest
 from ledger.v1.trail_service_pb2 import LookupStatus
 from tests.asking import failing
-from tests.item_doors import OTHER, Clock, get, item_door, put
+from tests.item_doors import OTHER, get, put
 from tests.tellers import notice, say, usual
 from tests.trails import NUMBER
 
+pytestmark = pytest.mark.usefixtures("clock")  # The door has it.
+
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-    from pathlib import Path
-
     from tests.asking import Asked
-
-
-@pytest.fixture
-async def door(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Asked]:
-    """A door to an empty ledger."""
-    async with item_door(tmp_path, Clock(), monkeypatch) as opened:
-        yield opened
 
 
 async def test_a_label_is_found_at_once_and_a_number_not_seen_is_not_a_wrong_one(

@@ -11,14 +11,13 @@ from ledger.v1.item_service_pb2 import ItemView
 from ledger.v1.trail_service_pb2 import LookupStatus
 from query.journey.rules import AHEAD_NS, DAY_NS, HOUR_NS
 from tests.asking import failing
-from tests.item_doors import OTHER, Clock, get, item_door, put
+from tests.item_doors import OTHER, Clock, get, put
 from tests.tellers import START_NS, say, usual
 from tests.trails import NUMBER, timestamp
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-    from pathlib import Path
+pytestmark = pytest.mark.usefixtures("clock")  # The door has it.
 
+if TYPE_CHECKING:
     from query.journey import Told
     from tests.asking import Asked
 
@@ -26,21 +25,6 @@ FOUND = LookupStatus.LOOKUP_STATUS_FOUND
 NOT_YET_SEEN = LookupStatus.LOOKUP_STATUS_NOT_YET_SEEN
 UNCHANGED = LookupStatus.LOOKUP_STATUS_UNCHANGED
 TIMELINE = ItemView.ITEM_VIEW_TIMELINE
-
-
-@pytest.fixture
-def clock() -> Clock:
-    """The clock of the door."""
-    return Clock()
-
-
-@pytest.fixture
-async def door(
-    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[Asked]:
-    """A door to an empty ledger."""
-    async with item_door(tmp_path, clock, monkeypatch) as opened:
-        yield opened
 
 
 async def test_as_of_a_time_it_is_as_it_was_known_then(door: Asked, clock: Clock) -> None:

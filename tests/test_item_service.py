@@ -18,7 +18,7 @@ from ledger.v1.scan_event_pb2 import (
 )
 from ledger.v1.trail_service_pb2 import LookupStatus
 from query.journey.rules import DAY_NS, HOUR_NS
-from tests.item_doors import OTHER, Clock, get, hour, item_door, put, whole
+from tests.item_doors import OTHER, Clock, get, hour, put, whole
 from tests.tellers import (
     START_NS,
     WITHDRAWN,
@@ -31,30 +31,14 @@ from tests.tellers import (
 )
 from tests.trails import NUMBER, Arrival, timestamp
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-    from pathlib import Path
+pytestmark = pytest.mark.usefixtures("clock")  # The door has it.
 
+if TYPE_CHECKING:
     from tests.asking import Asked
 
 FOUND = LookupStatus.LOOKUP_STATUS_FOUND
 NOT_YET_SEEN = LookupStatus.LOOKUP_STATUS_NOT_YET_SEEN
 TIMELINE = ItemView.ITEM_VIEW_TIMELINE
-
-
-@pytest.fixture
-def clock() -> Clock:
-    """The clock of the door."""
-    return Clock()
-
-
-@pytest.fixture
-async def door(
-    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[Asked]:
-    """A door to an empty ledger."""
-    async with item_door(tmp_path, clock, monkeypatch) as opened:
-        yield opened
 
 
 async def test_a_delivered_item_has_its_four_stages(door: Asked) -> None:

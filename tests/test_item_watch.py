@@ -13,41 +13,24 @@ from ledger.v1.item_service_pb2 import WatchItemRequest
 from ledger.v1.item_service_pb2_grpc import ItemServiceStub
 from ledger.v1.trail_service_pb2 import LookupStatus
 from query import watches
+from query.containers.stays import STAY_NS_MAX
 from query.journey.rules import DAY_NS, HOUR_NS
 from query.reading import WHOLE_ROWS_MAX
 from query.watches import WATCH_INTERVAL_S
 from tests.asking import failing, served
 from tests.bags import put_in, see
-from tests.item_doors import OTHER, Clock, item_door, put
+from tests.item_doors import OTHER, Clock, put
 from tests.tellers import START_NS, say, usual
 from tests.trails import NUMBER, PARTITIONS, scan
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("clock")]  # The door has it.
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-    from pathlib import Path
-
     from ledger.v1.item_service_pb2 import ItemAnswer, WatchItemResponse
     from tests.asking import Asked
 
 SILENT_S = 3 * WATCH_INTERVAL_S
 """A watch that has not spoken for so long has nothing to say."""
-
-
-@pytest.fixture
-def clock() -> Clock:
-    """The clock of the door."""
-    return Clock()
-
-
-@pytest.fixture
-async def door(
-    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[Asked]:
-    """A door to an empty ledger."""
-    async with asyncio.timeout(60), item_door(tmp_path, clock, monkeypatch) as opened:
-        yield opened
 
 
 class Watch:
@@ -116,6 +99,27 @@ async def test_time_alone_changes_a_status(door: Asked, clock: Clock) -> None:
 
     assert not first.item.flags
     assert list(second.item.flags) == [pb.ITEM_FLAG_STALLED]
+
+
+async def test_the_end_of_a_stay_by_time_is_told(door: Asked, clock: Clock) -> None:
+    """30 days after it went into a bag nobody knows whether it is still there: that is told then,
+    once, and nothing else has changed.
+    """
+    await put(door, [say("ACCEPTED", 1, "A"), put_in(NUMBER, "BAG1", 2)])
+    end_ns = START_NS + 2 * HOUR_NS + STAY_NS_MAX
+    clock.ns = end_ns - 500_000_000
+    watch = Watch(door)
+    first = await watch.next()
+    clock.ns = end_ns
+
+    second = await watch.next()
+    silent = await Watch(door, watch.cursor).is_silent()
+
+    assert [one.tracking_key for one in first.item.containers] == ["BAG1"]
+    assert not second.item.containers
+    assert second.item.milestone == first.item.milestone
+    assert second.item.flags == first.item.flags
+    assert silent
 
 
 async def test_a_scan_of_its_container_is_told(door: Asked) -> None:

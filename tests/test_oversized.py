@@ -15,27 +15,19 @@ from ledger.v1.trail_service_pb2 import TrailOrder, WatchTrailRequest
 from query import listing, reading
 from query.progress_view import Shown
 from query.reading import LONG_READS_MAX, SHORT_ROWS, WHOLE_ROWS_MAX, TrailReader
-from tests.asking import asked, failing
+from tests.asking import failing
 from tests.trails import NUMBER, at_minute, event_id, positions, scan, timestamp
 
 pytestmark = pytest.mark.slow
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Sequence
-    from pathlib import Path
+    from collections.abc import Iterable, Sequence
 
     from ledger.v1.trail_service_pb2 import TrailEntry
     from tests.asking import Asked
 
 RECORDED = TrailOrder.TRAIL_ORDER_RECORDED
 SCAN_TIME = TrailOrder.TRAIL_ORDER_SCAN_TIME
-
-
-@pytest.fixture
-async def door(tmp_path: Path) -> AsyncIterator[Asked]:
-    """A door to an empty ledger."""
-    async with asked(tmp_path / "ledger") as opened:
-        yield opened
 
 
 async def walk(door: Asked, **fields: object) -> list[TrailEntry]:

@@ -13,12 +13,11 @@ from ledger.v1.trail_service_pb2 import TrailOrder, TrailView
 from query.answers import PAGE_BYTES_MAX, PAGE_ENTRIES_MAX
 from query.reading import WHOLE_ROWS_MAX
 from query.requests import PAGE_ENTRIES_DEFAULT
-from tests.asking import asked, failing
+from tests.asking import failing
 from tests.trails import at_minute, scan, wire_position
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
-    from pathlib import Path
+    from collections.abc import Sequence
 
     from ledger.position import Position
     from ledger.v1.trail_service_pb2 import TrailEntry
@@ -26,13 +25,6 @@ if TYPE_CHECKING:
 
 RECORDED = TrailOrder.TRAIL_ORDER_RECORDED
 SCAN_TIME = TrailOrder.TRAIL_ORDER_SCAN_TIME
-
-
-@pytest.fixture
-async def door(tmp_path: Path) -> AsyncIterator[Asked]:
-    """A door to an empty ledger."""
-    async with asked(tmp_path / "ledger") as opened:
-        yield opened
 
 
 def minutes(entries: Sequence[TrailEntry]) -> list[int]:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-import pytest
-
 from ledger.numbers import filing_key, partition_of
 from ledger.trail_store import MarkKind
 from ledger.v1.progress_service_pb2 import (
@@ -17,26 +15,19 @@ from ledger.v1.progress_service_pb2 import (
 )
 from query import watches
 from query.watches import WATCH_INTERVAL_S
-from tests.asking import asked, failing
+from tests.asking import failing
 from tests.trails import PARTITIONS, scan, timestamp
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
-    from pathlib import Path
+    from collections.abc import Iterable
 
     import grpc
+    import pytest
 
     from tests.asking import Asked
 
 NUMBERS = {partition_of(filing_key(f"AB{i}"), PARTITIONS): f"AB{i}" for i in range(99)}
 """A number of each partition."""
-
-
-@pytest.fixture
-async def door(tmp_path: Path) -> AsyncIterator[Asked]:
-    """A door to an empty ledger."""
-    async with asked(tmp_path / "ledger") as opened:
-        yield opened
 
 
 def indexes(partitions: Iterable[PartitionProgress]) -> list[tuple[int, int, int]]:

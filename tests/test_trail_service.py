@@ -30,7 +30,6 @@ from tests.trails import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
     from pathlib import Path
 
     from tests.asking import Asked
@@ -40,13 +39,6 @@ NOT_YET_SEEN = LookupStatus.LOOKUP_STATUS_NOT_YET_SEEN
 OTHER = "RR987654326CH"
 MINUTE = Duration(seconds=60, nanos=1)
 BACK = Duration(nanos=-1)
-
-
-@pytest.fixture
-async def door(tmp_path: Path) -> AsyncIterator[Asked]:
-    """A door to an empty ledger."""
-    async with asked(tmp_path / "ledger") as opened:
-        yield opened
 
 
 class TestListing:

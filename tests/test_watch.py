@@ -15,15 +15,12 @@ from query import watches
 from query.answers import PAGE_ENTRIES_MAX
 from query.reading import WHOLE_ROWS_MAX
 from query.watches import WATCH_INTERVAL_S
-from tests.asking import asked, failing, served
+from tests.asking import failing, served
 from tests.trails import NUMBER, PARTITIONS, names, scan
 
 pytestmark = pytest.mark.slow
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-    from pathlib import Path
-
     from ledger.trail_store import MarkCell, Slice, TrailStore
     from ledger.v1.trail_service_pb2 import TrailEntry, WatchTrailResponse
     from tests.asking import Asked
@@ -31,13 +28,6 @@ if TYPE_CHECKING:
 PARTITION = partition_of(filing_key(NUMBER), PARTITIONS)
 SILENT_S = 3 * WATCH_INTERVAL_S
 """A watch that has not spoken for so long has nothing to say."""
-
-
-@pytest.fixture
-async def door(tmp_path: Path) -> AsyncIterator[Asked]:
-    """A door to an empty ledger."""
-    async with asked(tmp_path / "ledger") as opened:
-        yield opened
 
 
 class Watch:

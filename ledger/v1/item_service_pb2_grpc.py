@@ -89,8 +89,9 @@ class ItemServiceServicer:
 
     def WatchItem(self, request, context):
         """Sends how an item is, and then each change of its status: milestone, legs, flags, or that another item has the
-        number; not every scan. Time alone changes it too, as when an item is late. Ends with RESOURCE_EXHAUSTED and
-        RetryInfo where the server has too many watches, with FAILED_PRECONDITION for an oversized trail.
+        number; not every scan. Time alone changes it too, as when an item is late, or may no longer lie in a container
+        as 30 days have gone by. Ends with RESOURCE_EXHAUSTED and RetryInfo where the server has too many watches, with
+        FAILED_PRECONDITION for an oversized trail.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -45,8 +45,9 @@ class ItemServiceStub:
     """Gives up to 1,000 items from one state of the ledger, in the order of the input, several in a message."""
     WatchItem: _grpc.UnaryStreamMultiCallable[_item_service_pb2.WatchItemRequest, _item_service_pb2.WatchItemResponse]
     """Sends how an item is, and then each change of its status: milestone, legs, flags, or that another item has the
-    number; not every scan. Time alone changes it too, as when an item is late. Ends with RESOURCE_EXHAUSTED and
-    RetryInfo where the server has too many watches, with FAILED_PRECONDITION for an oversized trail.
+    number; not every scan. Time alone changes it too, as when an item is late, or may no longer lie in a container
+    as 30 days have gone by. Ends with RESOURCE_EXHAUSTED and RetryInfo where the server has too many watches, with
+    FAILED_PRECONDITION for an oversized trail.
     """
     ExplainItem: _grpc.UnaryUnaryMultiCallable[_item_service_pb2.ExplainItemRequest, _item_service_pb2.ExplainItemResponse]
     """Says in plain words what an item's status means, what happens next, what to do and whom to ask; since when nobody
@@ -75,8 +76,9 @@ class ItemServiceAsyncStub(ItemServiceStub):
     """Gives up to 1,000 items from one state of the ledger, in the order of the input, several in a message."""
     WatchItem: _aio.UnaryStreamMultiCallable[_item_service_pb2.WatchItemRequest, _item_service_pb2.WatchItemResponse]  # type: ignore[assignment]
     """Sends how an item is, and then each change of its status: milestone, legs, flags, or that another item has the
-    number; not every scan. Time alone changes it too, as when an item is late. Ends with RESOURCE_EXHAUSTED and
-    RetryInfo where the server has too many watches, with FAILED_PRECONDITION for an oversized trail.
+    number; not every scan. Time alone changes it too, as when an item is late, or may no longer lie in a container
+    as 30 days have gone by. Ends with RESOURCE_EXHAUSTED and RetryInfo where the server has too many watches, with
+    FAILED_PRECONDITION for an oversized trail.
     """
     ExplainItem: _aio.UnaryUnaryMultiCallable[_item_service_pb2.ExplainItemRequest, _item_service_pb2.ExplainItemResponse]  # type: ignore[assignment]
     """Says in plain words what an item's status means, what happens next, what to do and whom to ask; since when nobody
@@ -120,8 +122,9 @@ class ItemServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_item_service_pb2.WatchItemResponse], _abc.AsyncIterator[_item_service_pb2.WatchItemResponse]]:
         """Sends how an item is, and then each change of its status: milestone, legs, flags, or that another item has the
-        number; not every scan. Time alone changes it too, as when an item is late. Ends with RESOURCE_EXHAUSTED and
-        RetryInfo where the server has too many watches, with FAILED_PRECONDITION for an oversized trail.
+        number; not every scan. Time alone changes it too, as when an item is late, or may no longer lie in a container
+        as 30 days have gone by. Ends with RESOURCE_EXHAUSTED and RetryInfo where the server has too many watches, with
+        FAILED_PRECONDITION for an oversized trail.
         """
 
     @_abc_1.abstractmethod

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from ledger.event import order_from_time
 from ledger.trail_store import READ_MANY_KEYS_MAX
+from query.apart import NOT_READ, read_apart, tried
 from query.containers.inheriting import DEPTH_MAX, Carried, Known, Need, carried
 from query.journey.standing import standing
 from query.journey.told import told_of
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from ledger.trail_store import Slice
     from ledger.vocabulary import Mappings
+    from query.apart import NotRead, Patience
     from query.journey.told import Told
     from query.progress_view import Shown
     from query.reading import KeyedRows, TrailReader
@@ -45,12 +47,23 @@ at another time, and was too long to be read whole.
 class ContainerTrails:
     """The trails of containers, for one request."""
 
-    def __init__(self, reader: TrailReader, shown: Shown, mappings: Mappings) -> None:
-        """`shown` bounds what is shown of them; `mappings` explain sources' own codes."""
+    def __init__(
+        self,
+        reader: TrailReader,
+        shown: Shown,
+        mappings: Mappings,
+        patience: Patience | None = None,
+    ) -> None:
+        """`shown` bounds what is shown of them; `mappings` explain sources' own codes. With
+        `patience`, one that cannot be read fails only what lay in it.
+        """
         self._reader = reader
+        self._patience = patience
         self._shown = shown
         self._mappings = mappings
         self._known: dict[bytes, Known | None] = {}
+        self._failed: dict[bytes, NotRead] = {}
+        """Nobody waits for them a second time in the same request."""
         self._keys: dict[bytes, Sequence[bytes]] = {}
         self.has_more_keys = False
         """One has more keys than are read."""
@@ -61,45 +74,68 @@ class ContainerTrails:
 
     async def carried(
         self, items: Sequence[tuple[Sequence[bytes], Sequence[Told]]]
-    ) -> Sequence[Carried]:
-        """Give what items inherit: each with its keys, and its events that stand, by time.
-
-        Raises as TrailReader does.
+    ) -> Sequence[Carried | NotRead]:
+        """Give what items inherit: each with its keys, and its events that stand, by time; why not,
+        where a container could not be read. Without patience it raises that, as TrailReader does.
         """
         for _ in range(_ROUNDS_MAX):
-            needs = [
-                need for keys, events in items for need in carried(keys, events, self._known)[1]
-            ]
+            needs: list[Need] = []
+            for keys, events in items:
+                its = carried(keys, events, self._known)[1]
+                if self._why_not(its) is None:
+                    needs += its
             if not needs:
                 break
             await self.read(needs)
-        found = []
+        found: list[Carried | NotRead] = []
         for keys, events in items:
             inherited, missing = carried(keys, events, self._known)
-            found.append(inherited._replace(is_truncated=True) if missing else inherited)
+            if missing:
+                inherited = inherited._replace(is_truncated=True)
+            found.append(self._why_not(missing) or inherited)
         return found
 
+    def _why_not(self, needs: Iterable[Need]) -> NotRead | None:
+        """Give why one of these could not be read."""
+        failed = (self._failed.get(need.container) for need in needs)
+        return next((error for error in failed if error is not None), None)
+
     async def read(self, needs: Iterable[Need]) -> Mapping[bytes, Known | None]:
-        """Read what is needed, and give all that was read so far."""
+        """Read what is needed, and give all that was read so far. Without patience it raises as
+        TrailReader does.
+        """
         spans: dict[bytes, Need] = {}
         for need in needs:
             # Together with what was read of it before, which others rely on.
             other = spans.get(need.container) or self._known.get(need.container) or need
             begin_ns, end_ns = min(need.begin_ns, other.begin_ns), max(need.end_ns, other.end_ns)
             spans[need.container] = Need(need.container, begin_ns, end_ns)
-        room = max(0, CONTAINERS_MAX - len(self._known.keys() - spans.keys()))
+        others = (self._known.keys() | self._failed.keys()) - spans.keys()
+        room = max(0, CONTAINERS_MAX - len(others))
         wanted = list(spans)
         self._known.update(dict.fromkeys(wanted[room:]))
         for begin in range(0, min(len(wanted), room), READ_MANY_KEYS_MAX):
             some = wanted[begin : min(begin + READ_MANY_KEYS_MAX, room)]
-            begun = await self._reader.first_of_many(some)
-            for at, key in enumerate(some, 1):
-                self._known[key] = await self._read(spans[key], begun)
+            begun, failed = await read_apart(self._reader.first_of_many, some, self._patience)
+            self._failed |= failed
+            for at, key in enumerate(begun, 1):
+                await self._read(spans[key], begun)
                 if not at % YIELD_EVERY:
                     await asyncio.sleep(0)  # What is in `begun` is made without a wait.
         return self._known
 
-    async def _read(self, need: Need, begun: Mapping[bytes, Slice]) -> Known | None:
+    async def _read(self, need: Need, begun: Mapping[bytes, Slice]) -> None:
+        reading = self._trail(need, begun)
+        if self._patience is None:
+            self._known[need.container] = await reading
+            return
+        trail = await tried(reading, self._patience.timeout_s)
+        if isinstance(trail, NOT_READ):
+            self._failed[need.container] = trail
+        else:
+            self._known[need.container] = trail
+
+    async def _trail(self, need: Need, begun: Mapping[bytes, Slice]) -> Known | None:
         item = await self._reader.item([need.container], self._shown, begun)
         self._keys[need.container] = item.keys
         self.has_more_keys |= item.has_more_keys

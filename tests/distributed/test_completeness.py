@@ -11,27 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from aiokafka import AIOKafkaProducer
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from ingest.admission import admit
-from ledger.app.client import open_channel
 from ledger.app.exits import DONE, INCOMPLETE
 from ledger.numbers import partition_of
 from ledger.position import Position
-from ledger.v1.ingest_service_pb2 import (
-    Batch,
-    Open,
-    RecordScanBatchRequest,
-    RecordScansRequest,
-    SequenceRange,
-    SourceProgress,
-)
-from ledger.v1.ingest_service_pb2_grpc import IngestServiceStub
+from ledger.v1.ingest_service_pb2 import SequenceRange
 from ledger.v1.log_record_pb2 import LogRecord
 from ledger.v1.receipt_pb2 import RECEIPT_KIND_BATCH, Receipt, ReceiptGroup
-from ledger.v1.scan_event_pb2 import Scan
 from tests.distributed.ledger import PARTITIONS, Ledger
-from tests.ingest_traffic import a_batch, an_encoded_event, an_event
+from tests.gates import SPOOL, send, speak
+from tests.ingest_traffic import a_batch, an_encoded_event
 from tests.roles import RoleProcess
 from tests.shells import Said, free_address, typed
 from tests.trails import NUMBER, Arrival, row, scan
@@ -44,7 +34,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.timeout(600)
 
 NAME = "completeness"
-SPOOL = bytes(range(16))
 WITHIN_S = 60.0
 
 
@@ -71,38 +60,6 @@ def produce(kafka: Kafka, log: str, partition: int, value: bytes) -> None:
             await producer.stop()
 
     asyncio.run(write())
-
-
-def send(
-    ledger: Ledger, source: str, sequences: range, *, minted: int, bad: frozenset[int] = frozenset()
-) -> None:
-    """Send one batch; those that are bad have no number."""
-    base = 1_000 * int(source[-2:])
-    events = [
-        an_event(base + n, facility="DEFRAA", tracking_number=None if n in bad else f"X{base + n}")
-        for n in sequences
-    ]
-    batch = Batch(
-        source_id=source,
-        spool_id=SPOOL,
-        first_sequence=sequences[0],
-        minted_through=minted,
-        scans=[Scan(event=event) for event in events],
-        send_time=Timestamp(seconds=int(time.time())),
-    )
-    with open_channel(ledger.ingest.address) as channel:
-        stub = IngestServiceStub(channel)
-        result = stub.RecordScanBatch(RecordScanBatchRequest(batch=batch), timeout=30).result
-    assert {refusal.sequence for refusal in result.refusals} == bad
-
-
-def speak(ledger: Ledger, source: str, *, minted: int) -> None:
-    """Open a stream that says how far the source has come, and sends nothing."""
-    said = SourceProgress(source_id=source, spool_id=SPOOL, minted_through=minted)
-    opening = RecordScansRequest(open=Open(client="test", version="1", sources=[said]))
-    with open_channel(ledger.ingest.address) as channel:
-        responses = list(IngestServiceStub(channel).RecordScans(iter([opening]), timeout=30))
-    assert responses[0].HasField("opened")
 
 
 def wait_written(ledger: Ledger, kind: str, receipts: int) -> None:
@@ -181,12 +138,12 @@ def lived(ledger: Ledger, kafka: Kafka) -> None:
     """
     with RoleProcess("writer", ledger.config) as writer:
         writer.wait_ready()
-        send(ledger, "gate-17", range(1, 41), minted=100)
-        send(ledger, "gate-17", range(51, 91), minted=100, bad=frozenset({60, 61}))
+        send(ledger.ingest.address, "gate-17", range(1, 41), minted=100)
+        send(ledger.ingest.address, "gate-17", range(51, 91), minted=100, bad=frozenset({60, 61}))
         wait_written(ledger, "BATCH", 2)
         record_without_receipt(kafka, "gate-20", 5)
-        speak(ledger, "gate-18", minted=7)
-        speak(ledger, "gate-20", minted=5)
+        speak(ledger.ingest.address, "gate-18", minted=7)
+        speak(ledger.ingest.address, "gate-20", minted=5)
         wait_written(ledger, "WORD", 2)
         produce(kafka, "scans", *astray(95))
         produce(kafka, "receipts", 0, lie("gate-21", 1, 3))
@@ -223,7 +180,7 @@ def test_each_scan_is_told_where_it_is(ledger: Ledger, one_kafka: Kafka) -> None
         }
 
         for first_sequence, last in ((41, 50), (91, 94), (96, 100)):
-            send(ledger, "gate-17", range(first_sequence, last + 1), minted=100)
+            send(ledger.ingest.address, "gate-17", range(first_sequence, last + 1), minted=100)
         done(typed("quarantine", "replay", "--all", "--server", operator))
         for source, sequences in (("gate-18", "1-7"), ("gate-21", "1-3")):
             words = ("--why", "a lost device", "--by", "ada", "--server", operator)
