@@ -18,7 +18,7 @@ from query.explanation.words import (
     with_reason,
     words_of,
 )
-from query.journey import Doubt, Flag, LegKind
+from query.journey import Doubt, Flag, LegKind, Presence
 from query.journey.rules import CLOSED
 from query.journey.stages import expected_of
 
@@ -53,7 +53,7 @@ _BY_REASON: Final = frozenset({
 
 
 _KEPT: Final = frozenset({Milestone.CUSTOMS, Milestone.HELD, Milestone.READY_FOR_PICKUP})
-"""Where the event that says so knows better who keeps it than the last scan does."""
+"""Where it lies still: only a place in which somebody saw it is one where it is kept."""
 
 
 class EventSaid(NamedTuple):
@@ -195,15 +195,27 @@ def _plain(speaker: Speaker, instance: Instance, kind: str, name: str) -> Words:
 
 def _values(speaker: Speaker, instance: Instance) -> dict[str, str]:
     """Give what is known of an item, as texts name it."""
-    where = instance.where
-    by = instance.leg.by
-    values = values_of(speaker, by)
-    if where.seen is not None and instance.milestone not in _KEPT:
-        values["place"] = speaker.place(where.facility, where.seen.words)
-    values["next_place"] = speaker.place(where.next_facility)
+    values = values_of(speaker, instance.leg.by)
+    values["place"] = _place(speaker, instance)
+    values["next_place"] = speaker.place(instance.where.next_facility)
     values["time"] = speaker.time_of(instance.leg.since)
     values["expected"] = _expected(speaker, instance)
     return values
+
+
+def _place(speaker: Speaker, instance: Instance) -> str:
+    """Say where an item is as the fold has it, so that nobody is told two places. A notice of
+    another place moves nothing, but leaves no place to be said: it stands among the facts.
+    """
+    where, by = instance.where, instance.leg.by
+    if where.seen is None:
+        return ""
+    if instance.milestone in _KEPT:
+        named = by.event.facility or by.words
+        is_there = named in {"", where.facility or where.seen.words}
+        if where.presence is not Presence.AT or not is_there:
+            return ""
+    return speaker.place(where.facility, where.seen.words)
 
 
 def _expected(speaker: Speaker, instance: Instance) -> str:
@@ -252,8 +264,9 @@ def _sentences(
         if not time:
             yield say("sentence", "time_unknown")
     if notice is not None and (last is None or notice.scan_time_ns > last.scan_time_ns):
-        what, time = headline(speaker, notice), speaker.time_of(notice)
-        yield say("sentence", "last_notice", what=what, time=time)
+        what, place = headline(speaker, notice), speaker.place_of(notice)
+        time = speaker.time_of(notice)
+        yield say("sentence", "last_notice", what=what, place=place, time=time)
     if instance.milestone not in CLOSED and last is not None:
         yield say("sentence", "silence", silence=speaker.duration(silence.silent_ns))
         yield from _usual(speaker, silence)

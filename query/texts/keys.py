@@ -46,7 +46,7 @@ SENTENCES: Final[Mapping[str, Slots]] = MappingProxyType({
     "last_scan": _slots("what", "place time"),
     "inherited": _slots("container"),
     "no_scan": _slots(),
-    "last_notice": _slots("what", "time"),
+    "last_notice": _slots("what", "place time"),
     "silence": _slots("silence"),
     "silence_by_pair": _slots("usual count"),
     "silence_by_status": _slots("usual"),
