@@ -6,10 +6,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ledger.app.explain_render import explanation_lines
+from ledger.v1.item_service_pb2 import ExplainItemRequest, ExplainItemResponse, ItemView
+from query.texts import built_in
+from tests.bags import put_in, see
 from tests.explainers import explained
+from tests.item_doors import Clock, item_door, put
 from tests.tellers import notice, read, say, usual
+from tests.trails import NUMBER, timestamp
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from query.journey import Told
 
 HELD, READY = "CUSTOMS_HELD", "READY_FOR_PICKUP"
@@ -46,3 +54,46 @@ def test_nobody_is_told_two_places(story: list[Told], headline: str, where: str)
     if last.capture_method and last.facility:
         [said] = [one for one in found.sentences if one.startswith("Last notice")]
         assert f", {last.facility}, " in said
+
+
+def as_read(found: ExplainItemResponse, language: str) -> str:
+    """Give an explanation as a person reads it, each sentence a line."""
+    lines = explanation_lines(NUMBER, found, built_in().choose(language))
+    return "\n".join(str(getattr(line, "renderable", line)) for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("language", "title"),
+    [
+        ("en", "Arrived: B (with TRUCK8)"),
+        ("de", "Angekommen: B (mit TRUCK8)"),
+        ("es", "Ha llegado: B (con TRUCK8)"),
+    ],
+)
+async def test_an_inherited_event_names_its_container(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, language: str, title: str
+) -> None:
+    """On the wire with the whole way down to it, as in `ItemEvent`; on the screen the one that was
+    scanned; and also where it is told that something became known later.
+    """
+    way = [
+        see(NUMBER, "ACCEPTED", -9, "A"),
+        put_in(NUMBER, "BAG7", -8),
+        put_in("BAG7", "TRUCK8", -7),
+    ]
+    view = ItemView.ITEM_VIEW_TIMELINE
+    request = ExplainItemRequest(tracking_number=NUMBER, view=view, language=language)
+    async with item_door(tmp_path, Clock(), monkeypatch) as door:
+        await put(door, way)
+        then = timestamp(await door.shelf.settle())
+        await put(door, [see("TRUCK8", "ARRIVED", -2, "B")])
+        found = await door.items.ExplainItem(request)
+        request.as_of_time.CopyFrom(then)
+        past = await door.items.ExplainItem(request)
+
+    inside = [list(one.container_keys) for one in found.events]
+    assert inside == [[], [], ["BAG7"], ["BAG7", "TRUCK8"]]
+    assert inside == [list(one.container_keys) for one in found.answer.item.events]
+    assert title in as_read(found, language)
+    what, _, where = title.partition(": B")
+    assert f": {what}{where}, B, " in past.changes[-1]

@@ -9,7 +9,7 @@ from query.explanation.explaining import NOT_YET_SEEN, Explanation, explain_item
 from query.explanation.silence import Basis, Silence, silence_of
 from query.explanation.since import changes_since
 from query.explanation.speaking import Speaker
-from query.explanation.words import Words
+from query.explanation.words import Words, with_container
 
 __all__ = [
     "NOT_YET_SEEN",
@@ -24,4 +24,5 @@ __all__ = [
     "explain_item",
     "explain_nothing",
     "silence_of",
+    "with_container",
 ]

@@ -45,6 +45,7 @@ _OF_ITEM: Final = _slots(perhaps="place next_place time expected")
 SENTENCES: Final[Mapping[str, Slots]] = MappingProxyType({
     "last_scan": _slots("what", "place time"),
     "inherited": _slots("container"),
+    "with_container": _slots("container"),
     "no_scan": _slots(),
     "last_notice": _slots("what", "place time"),
     "silence": _slots("silence"),
