@@ -6,7 +6,7 @@ A customer and an agent see the same, in the same words; what an agent sees besi
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 from rich.text import Text
@@ -22,37 +22,20 @@ from ledger.app.item_words import (
     inside_words,
     leg_words,
     milestone_words,
-    mode_words,
     scanned_words,
+    where_words,
 )
-from ledger.app.place_render import (
-    NONE_KNOWN,
-    facility_words,
-    local_time,
-    place_of,
-    zoned_time,
-)
+from ledger.app.place_render import NONE_KNOWN, as_event, local_time, place_of
 from ledger.app.render import printable, utc_time, what_of
+from ledger.app.stage_render import stage_lines
 from ledger.v1 import item_pb2 as pb
-from ledger.v1.scan_event_pb2 import ScanEvent
 from ledger.v1.trail_service_pb2 import LookupStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from google.protobuf.timestamp_pb2 import Timestamp
-
     from ledger.app.place_render import Known
     from ledger.v1.item_service_pb2 import ItemAnswer
-
-_REACHED, _AHEAD = ("● ", "green"), ("○ ", "dim")
-_STAGES: Final = {
-    "accepted": "Item Accepted",
-    "in_transit": "In Transit",
-    "out_for_delivery": "Out for Delivery",
-    "delivered": "Delivered",
-}
-_STAGE_WIDTH: Final = 18
 
 Line = Text | Table
 
@@ -66,7 +49,7 @@ def item_lines(answer: ItemAnswer, known: Known = NONE_KNOWN) -> Iterator[Line]:
     yield _title(answer)
     yield from _beside(item, known)
     yield Text()
-    yield from _stages(item, known)
+    yield from stage_lines(item, known)
     if len(item.legs) > 1:
         yield Text()
         yield from (_leg(leg) for leg in item.legs)
@@ -106,7 +89,7 @@ def items_table(answers: Iterable[ItemAnswer], known: Known = NONE_KNOWN) -> Tab
             table.add_row(number, _absence(answer), Text(), Text(), Text(printable(answer.message)))
             continue
         item = answer.item
-        since = local_time(_as_event(item.since, item.place.facility), known)
+        since = local_time(as_event(item.since, item.place.facility), known)
         flags = ", ".join(FLAG_WORDS.get(flag, f"flag {flag}") for flag in item.flags)
         table.add_row(number, _milestone(item), since, _place(item, known), Text(flags, "yellow"))
     return table
@@ -179,66 +162,16 @@ def _beside(item: pb.Item, known: Known) -> Iterator[Line]:
 
 def _place(item: pb.Item, known: Known) -> str:
     place = item.place
-    where = _where(place.facility, place.words, known)
+    where = where_words(place.facility, place.words, known)
     if not (place.presence and where):
         return ""
     words = f"{PRESENCE_WORDS.get(place.presence, f'presence {place.presence}')} {where}"
-    towards = f" → {_where(place.next_facility, '', known)}" if place.next_facility else ""
+    towards = f" → {where_words(place.next_facility, '', known)}" if place.next_facility else ""
     return words + towards
 
 
-def _stages(item: pb.Item, known: Known) -> Iterator[Text]:
-    """Give the four stages as users know them."""
-    moving, tour = item.in_transit, item.out_for_delivery
-    yield _stage(item, "accepted", known)
-    towards = _where(moving.next_facility, "", known)
-    onwards = f"→ {towards}" if towards else ""
-    yield _stage(item, "in_transit", known, onwards, _expected(moving, moving.next_facility, known))
-    area = f"area {printable(tour.area)}" if tour.area else ""
-    yield _stage(item, "out_for_delivery", known, area, _expected(tour, tour.facility, known))
-    yield _stage(item, "delivered", known, _mode(item))
-
-
-def _stage(item: pb.Item, name: str, known: Known, *details: str) -> Text:
-    title = _STAGES[name]
-    if not item.HasField(name):  # type: ignore[arg-type] # One of the four.
-        return Text().append(*_AHEAD).append(title, "dim")
-    stage = getattr(item, name)
-    line = Text().append(*_REACHED).append(f"{title:{_STAGE_WIDTH}}", "bold")
-    line.append(zoned_time(_as_event(stage.at, stage.facility), known))
-    words = "" if name == "out_for_delivery" else stage.words
-    for more in (_where(stage.facility, words, known), *details):
-        if more:
-            line.append(f"  {more}")
-    return line
-
-
-def _mode(item: pb.Item) -> str:
-    if item.milestone == pb.MILESTONE_RETURNED:
-        return "back to the sender"
-    return mode_words(item.delivered.mode)
-
-
-def _expected(
-    stage: pb.InTransitStage | pb.OutForDeliveryStage, facility: str, known: Known
-) -> str:
-    """Say when the next step is expected, by the clocks of where it is."""
-
-    def at(time: Timestamp) -> str:
-        if facility not in known:
-            return utc_time(time)
-        return zoned_time(ScanEvent(scan_time=time, facility=facility), known)
-
-    words = []
-    if stage.HasField("expected_from_time"):
-        words.append(f"from {at(stage.expected_from_time)}")
-    if stage.HasField("expected_until_time"):
-        words.append(f"by {at(stage.expected_until_time)}")
-    return f"expected {' '.join(words)}" if words else ""
-
-
 def _leg(leg: pb.ItemLeg) -> Text:
-    words = Text(f"{leg_words(leg.kind)} from {local_time(_as_event(leg.start, ''))}: ")
+    words = Text(f"{leg_words(leg.kind)} from {local_time(as_event(leg.start, ''))}: ")
     return words.append(milestone_words(leg.milestone), STYLES.get(leg.milestone, ""))
 
 
@@ -295,24 +228,6 @@ def _absence(answer: ItemAnswer) -> Text:
         return Text("no status", "yellow")
     name = LookupStatus.Name(answer.status) if answer.status in LookupStatus.values() else ""
     return Text(name.removeprefix("LOOKUP_STATUS_").replace("_", " ").lower(), "dim")
-
-
-def _where(facility: str, words: str, known: Known) -> str:
-    """Say where something was: the facility by its code and name, else the place in words."""
-    found = known.get(facility)
-    said = words or (facility_words(found) if found is not None else "")
-    return printable(" · ".join(filter(None, (facility, said))))
-
-
-def _as_event(moment: pb.ItemMoment, facility: str) -> ScanEvent:
-    """Give a moment as local times are read from."""
-    return ScanEvent(
-        scan_time=moment.scan_time,
-        utc_offset_minutes=moment.utc_offset_minutes,
-        utc_offset_source=moment.utc_offset_source,
-        date_only=moment.date_only,
-        facility=facility,
-    )
 
 
 def _items(count: int) -> str:

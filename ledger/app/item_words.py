@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from google.protobuf.duration_pb2 import Duration
 
+from ledger.app.place_render import Known, facility_words
 from ledger.app.render import printable
 from ledger.v1 import item_pb2 as pb
 from ledger.v1.scan_event_pb2 import DeliveryMode
@@ -152,3 +153,10 @@ def inside_words(keys: Iterable[str]) -> str:
 def scanned_words(container_keys: Sequence[str]) -> str:
     """Say which container was scanned, where it was not the item itself."""
     return f" (with {printable(container_keys[-1])})" if container_keys else ""
+
+
+def where_words(facility: str, words: str, known: Known) -> str:
+    """Say where something was: the facility by its code and name, else the place in words."""
+    found = known.get(facility)
+    said = words or (facility_words(found) if found is not None else "")
+    return printable(" · ".join(filter(None, (facility, said))))
