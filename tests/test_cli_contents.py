@@ -10,6 +10,7 @@ import pytest
 
 from ledger.app.exits import DONE, FAILED
 from ledger.app.item_render import item_lines
+from ledger.app.item_words import item_words
 from tests.bags import empty, put_in, see
 from tests.item_doors import Clock, get, item_door, put
 from tests.shells import typed
@@ -79,7 +80,9 @@ async def test_status_says_in_what_an_item_lies(door: Asked) -> None:
     """And which scans are those of what it lies in."""
     answer = await get(door, view=2)
 
-    lines = "\n".join(line.plain for line in item_lines(answer) if hasattr(line, "plain"))
+    lines = "\n".join(
+        line.plain for line in item_lines(answer, item_words(None)) if hasattr(line, "plain")
+    )
 
     assert "Lies in BAG1, which lies in TRUCK1" in lines
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import io
 from typing import TYPE_CHECKING
 
 import pytest
+from rich.console import Console
 
 from ledger.app.explain_render import explanation_lines
+from ledger.app.item_render import agent_lines, item_lines
+from ledger.app.item_words import item_words
 from ledger.v1.item_service_pb2 import ExplainItemRequest, ExplainItemResponse, ItemView
+from ledger.v1.scan_event_pb2 import EventReason
 from query.texts import built_in
 from tests.bags import put_in, see
 from tests.explainers import explained
@@ -16,7 +21,11 @@ from tests.tellers import notice, read, say, usual
 from tests.trails import NUMBER, timestamp
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
+
+    from rich.table import Table
+    from rich.text import Text
 
     from query.journey import Told
 
@@ -97,3 +106,48 @@ async def test_an_inherited_event_names_its_container(
     assert title in as_read(found, language)
     what, _, where = title.partition(": B")
     assert f": {what}{where}, B, " in past.changes[-1]
+
+
+def on_screen(lines: Iterable[Text | Table]) -> str:
+    """Give what is printed of an item."""
+    console = Console(file=io.StringIO(), width=400, highlight=False)
+    for line in lines:
+        console.print(line)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+async def test_a_status_says_what_its_explanation_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The milestone, the way, flags, doubts, events with their reasons, and what speaks against a
+    delivery: an agent who reads `status` and `agent` uses the words that the customer reads.
+    """
+    closed = EventReason.EVENT_REASON_BUSINESS_CLOSED
+    story = [
+        *usual()[3:],
+        say("DELIVERY_ATTEMPTED", 34, "DU", reason=closed),
+        say("RETURN_STARTED", 36, "DU"),
+        say("RETURNED", 38, "PO"),
+        say("SORTED", 39.9, "SC"),
+    ]
+    words = item_words(None)
+    view = ItemView.ITEM_VIEW_TIMELINE
+    async with item_door(tmp_path, Clock(), monkeypatch) as door:
+        await put(door, story)
+        found = await door.items.ExplainItem(ExplainItemRequest(tracking_number=NUMBER, view=view))
+    status = on_screen(item_lines(found.answer, words))
+    agent = on_screen(agent_lines(found.answer, words))
+
+    title = status.splitlines()[0]
+    assert title == f"{NUMBER}  {found.status.headline}"
+    assert {one.name for one in found.beside} == {"RETURN"}
+    assert all(one.headline in status for one in found.beside)
+    doubts = [f"- {one.headline}. {one.meaning}" for one in found.doubts]
+    assert len(doubts) > 1
+    assert status.splitlines()[-len(doubts) :] == doubts
+    assert all(f"- {one}" in agent.splitlines() for one in found.delivery_weaknesses)
+    assert found.delivery_weaknesses
+    for one in found.events:
+        assert one.explanation.headline.partition(":")[0] in status
+    assert "(The business was closed)" in status

@@ -12,21 +12,14 @@ from rich.table import Table
 from rich.text import Text
 
 from ledger.app.item_words import (
-    DOUBT_WORDS,
-    FLAG_WORDS,
     PRESENCE_WORDS,
     STYLES,
-    WEAKNESS_WORDS,
     confidence_words,
-    duration_words,
     inside_words,
-    leg_words,
-    milestone_words,
-    scanned_words,
     where_words,
 )
 from ledger.app.place_render import NONE_KNOWN, as_event, local_time, place_of
-from ledger.app.render import printable, utc_time, what_of
+from ledger.app.render import printable, utc_time
 from ledger.app.stage_render import stage_lines
 from ledger.v1 import item_pb2 as pb
 from ledger.v1.trail_service_pb2 import LookupStatus
@@ -34,31 +27,32 @@ from ledger.v1.trail_service_pb2 import LookupStatus
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from ledger.app.item_words import ItemWords
     from ledger.app.place_render import Known
     from ledger.v1.item_service_pb2 import ItemAnswer
 
 Line = Text | Table
 
 
-def item_lines(answer: ItemAnswer, known: Known = NONE_KNOWN) -> Iterator[Line]:
+def item_lines(answer: ItemAnswer, words: ItemWords, known: Known = NONE_KNOWN) -> Iterator[Line]:
     """Give all that a customer sees of one item."""
     if not answer.HasField("item"):
         yield Text(nothing_words(answer))
         return
     item = answer.item
-    yield _title(answer)
-    yield from _beside(item, known)
+    yield _title(answer, words)
+    yield from _beside(item, words, known)
     yield Text()
     yield from stage_lines(item, known)
     if len(item.legs) > 1:
         yield Text()
-        yield from (_leg(leg) for leg in item.legs)
+        yield from (_leg(leg, words) for leg in item.legs)
     if item.events:
         yield Text()
-        yield timeline(item.events, known)
+        yield timeline(item.events, words, known)
     if item.has_more:
         yield Text("There is more; `parcel-ledger trail` shows all.", "yellow")
-    yield from _notes(item, known)
+    yield from _notes(item, words, known)
     if answer.others:
         count = len(answer.others)
         yield Text(f"This number was used before, by {count} other {_items(count)}.", "yellow")
@@ -76,7 +70,9 @@ def nothing_words(answer: ItemAnswer) -> str:
     return f"Nothing has been recorded for {number} so far."
 
 
-def items_table(answers: Iterable[ItemAnswer], known: Known = NONE_KNOWN) -> Table:
+def items_table(
+    answers: Iterable[ItemAnswer], words: ItemWords, known: Known = NONE_KNOWN
+) -> Table:
     """Give several items, one a line."""
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for name in ("number", "status", "since"):
@@ -90,20 +86,22 @@ def items_table(answers: Iterable[ItemAnswer], known: Known = NONE_KNOWN) -> Tab
             continue
         item = answer.item
         since = local_time(as_event(item.since, item.place.facility), known)
-        flags = ", ".join(FLAG_WORDS.get(flag, f"flag {flag}") for flag in item.flags)
-        table.add_row(number, _milestone(item), since, _place(item, known), Text(flags, "yellow"))
+        flags = ", ".join(map(words.flag, item.flags))
+        table.add_row(
+            number, _milestone(item, words), since, _place(item, known), Text(flags, "yellow")
+        )
     return table
 
 
-def timeline(events: Iterable[pb.ItemEvent], known: Known = NONE_KNOWN) -> Table:
+def timeline(events: Iterable[pb.ItemEvent], words: ItemWords, known: Known = NONE_KNOWN) -> Table:
     """Give events, one a line: local time, what happened, and where."""
     table = _lines_table()
     for one in events:
-        table.add_row("", *_cells(one, known))
+        table.add_row("", *_cells(one, words, known))
     return table
 
 
-def agent_lines(answer: ItemAnswer, known: Known = NONE_KNOWN) -> Iterator[Line]:
+def agent_lines(answer: ItemAnswer, words: ItemWords, known: Known = NONE_KNOWN) -> Iterator[Line]:
     """Give what an agent sees beside what the customer does."""
     item = answer.item
     yield Text(f"Filed under {', '.join(map(printable, answer.tracking_keys))}.")
@@ -116,34 +114,33 @@ def agent_lines(answer: ItemAnswer, known: Known = NONE_KNOWN) -> Iterator[Line]
     for leg in item.legs:
         missing = f", {leg.missing_count:,} or more missing" if leg.missing_count else ""
         yield Text(
-            f"Leg {leg_words(leg.kind)}: {leg.scan_count:,} scans, {leg.notice_count:,} notices"
+            f"{words.leg(leg.kind)}: {leg.scan_count:,} scans, {leg.notice_count:,} notices"
             f"{missing}."
         )
     if item.HasField("delivered"):
-        yield _confidence(item.delivered)
+        yield from _confidence(item.delivered, words)
     for conflict in item.conflicts:
         yield Text("One scan came with several contents, and all count:", "bold red")
-        yield timeline(conflict.versions, known)
+        yield timeline(conflict.versions, words, known)
     for other in answer.others:
         carriers = f", {', '.join(map(printable, other.carriers))}" if other.carriers else ""
         yield Text(
-            f"Another item had this number: {milestone_words(other.milestone)}, "
+            f"Another item had this number: {words.milestone(other.milestone)}, "
             f"{utc_time(other.first_time)} to {utc_time(other.last_time)}{carriers}."
         )
 
 
-def _title(answer: ItemAnswer) -> Text:
+def _title(answer: ItemAnswer, words: ItemWords) -> Text:
     item = answer.item
     title = Text(printable(answer.tracking_number), "bold")
-    return title.append("  ").append_text(_milestone(item))
+    return title.append("  ").append_text(_milestone(item, words))
 
 
-def _milestone(item: pb.Item) -> Text:
-    words = milestone_words(item.milestone)
-    return Text(words, STYLES.get(item.milestone, "bold"))
+def _milestone(item: pb.Item, words: ItemWords) -> Text:
+    return Text(words.milestone(item.milestone), STYLES.get(item.milestone, "bold"))
 
 
-def _beside(item: pb.Item, known: Known) -> Iterator[Line]:
+def _beside(item: pb.Item, words: ItemWords, known: Known) -> Iterator[Line]:
     """Say where it is, since when, and what is to be known beside that."""
     place = _place(item, known)
     if place:
@@ -152,12 +149,12 @@ def _beside(item: pb.Item, known: Known) -> Iterator[Line]:
         yield Text(inside_words(one.tracking_key for one in item.containers))
     if item.HasField("silent"):
         yield Text(
-            f"Like this for {duration_words(item.in_state)}; last seen "
-            f"{duration_words(item.silent)} ago.",
+            f"Like this for {words.duration(item.in_state)}; last seen "
+            f"{words.duration(item.silent)} ago.",
             "dim",
         )
     for flag in item.flags:
-        yield Text(f"! {FLAG_WORDS.get(flag, f'flag {flag}')}", "yellow")
+        yield Text(f"! {words.flag(flag)}", "yellow")
 
 
 def _place(item: pb.Item, known: Known) -> str:
@@ -170,12 +167,12 @@ def _place(item: pb.Item, known: Known) -> str:
     return words + towards
 
 
-def _leg(leg: pb.ItemLeg) -> Text:
-    words = Text(f"{leg_words(leg.kind)} from {local_time(as_event(leg.start, ''))}: ")
-    return words.append(milestone_words(leg.milestone), STYLES.get(leg.milestone, ""))
+def _leg(leg: pb.ItemLeg, words: ItemWords) -> Text:
+    line = Text(f"{words.leg(leg.kind)}, from {local_time(as_event(leg.start, ''))}: ")
+    return line.append(words.milestone(leg.milestone), STYLES.get(leg.milestone, ""))
 
 
-def _notes(item: pb.Item, known: Known) -> Iterator[Line]:
+def _notes(item: pb.Item, words: ItemWords, known: Known) -> Iterator[Line]:
     """Say what was corrected, and what is not certain."""
     if item.corrections:
         yield Text()
@@ -183,15 +180,17 @@ def _notes(item: pb.Item, known: Known) -> Iterator[Line]:
         table = _lines_table()
         for made in item.corrections:
             for old in made.corrected:
-                table.add_row("-", *(Text(str(cell), "strike dim") for cell in _cells(old, known)))
+                table.add_row(
+                    "-", *(Text(str(cell), "strike dim") for cell in _cells(old, words, known))
+                )
             sign = "+" if made.in_effect else "?"  # Without effect: it was itself corrected.
-            table.add_row(sign, *_cells(made.by, known))
+            table.add_row(sign, *_cells(made.by, words, known))
         yield table
     if item.doubts:
         yield Text()
-        yield Text("What is not certain:", "bold")
+        yield Text(f"{words.label('doubts')}:", "bold")
         for doubt in item.doubts:
-            yield Text(f"- {DOUBT_WORDS.get(doubt, f'doubt {doubt}')}")
+            yield Text(f"- {words.doubt(doubt)}")
 
 
 def _lines_table() -> Table:
@@ -203,24 +202,22 @@ def _lines_table() -> Table:
     return table
 
 
-def _cells(one: pb.ItemEvent, known: Known) -> tuple[Text, Text, Text]:
+def _cells(one: pb.ItemEvent, words: ItemWords, known: Known) -> tuple[Text, Text, Text]:
     mapped = one.mapped if one.HasField("mapped") else None
     return (
         Text(local_time(one.event, known)),
-        Text(what_of(one.event, mapped) + scanned_words(one.container_keys)),
+        Text(words.event(one.event, mapped, one.container_keys)),
         Text(printable(place_of(one.event, known))),
     )
 
 
-def _confidence(done: pb.DeliveredStage) -> Text:
-    weak = ", ".join(WEAKNESS_WORDS.get(one, f"weakness {one}") for one in done.weaknesses)
-    line = Text(f"Confidence of the delivery: {confidence_words(done.confidence)}")
-    if weak:
-        line.append(f" ({weak})")
+def _confidence(done: pb.DeliveredStage, words: ItemWords) -> Iterator[Text]:
     kept = len(done.attachments)
     documents = f"; {kept} {'document' if kept == 1 else 'documents'} elsewhere" if kept else ""
     sealed = "; personal data is sealed beside it" if done.has_personal else ""
-    return line.append(f"{documents}{sealed}.")
+    trust = confidence_words(done.confidence)
+    yield Text(f"{words.label('delivery')}: {trust}{documents}{sealed}.")
+    yield from (Text(f"- {words.weakness(one)}") for one in done.weaknesses)
 
 
 def _absence(answer: ItemAnswer) -> Text:

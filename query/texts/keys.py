@@ -101,6 +101,7 @@ def _needed() -> Mapping[tuple[str, str], Slots]:
     needed.update(
         {("unit", f"{unit}_{form}"): _slots("count") for unit in UNITS for form in _FORMS}
     )
+    needed["unit", "moment"] = Slots()
     needed.update({("label", name): Slots() for name in LABELS})
     needed.update({("sentence", name): slots for name, slots in SENTENCES.items()})
     need("ask", PARTIES, (ASK,), _slots(perhaps="place"))
