@@ -111,13 +111,14 @@ class ItemWords:
         prefix: str,
         text: str = _HEADLINE,
     ) -> str:
-        """Say a value; one of a newer server by its number, and none not at all."""
+        """Say a value; one that has no words, as of a newer server, by its number."""
         if not number:
             return ""
-        if number not in enum.values():
+        known = number in enum.values()
+        section = f"{kind} {enum.Name(number).removeprefix(prefix) if known else number}"
+        if (section, text) not in self.language.templates:
             return f"{kind} {number}"
-        name = enum.Name(number).removeprefix(prefix)
-        return self.language.fill(f"{kind} {name}", text, {})
+        return self.language.fill(section, text, {})
 
 
 def item_words(texts: Path | None) -> ItemWords:

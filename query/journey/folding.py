@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
     from ledger.vocabulary import Milestone
     from query.containers.inheriting import Carried, Inherited
-    from query.journey.delivery import Coordinates, DeliveriesBeside
+    from query.journey.delivery import Coordinates
     from query.journey.result import Correction
     from query.journey.told import Told
 
@@ -51,10 +51,6 @@ _NO_DOUBTS: Final[frozenset[Doubt]] = frozenset()
 
 def _nowhere(_facility: str) -> None:
     return None
-
-
-def _alone(_delivery: Told) -> int:
-    return 0
 
 
 class Asked(NamedTuple):
@@ -70,7 +66,6 @@ class Asked(NamedTuple):
     bad_number: bool = False
     """No format has the number with a right check digit."""
     coordinates: Coordinates = _nowhere
-    deliveries_beside: DeliveriesBeside = _alone
     usual_silence: Mapping[Milestone, int] = USUAL_SILENCE
     """By milestone, how long in nanoseconds nobody sees an item where all is well."""
     containers_known: bool = False
@@ -188,7 +183,6 @@ def _instance(group: Sequence[Told], stands: Standing, asked: Asked) -> Instance
             flags,
             stands.corrections,
             coordinates=asked.coordinates,
-            deliveries_beside=asked.deliveries_beside,
         ),
         stages=stages_of(walk, group),
         corrections=stands.corrections,
