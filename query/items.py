@@ -14,9 +14,17 @@ from ledger.v1.trail_service_pb2 import LookupStatus
 from query.containers.reading import ContainerTrails
 from query.item_answers import put_containers, put_item, put_time
 from query.journey import asked_of, fold, told_of
+from query.journey.rules import RULES
 from query.journey.standing import standing
 from query.lanes import Lanes
-from query.revisions import digest_of, digest_of_carried, edition_of, read_revision, write_revision
+from query.revisions import (
+    digest_of,
+    digest_of_carried,
+    digest_of_container,
+    edition_of,
+    read_revision,
+    write_revision,
+)
 from query.trail import trail_of
 
 if TYPE_CHECKING:
@@ -36,6 +44,11 @@ _FOUND = LookupStatus.LOOKUP_STATUS_FOUND
 _NOT_YET_SEEN = LookupStatus.LOOKUP_STATUS_NOT_YET_SEEN
 _UNCHANGED = LookupStatus.LOOKUP_STATUS_UNCHANGED
 
+
+_BEGINS: Final = [b"\x18%c\x22" % number for number, rule in sorted(RULES.items()) if rule.begins]
+"""In every event with which an item begins: tag and value of `type`, and the tag of `scan_time`
+behind it. One that is written in another order is none here, which costs a read, and no more.
+"""
 
 LEARN_EVERY: Final = 16
 """Of so many answers one is learned from: learning takes 35 µs for 20 events, a fold 45 µs."""
@@ -64,6 +77,12 @@ class Look(NamedTuple):
     """Of the question and of all that was read; empty where the trail is oversized."""
     went_inside: bool = False
     """Whether anything that was read may say that it went into a container."""
+    may_begin: bool = True
+    """Whether anything that was read may say how it began. Then nobody asks whether it is itself a
+    container, which begins nowhere.
+    """
+    is_container: bool = False
+    """Things were put into it."""
     told: tuple[Sequence[Told], int] | None = None
     """Its own events, and how many notices are beside them, where that is known already."""
     carried: Carried | None = None
@@ -103,14 +122,17 @@ class Items:
             return Look(number, item, b"")
         asked = b"%s%s\0%s" % (self._edition, question.identity, number.encode())
         rows = item.whole.keyed_rows
-        return Look(number, item, digest_of(asked, rows), _may_say_in(rows))
+        return Look(number, item, digest_of(asked, rows), *_roughly(rows))
 
     def trails_of_containers(self, shown: Shown) -> ContainerTrails:
         """Begin to read trails of containers, for one request."""
         return ContainerTrails(self._reader, shown, self._mappings)
 
     async def carry(self, looks: Sequence[Look], containers: ContainerTrails) -> Sequence[Look]:
-        """Read what items inherit of the containers that they lay in. Raises as TrailReader."""
+        """Read what items inherit of the containers that they lay in, and which of them are
+        containers. Raises as TrailReader.
+        """
+        looks = await _with_containers(looks, containers)
         bagged = [at for at, look in enumerate(looks) if look.went_inside]
         if not bagged:
             return looks
@@ -178,6 +200,8 @@ class Items:
             until_ns=question.until_ns,
             coordinates=self._coordinates,
         )
+        if look.is_container:
+            asked = asked._replace(is_container=True)
         carried = look.carried
         folded = fold(told, asked, carried)
         out.status = _FOUND if folded or out.quarantined_count else _NOT_YET_SEEN
@@ -205,8 +229,28 @@ class Items:
         return None if facility is None else (facility.latitude, facility.longitude)
 
 
-def _may_say_in(keyed_rows: KeyedRows) -> bool:
-    """Whether a record may say that the item went into a container: some 2 µs for all of them, and
-    nothing is parsed. Few others have these two bytes by chance.
+async def _with_containers(looks: Sequence[Look], trails: ContainerTrails) -> Sequence[Look]:
+    """Find which are containers among what has no beginning: all others are items anyway."""
+    keys = [key for look in looks if not look.may_begin for key in look.item.keys]
+    if not keys:
+        return looks
+    holding = await trails.holding(keys)
+    return [
+        look._replace(digest=digest_of_container(look.digest), is_container=True)
+        if not look.may_begin and not holding.isdisjoint(look.item.keys)
+        else look
+        for look in looks
+    ]
+
+
+def _roughly(keyed_rows: KeyedRows) -> tuple[bool, bool]:
+    """Say whether a record may say that the item went into a container, and whether one may be its
+    beginning: some 2 µs for all of them, and nothing is parsed. Few others have these bytes by
+    chance.
     """
-    return any(SAYS_IN in b"".join([row[1] for row in rows]) for _, rows in keyed_rows)
+    went_inside = may_begin = False
+    for _, rows in keyed_rows:
+        data = b"".join([row[1] for row in rows])
+        went_inside = went_inside or SAYS_IN in data
+        may_begin = may_begin or any(begins in data for begins in _BEGINS)
+    return went_inside, may_begin or not any(rows for _, rows in keyed_rows)

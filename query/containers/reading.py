@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
+from ledger.contents import contents_key
 from ledger.event import order_from_time
 from ledger.trail_store import READ_MANY_KEYS_MAX
 from query.containers.inheriting import DEPTH_MAX, Carried, Known, Need, carried
 from query.journey.standing import standing
 from query.journey.told import told_of
-from query.trail import trail_of
+from query.trail import limits_of, trail_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -98,6 +99,27 @@ class ContainerTrails:
                 if not at % YIELD_EVERY:
                     await asyncio.sleep(0)  # What is in `begun` is made without a wait.
         return self._known
+
+    async def holding(self, keys: Sequence[bytes]) -> frozenset[bytes]:
+        """Give which of these something was ever put into, as far as it is shown."""
+        limits = limits_of(self._shown.all_pins())
+        found = set()
+        for begin in range(0, len(keys), READ_MANY_KEYS_MAX):
+            some = keys[begin : begin + READ_MANY_KEYS_MAX]
+            # Nearly all of them have none.
+            begun = await self._reader.first_of_many([contents_key(key) for key in some])
+            for key in (key for key in some if begun[contents_key(key)].rows):
+                stretch = await self._reader.stretch(
+                    [contents_key(key)],
+                    limits,
+                    start=order_from_time(0),
+                    stop=None,
+                    descending=False,
+                    rows=1,
+                )
+                if any(rows for _, rows in stretch.keyed_rows):
+                    found.add(key)
+        return frozenset(found)
 
     async def _read(self, need: Need, begun: Mapping[bytes, Slice]) -> Known | None:
         item = await self._reader.item([need.container], self._shown, begun)
