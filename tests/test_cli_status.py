@@ -118,7 +118,7 @@ async def test_several_items_are_one_line_each(door: Asked, clock: Clock) -> Non
     assert one.startswith("RR123456785CH           Delivered     2026-09-23 04:13:20 +02:00")
     assert "In transit" in other
     assert " ".join(other.split()).endswith("at SC No scan for longer than is usual")
-    assert new.split() == ["NEW1", "not", "yet", "seen"]
+    assert new.split() == ["NEW1", "Not", "seen", "yet"]
     assert (said.code, bad.code) == (DONE, REFUSED)
     assert "No item can have this number" in bad.answer
 
@@ -143,7 +143,7 @@ async def test_what_there_is_no_status_for_is_said(door: Asked) -> None:
 
     never, bad, long = [await ask(door, "status", one) for one in ("NEW1", "", "AB1")]
 
-    assert never == Said(DONE, "Nothing has been recorded for NEW1 so far.\n", "")
+    assert never == Said(DONE, "Nothing has been recorded for NEW1.\n", "")
     assert (bad.code, long.code) == (REFUSED, DONE)
     assert bad.answer.startswith("No item can have this number")
     assert "parcel-ledger trail" in long.answer

@@ -9,12 +9,12 @@ import pytest
 from rich.console import Console
 
 from ledger.app.explain_render import explanation_lines
-from ledger.app.item_render import agent_lines, item_lines
-from ledger.app.item_words import item_words
+from ledger.app.item_render import agent_lines, item_lines, items_table
+from ledger.app.item_words import ItemWords, item_words
 from ledger.v1.item_service_pb2 import ExplainItemRequest, ExplainItemResponse, ItemView
 from ledger.v1.scan_event_pb2 import EventReason
 from query.texts import built_in
-from tests.bags import put_in, see
+from tests.bags import put_in, see, take_out
 from tests.explainers import explained
 from tests.item_doors import Clock, item_door, put
 from tests.tellers import notice, read, say, usual
@@ -151,3 +151,50 @@ async def test_a_status_says_what_its_explanation_says(
     for one in found.events:
         assert one.explanation.headline.partition(":")[0] in status
     assert "(The business was closed)" in status
+
+
+@pytest.mark.parametrize(
+    ("language", "inside"),
+    [
+        ("en", "lies in BAG7, which lies in TRUCK8."),
+        ("de", "liegt in BAG7 in TRUCK8."),
+        ("es", "dentro de BAG7, que va dentro de TRUCK8."),
+    ],
+)
+async def test_both_say_in_what_it_lies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, language: str, inside: str
+) -> None:
+    """The nearest first; and nothing once it was taken out."""
+    async with item_door(tmp_path, Clock(), monkeypatch) as door:
+        await put(door, [put_in(NUMBER, "BAG7", 2), put_in("BAG7", "TRUCK8", 3)])
+        request = ExplainItemRequest(tracking_number=NUMBER, language=language)
+        found = await door.items.ExplainItem(request)
+        await put(door, [take_out(NUMBER, "BAG7", 5)])
+        out = await door.items.ExplainItem(request)
+
+    words = ItemWords(built_in().choose(language))
+    [fact] = [one for one in found.facts if inside in one]
+    assert fact in on_screen(item_lines(found.answer, words)).splitlines()
+    assert not any("BAG7" in one for one in out.facts)
+
+
+async def test_both_say_that_nobody_saw_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a sentence and in a list; and that a digit of the number is wrong, where one is: it was
+    most likely typed so.
+    """
+    words = item_words(None)
+    async with item_door(tmp_path, Clock(), monkeypatch) as door:
+        request = ExplainItemRequest(tracking_number="RR473124828GB")
+        wrong = await door.items.ExplainItem(request)
+        request.tracking_number = "RR473124829GB"
+        right = await door.items.ExplainItem(request)
+
+    for found in (wrong, right):
+        alone = on_screen(item_lines(found.answer, words))
+        listed = on_screen([items_table([found.answer], words)])
+        assert alone.startswith(found.facts[0])
+        assert found.status.headline in listed
+        flags = [one.headline for one in found.beside]
+        assert flags == (["The number has a wrong check digit"] if found is wrong else [])
+        assert all(one in alone for one in flags)
+        assert ("number explain" in alone) == bool(flags)

@@ -15,7 +15,6 @@ from ledger.app.item_words import (
     PRESENCE_WORDS,
     STYLES,
     confidence_words,
-    inside_words,
     where_words,
 )
 from ledger.app.place_render import NONE_KNOWN, as_event, local_time, place_of
@@ -37,7 +36,7 @@ Line = Text | Table
 def item_lines(answer: ItemAnswer, words: ItemWords, known: Known = NONE_KNOWN) -> Iterator[Line]:
     """Give all that a customer sees of one item."""
     if not answer.HasField("item"):
-        yield Text(nothing_words(answer))
+        yield Text(nothing_words(answer, words))
         return
     item = answer.item
     yield _title(answer, words)
@@ -54,11 +53,11 @@ def item_lines(answer: ItemAnswer, words: ItemWords, known: Known = NONE_KNOWN) 
         yield Text("There is more; `parcel-ledger trail` shows all.", "yellow")
     yield from _notes(item, words, known)
     if answer.others:
-        count = len(answer.others)
-        yield Text(f"This number was used before, by {count} other {_items(count)}.", "yellow")
+        others = _count(len(answer.others), "other item")
+        yield Text(f"This number was used before, by {others}.", "yellow")
 
 
-def nothing_words(answer: ItemAnswer) -> str:
+def nothing_words(answer: ItemAnswer, words: ItemWords) -> str:
     """Say why there is no item."""
     number = printable(answer.tracking_number)
     if answer.message:
@@ -67,7 +66,7 @@ def nothing_words(answer: ItemAnswer) -> str:
         return f"{number} has too many scans for a status; `parcel-ledger trail` shows them."
     if answer.quarantined_count:
         return f"What was recorded for {number} lies in quarantine, and cannot be read."
-    return f"Nothing has been recorded for {number} so far."
+    return words.unseen(answer.tracking_number)
 
 
 def items_table(
@@ -82,7 +81,9 @@ def items_table(
     for answer in answers:
         number = Text(printable(answer.tracking_number))
         if not answer.HasField("item"):
-            table.add_row(number, _absence(answer), Text(), Text(), Text(printable(answer.message)))
+            table.add_row(
+                number, _absence(answer, words), Text(), Text(), Text(printable(answer.message))
+            )
             continue
         item = answer.item
         since = local_time(as_event(item.since, item.place.facility), known)
@@ -114,7 +115,8 @@ def agent_lines(answer: ItemAnswer, words: ItemWords, known: Known = NONE_KNOWN)
     for leg in item.legs:
         missing = f", {leg.missing_count:,} or more missing" if leg.missing_count else ""
         yield Text(
-            f"{words.leg(leg.kind)}: {leg.scan_count:,} scans, {leg.notice_count:,} notices"
+            f"{words.leg(leg.kind)}: {_count(leg.scan_count, 'scan')}, "
+            f"{_count(leg.notice_count, 'notice')}"
             f"{missing}."
         )
     if item.HasField("delivered"):
@@ -146,7 +148,7 @@ def _beside(item: pb.Item, words: ItemWords, known: Known) -> Iterator[Line]:
     if place:
         yield Text(place[:1].upper() + place[1:])
     if item.containers:
-        yield Text(inside_words(one.tracking_key for one in item.containers))
+        yield Text(words.inside([one.tracking_key for one in item.containers]))
     if item.HasField("silent"):
         yield Text(
             f"Like this for {words.duration(item.in_state)}; last seen "
@@ -213,19 +215,21 @@ def _cells(one: pb.ItemEvent, words: ItemWords, known: Known) -> tuple[Text, Tex
 
 def _confidence(done: pb.DeliveredStage, words: ItemWords) -> Iterator[Text]:
     kept = len(done.attachments)
-    documents = f"; {kept} {'document' if kept == 1 else 'documents'} elsewhere" if kept else ""
+    documents = f"; {_count(kept, 'document')} elsewhere" if kept else ""
     sealed = "; personal data is sealed beside it" if done.has_personal else ""
     trust = confidence_words(done.confidence)
     yield Text(f"{words.label('delivery')}: {trust}{documents}{sealed}.")
     yield from (Text(f"- {words.weakness(one)}") for one in done.weaknesses)
 
 
-def _absence(answer: ItemAnswer) -> Text:
+def _absence(answer: ItemAnswer, words: ItemWords) -> Text:
     if answer.oversized or answer.quarantined_count:
         return Text("no status", "yellow")
+    if answer.status == LookupStatus.LOOKUP_STATUS_NOT_YET_SEEN:
+        return Text(words.unseen_briefly(), "dim")
     name = LookupStatus.Name(answer.status) if answer.status in LookupStatus.values() else ""
     return Text(name.removeprefix("LOOKUP_STATUS_").replace("_", " ").lower(), "dim")
 
 
-def _items(count: int) -> str:
-    return "item" if count == 1 else "items"
+def _count(count: int, what: str) -> str:
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,11 +12,12 @@ from google.protobuf.duration_pb2 import Duration
 
 from ledger.app.place_render import Known, facility_words
 from ledger.app.render import details_of, printable
+from ledger.numbers import is_check_digit_wrong
 from ledger.v1 import item_pb2 as pb
 from ledger.v1.scan_event_pb2 import DeliveryMode, EventReason, ScanEvent
 from ledger.v1.vocabulary_pb2 import MappedEvent
 from ledger.vocabulary import canonical
-from query.explanation import UNKNOWN, duration_in, with_container
+from query.explanation import NOT_YET_SEEN, UNKNOWN, duration_in, lies_in, with_container
 from query.texts import ENGLISH, Language, load_languages
 
 _HEADLINE: Final = "headline"
@@ -95,6 +96,22 @@ class ItemWords:
         container = with_container(self.language, container_keys)
         return printable(what) + details_of(event, mapped, reason) + printable(container)
 
+    def inside(self, container_keys: Sequence[str]) -> str:
+        """Say in what an item lies, the nearest first."""
+        return printable(lies_in(self.language, container_keys))
+
+    def unseen(self, number: str) -> str:
+        """Say that nothing was recorded for a number, and what may be wrong with it."""
+        said = self.language.say("sentence", "not_seen", number=printable(number))
+        if not is_check_digit_wrong(number):
+            return said
+        flag = self.flag(pb.ITEM_FLAG_BAD_NUMBER)
+        return f"{said} {flag}: `parcel-ledger number explain` says what was perhaps meant."
+
+    def unseen_briefly(self) -> str:
+        """Say the same in a list."""
+        return self.language.fill(f"status {NOT_YET_SEEN}", _HEADLINE, {})
+
     def duration(self, duration: Duration) -> str:
         """Say how long something took."""
         return duration_in(self.language, duration.ToNanoseconds())
@@ -142,11 +159,6 @@ def _word(enum: Any, number: int, prefix: str) -> str:  # noqa: ANN401 - any enu
     if number not in enum.values():
         return f"{prefix.rstrip('_').lower()} {number}"
     return str(enum.Name(number)).removeprefix(prefix).replace("_", " ").lower()
-
-
-def inside_words(keys: Iterable[str]) -> str:
-    """Say in what an item lies, the nearest first."""
-    return f"Lies in {', which lies in '.join(map(printable, keys))}"
 
 
 def where_words(facility: str, words: str, known: Known) -> str:

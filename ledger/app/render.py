@@ -60,6 +60,7 @@ DURABILITY_WORDS: Final = {
 WhatOf = Callable[[pb.ScanEvent, MappedEvent | None], str]
 """Says what happened; the second is what its source's own code means."""
 
+_OUT: Final = pb.CONTAINMENT_DIRECTION_OUT
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _STYLES: Final = {
     pb.SCAN_EVENT_TYPE_DELIVERED: "bold green",
@@ -117,7 +118,8 @@ def details_of(event: pb.ScanEvent, mapped: MappedEvent | None, reason: str) -> 
     ]
     if event.HasField("containment"):
         inner = event.containment
-        more.append(f"{_enum(inner, 'direction')} {inner.container_number}".strip())
+        which_way = "out of" if inner.direction == _OUT else _enum(inner, "direction")
+        more.append(f"{which_way} {inner.container_number}".strip())
     if event.HasField("correction"):
         more.append(f"{_enum(event.correction, 'kind')} {event.correction.event_id.hex()[:8]}…")
     details = ", ".join(filter(None, more))

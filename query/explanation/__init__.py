@@ -9,7 +9,7 @@ from query.explanation.explaining import NOT_YET_SEEN, Explanation, explain_item
 from query.explanation.silence import Basis, Silence, silence_of
 from query.explanation.since import changes_since
 from query.explanation.speaking import Speaker, duration_in
-from query.explanation.words import UNKNOWN, Words, with_container
+from query.explanation.words import UNKNOWN, Words, lies_in, with_container
 
 __all__ = [
     "NOT_YET_SEEN",
@@ -25,6 +25,7 @@ __all__ = [
     "duration_in",
     "explain_item",
     "explain_nothing",
+    "lies_in",
     "silence_of",
     "with_container",
 ]

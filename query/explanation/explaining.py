@@ -14,6 +14,7 @@ from query.explanation.words import (
     Words,
     event_words,
     inherited,
+    lies_in,
     values_of,
     with_reason,
     words_of,
@@ -95,9 +96,10 @@ def explain_item(
     now_ns: int,
     history_of: HistoryOf = nothing_known,
     events_max: int | None = None,
+    containers: Sequence[str] = (),
 ) -> Explanation:
     """Explain the newest item with a number. `now_ns` is the moment for which it was folded;
-    `events_max` leaves out all but the last events.
+    `events_max` leaves out all but the last events; `containers` are those that it lies in then.
     """
     instance = item.instance
     silence = silence_of(instance, history_of)
@@ -113,19 +115,20 @@ def explain_item(
         silence,
         found.cause,
         _cause_words(speaker, instance, found),
-        list(_sentences(speaker, instance, silence, now_ns)),
+        list(_sentences(speaker, instance, silence, now_ns, containers)),
         list(_others(speaker, item)),
         [_event(speaker, one) for one in instance.events[first:]],
     )
 
 
-def explain_nothing(speaker: Speaker, number: str) -> Explanation:
-    """Explain that nothing was told of a number."""
+def explain_nothing(speaker: Speaker, number: str, *, bad_number: bool = False) -> Explanation:
+    """Explain that nothing was told of a number; where a digit of it is wrong, that too."""
     cause = Cause.NOTHING_KNOWN
     return Explanation(
         speaker.language.tag,
         words_of(speaker, "status", NOT_YET_SEEN, {}),
-        *([], [], []),
+        [words_of(speaker, "flag", Flag.BAD_NUMBER, {})] if bad_number else [],
+        *([], []),
         Silence(-1, Basis.NONE),
         cause,
         speaker.language.say(f"cause {cause}", "meaning"),
@@ -250,7 +253,7 @@ def _cause_words(speaker: Speaker, instance: Instance, found: Found) -> str:
 
 
 def _sentences(
-    speaker: Speaker, instance: Instance, silence: Silence, now_ns: int
+    speaker: Speaker, instance: Instance, silence: Silence, now_ns: int, containers: Sequence[str]
 ) -> Iterator[str]:
     say = speaker.language.say
     last, notice = instance.last_scan, instance.last_notice
@@ -263,6 +266,7 @@ def _sentences(
             yield inherited(speaker, last)
         if not time:
             yield say("sentence", "time_unknown")
+    yield from filter(None, [lies_in(speaker.language, containers)])
     if notice is not None and (last is None or notice.scan_time_ns > last.scan_time_ns):
         what, place = headline(speaker, notice), speaker.place_of(notice)
         time = speaker.time_of(notice)

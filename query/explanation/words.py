@@ -133,6 +133,16 @@ def with_container(language: Language, container_keys: Sequence[str]) -> str:
     return f" ({language.say('sentence', 'with_container', container=container_keys[-1])})"
 
 
+def lies_in(language: Language, container_keys: Sequence[str]) -> str:
+    """Say in what an item lies, the nearest first; nothing where it lies in none."""
+    if not container_keys:
+        return ""
+    *inner, container = container_keys
+    for key in reversed(inner):
+        container = language.say("sentence", "within", inner=key, outer=container)
+    return language.say("sentence", "lies_in", container=container)
+
+
 def quote(speaker: Speaker, one: Told) -> str:
     """Say what the source itself said; empty where it said nothing."""
     event = one.event

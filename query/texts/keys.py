@@ -46,6 +46,8 @@ SENTENCES: Final[Mapping[str, Slots]] = MappingProxyType({
     "last_scan": _slots("what", "place time"),
     "inherited": _slots("container"),
     "with_container": _slots("container"),
+    "lies_in": _slots("container"),
+    "within": _slots("inner outer"),
     "no_scan": _slots(),
     "last_notice": _slots("what", "place time"),
     "silence": _slots("silence"),
