@@ -100,12 +100,16 @@ class ContainerTrails:
                     await asyncio.sleep(0)  # What is in `begun` is made without a wait.
         return self._known
 
-    async def holding(self, keys: Sequence[bytes]) -> frozenset[bytes]:
-        """Give which of these something was ever put into, as far as it is shown."""
+    async def holding(self, keys: Iterable[bytes]) -> frozenset[bytes]:
+        """Give which of these something was ever put into, as far as it is shown.
+
+        Raises as TrailReader does.
+        """
+        wanted = list(dict.fromkeys(keys))
         limits = limits_of(self._shown.all_pins())
         found = set()
-        for begin in range(0, len(keys), READ_MANY_KEYS_MAX):
-            some = keys[begin : begin + READ_MANY_KEYS_MAX]
+        for begin in range(0, len(wanted), READ_MANY_KEYS_MAX):
+            some = wanted[begin : begin + READ_MANY_KEYS_MAX]
             # Nearly all of them have none.
             begun = await self._reader.first_of_many([contents_key(key) for key in some])
             for key in (key for key in some if begun[contents_key(key)].rows):
