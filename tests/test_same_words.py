@@ -11,8 +11,9 @@ from rich.console import Console
 from ledger.app.explain_render import explanation_lines
 from ledger.app.item_render import agent_lines, item_lines, items_table
 from ledger.app.item_words import ItemWords, item_words
+from ledger.app.place_render import known_of
 from ledger.v1.item_service_pb2 import ExplainItemRequest, ExplainItemResponse, ItemView
-from ledger.v1.scan_event_pb2 import EventReason
+from ledger.v1.scan_event_pb2 import EventReason, GeoPosition, Place
 from query.texts import built_in
 from tests.bags import put_in, see, take_out
 from tests.explainers import explained
@@ -198,3 +199,33 @@ async def test_both_say_that_nobody_saw_it(tmp_path: Path, monkeypatch: pytest.M
         assert flags == (["The number has a wrong check digit"] if found is wrong else [])
         assert all(one in alone for one in flags)
         assert ("number explain" in alone) == bool(flags)
+
+
+async def test_both_call_a_place_by_one_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The facility's, also where a source has words of its own for it; these, where it is not
+    known; and where there is nothing but a position, that.
+    """
+    hall = Place(name="Hall 4")
+    story = [
+        say("ACCEPTED", 1, "DE10115", place=hall),
+        say("SORTED", 2, "NEW1", place=hall),
+        say("ARRIVED", 3, "DE60313", place=hall),
+        notice("INFO", 4, position=GeoPosition(latitude=52.5, longitude=13.25)),
+    ]
+    view = ItemView.ITEM_VIEW_TIMELINE
+    async with item_door(tmp_path, Clock(), monkeypatch) as door:
+        await put(door, story)
+        found = await door.items.ExplainItem(ExplainItemRequest(tracking_number=NUMBER, view=view))
+    known = known_of(found.facilities)
+    status = on_screen(item_lines(found.answer, item_words(None), known))
+
+    places = [one.place for one in found.events if one.place]
+    assert places[1] == "Hall 4"
+    assert places[2] in found.status.headline
+    assert "Hall 4" not in places[0] + places[2]
+    assert all(f" · {one}" in status for one in places)
+    assert f"At DE60313 · {places[2]}" in status
+    assert status.count("Hall 4") == 1
+    assert "52.5000, 13.2500" in status

@@ -17,7 +17,7 @@ from ledger.app.item_words import (
     confidence_words,
     where_words,
 )
-from ledger.app.place_render import NONE_KNOWN, as_event, local_time, place_of
+from ledger.app.place_render import NONE_KNOWN, as_event, local_time, place_of, place_words
 from ledger.app.render import printable, utc_time
 from ledger.app.stage_render import stage_lines
 from ledger.v1 import item_pb2 as pb
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ledger.app.item_words import ItemWords
     from ledger.app.place_render import Known
     from ledger.v1.item_service_pb2 import ItemAnswer
+    from ledger.v1.scan_event_pb2 import ScanEvent
 
 Line = Text | Table
 
@@ -209,8 +210,14 @@ def _cells(one: pb.ItemEvent, words: ItemWords, known: Known) -> tuple[Text, Tex
     return (
         Text(local_time(one.event, known)),
         Text(words.event(one.event, mapped, one.container_keys)),
-        Text(printable(place_of(one.event, known))),
+        Text(_place_of(one.event, known)),
     )
+
+
+def _place_of(event: ScanEvent, known: Known) -> str:
+    """Say where an event was: as the status does; where there is no more, its position."""
+    where = where_words(event.facility, place_words(event), known)
+    return where or printable(place_of(event))
 
 
 def _confidence(done: pb.DeliveredStage, words: ItemWords) -> Iterator[Text]:

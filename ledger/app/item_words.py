@@ -1,5 +1,5 @@
 """What each value of an item is called: in the words of explanations, so that an agent who reads
-`status` says what the customer reads. Pure.
+`status` says what the customer reads.
 """
 
 from __future__ import annotations
@@ -162,7 +162,9 @@ def _word(enum: Any, number: int, prefix: str) -> str:  # noqa: ANN401 - any enu
 
 
 def where_words(facility: str, words: str, known: Known) -> str:
-    """Say where something was: the facility by its code and name, else the place in words."""
+    """Say where something was: the facility by its code and name, else the place in words; as in
+    explanations the name goes before the words of a source.
+    """
     found = known.get(facility)
-    said = words or (facility_words(found) if found is not None else "")
+    said = words if found is None else facility_words(found)
     return printable(" · ".join(filter(None, (facility, said))))

@@ -53,8 +53,7 @@ def offset_words(minutes: int) -> str:
 
 def place_of(event: pb.ScanEvent, known: Known = NONE_KNOWN) -> str:
     """Say where it was: the facility, else the place in words, else the position."""
-    place = event.place
-    words = ", ".join(filter(None, (place.name, place.city, place.region, place.country)))
+    words = place_words(event)
     facility = known.get(event.facility)
     if facility is not None and not words:
         words = facility_words(facility)
@@ -63,6 +62,12 @@ def place_of(event: pb.ScanEvent, known: Known = NONE_KNOWN) -> str:
     if event.HasField("position"):
         return f"{event.position.latitude:.4f}, {event.position.longitude:.4f}"
     return ""
+
+
+def place_words(event: pb.ScanEvent) -> str:
+    """Give the place in the words of its source."""
+    place = event.place
+    return ", ".join(filter(None, (place.name, place.city, place.region, place.country)))
 
 
 def facility_words(facility: Facility) -> str:
