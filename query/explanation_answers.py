@@ -88,6 +88,7 @@ def _put_event(out: pb.EventExplanation, one: Told, words: Words, place: str, ti
     _put_words(out.explanation, words)
     out.event_id = one.event.event_id
     out.source_id = one.source_id
+    out.container_keys.extend(key.decode() for key in one.path)
 
 
 def _put_silence(out: pb.Silence, silence: Silence) -> None:

@@ -13,6 +13,7 @@ from query.explanation import Speaker, changes_since, explain_item, explain_noth
 from query.explanation.silence import nothing_known
 from query.explanation_answers import put_explanation, put_sentences
 from query.items import Question
+from query.journey import asked_of
 from query.naming import name_facilities
 from query.texts.languages import TAG_BYTES_MAX
 
@@ -62,12 +63,18 @@ class ItemExplaining:
             # What was said of a past moment stays the same: the memory of one process does not.
             known = nothing_known if question.is_past else self._items.lanes.history
             most = ITEM_ENTRIES_MAX if question.timeline else 0
-            put_explanation(
-                out,
-                explain_item(speaker, folded, now_ns=moment_ns, history_of=known, events_max=most),
+            explanation = explain_item(
+                speaker,
+                folded,
+                now_ns=moment_ns,
+                history_of=known,
+                events_max=most,
+                containers=[one.tracking_key for one in out.answer.item.containers],
             )
+            put_explanation(out, explanation)
         elif out.answer.status == _NOT_YET_SEEN:
-            put_explanation(out, explain_nothing(speaker, number))
+            is_bad = asked_of(number, now_ns=now_ns).bad_number
+            put_explanation(out, explain_nothing(speaker, number, bad_number=is_bad))
         if request.HasField("as_of_time") and not out.answer.oversized:
             today = Question(now_ns, question.until_ns)
             look = await self._items.look_inside(

@@ -15,9 +15,17 @@ from query.apart import NOT_READ
 from query.containers.reading import ContainerTrails
 from query.item_answers import put_containers, put_item, put_time
 from query.journey import asked_of, fold, told_of
+from query.journey.rules import RULES
 from query.journey.standing import standing
 from query.lanes import Lanes
-from query.revisions import digest_of, digest_of_carried, edition_of, read_revision, write_revision
+from query.revisions import (
+    digest_of,
+    digest_of_carried,
+    digest_of_container,
+    edition_of,
+    read_revision,
+    write_revision,
+)
 from query.trail import trail_of
 
 if TYPE_CHECKING:
@@ -38,6 +46,11 @@ _FOUND = LookupStatus.LOOKUP_STATUS_FOUND
 _NOT_YET_SEEN = LookupStatus.LOOKUP_STATUS_NOT_YET_SEEN
 _UNCHANGED = LookupStatus.LOOKUP_STATUS_UNCHANGED
 
+
+_BEGINS: Final = [b"\x18%c\x22" % number for number, rule in sorted(RULES.items()) if rule.begins]
+"""In every event with which an item begins: tag and value of `type`, and the tag of `scan_time`
+behind it. One that is written in another order is none here, which costs a read, and no more.
+"""
 
 LEARN_EVERY: Final = 16
 """Of so many answers one is learned from: learning takes 35 µs for 20 events, a fold 45 µs."""
@@ -66,6 +79,12 @@ class Look(NamedTuple):
     """Of the question and of all that was read; empty where the trail is oversized."""
     went_inside: bool = False
     """Whether anything that was read may say that it went into a container."""
+    may_begin: bool = True
+    """Whether anything that was read may say how it began. Then nobody asks whether it is itself a
+    container, which begins nowhere.
+    """
+    is_container: bool = False
+    """Things were put into it."""
     told: tuple[Sequence[Told], int] | None = None
     """Its own events, and how many notices are beside them, where that is known already."""
     carried: Carried | None = None
@@ -114,7 +133,7 @@ class Items:
             return Look(number, item, b"")
         asked = b"%s%s\0%s" % (self._edition, question.identity, number.encode())
         rows = item.whole.keyed_rows
-        return Look(number, item, digest_of(asked, rows), _may_say_in(rows))
+        return Look(number, item, digest_of(asked, rows), *_roughly(rows))
 
     def trails_of_containers(
         self, shown: Shown, patience: Patience | None = None
@@ -125,24 +144,24 @@ class Items:
     async def carry(
         self, looks: Sequence[Look], containers: ContainerTrails
     ) -> Sequence[Look | NotRead]:
-        """Read what items inherit of the containers that they lay in; why not, where one could not
-        be read. Raises as ContainerTrails.
+        """Read what items inherit of the containers that they lay in, and which of them are
+        containers; why not, where that could not be read. Raises as ContainerTrails.
         """
-        bagged = [at for at, look in enumerate(looks) if look.went_inside]
-        if not bagged:
-            return looks
-        found: list[Look | NotRead] = list(looks)
-        told = [self._told(looks[at]) for at in bagged]
-        items = [
-            (looks[at].item.keys, standing(its).events)
-            for at, (its, _) in zip(bagged, told, strict=True)
+        found = await _with_containers(looks, containers)
+        bagged = [
+            (at, look, self._told(look))
+            for at, look in enumerate(found)
+            if isinstance(look, Look) and look.went_inside
         ]
-        for at, its, carried in zip(bagged, told, await containers.carried(items), strict=True):
+        if not bagged:
+            return found
+        items = [(look.item.keys, standing(its).events) for _, look, (its, _) in bagged]
+        for (at, look, its), carried in zip(bagged, await containers.carried(items), strict=True):
             if isinstance(carried, NOT_READ):
                 found[at] = carried
                 continue
-            digest = digest_of_carried(looks[at].digest, carried)
-            found[at] = looks[at]._replace(digest=digest, told=its, carried=carried)
+            digest = digest_of_carried(look.digest, carried)
+            found[at] = look._replace(digest=digest, told=its, carried=carried)
         return found
 
     async def look_inside(
@@ -200,6 +219,8 @@ class Items:
             until_ns=question.until_ns,
             coordinates=self._coordinates,
         )
+        if look.is_container:
+            asked = asked._replace(is_container=True)
         carried = look.carried
         folded = fold(told, asked, carried)
         out.status = _FOUND if folded or out.quarantined_count else _NOT_YET_SEEN
@@ -227,8 +248,31 @@ class Items:
         return None if facility is None else (facility.latitude, facility.longitude)
 
 
-def _may_say_in(keyed_rows: KeyedRows) -> bool:
-    """Whether a record may say that the item went into a container: some 2 µs for all of them, and
-    nothing is parsed. Few others have these two bytes by chance.
+async def _with_containers(looks: Sequence[Look], trails: ContainerTrails) -> list[Look | NotRead]:
+    """Find which are containers among what has no beginning: all others are items anyway."""
+    found: list[Look | NotRead] = list(looks)
+    keys = [key for look in looks if not look.may_begin for key in look.item.keys]
+    holding = await trails.holding(keys) if keys else {}
+    for at, look in enumerate(looks):
+        if look.may_begin:
+            continue
+        said = [holding[key] for key in look.item.keys]
+        if (why_not := next((one for one in said if isinstance(one, NOT_READ)), None)) is not None:
+            found[at] = why_not
+        elif any(said):
+            digest = digest_of_container(look.digest)
+            found[at] = look._replace(digest=digest, is_container=True)
+    return found
+
+
+def _roughly(keyed_rows: KeyedRows) -> tuple[bool, bool]:
+    """Say whether a record may say that the item went into a container, and whether one may be its
+    beginning: some 2 µs for all of them, and nothing is parsed. Few others have these bytes by
+    chance.
     """
-    return any(SAYS_IN in b"".join([row[1] for row in rows]) for _, rows in keyed_rows)
+    went_inside = may_begin = False
+    for _, rows in keyed_rows:
+        data = b"".join([row[1] for row in rows])
+        went_inside = went_inside or SAYS_IN in data
+        may_begin = may_begin or any(begins in data for begins in _BEGINS)
+    return went_inside, may_begin or not any(rows for _, rows in keyed_rows)

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import grpc
 import pytest
 
+from ledger.contents import contents_key
 from ledger.errors import Busy, Uncertain
+from ledger.numbers import filing_key
 from ledger.v1.item_service_pb2 import BatchGetItemsRequest, GetItemRequest, ItemLookUp
 from ledger.v1.trail_service_pb2 import BatchGetTrailsRequest, LookupStatus
 from query import chunks
@@ -138,7 +140,9 @@ async def test_a_bad_container_costs_only_what_lay_in_it(
 
     assert failed(answers) == [3, 40, 41]
     assert sum(one.status == FOUND for one in answers) == len(bag_of) - 3
-    assert store.reads == 3 * 2 + 10
+    assert (
+        store.reads == 3 * 3 + 10
+    )  # Of items, whether they are containers, and their own containers.
 
 
 @pytest.mark.parametrize("trouble", [BUSY, None])
@@ -157,7 +161,7 @@ async def test_nor_does_one_whose_long_trail_cannot_be_read_to_its_end(
 
     assert failed(answers) == [3, 40, 41]
     assert sum(one.status == FOUND for one in answers) == len(bag_of) - 3
-    assert store.reads == 2 * 2 + 1
+    assert store.reads == 2 * 3 + 1
 
 
 async def test_a_thousand_out_of_a_bad_truck_ask_for_it_once(door: Asked) -> None:
@@ -169,7 +173,24 @@ async def test_a_thousand_out_of_a_bad_truck_ask_for_it_once(door: Asked) -> Non
         answers = await of_items(other, list(bag_of))
 
     assert failed(answers) == list(range(len(bag_of)))
-    assert store.reads == 10 + 1
+    assert store.reads == 10 * 2 + 1
+
+
+@pytest.mark.parametrize("trouble", [BUSY, None])
+async def test_what_may_be_a_container_and_cannot_be_asked_stops_nothing(
+    door: Asked, monkeypatch: pytest.MonkeyPatch, trouble: Exception | None
+) -> None:
+    """Whether anything was put into it has to be read where its beginning is missing."""
+    monkeypatch.setattr("query.item_batch.READ_TIMEOUT_S", 0.3)
+    numbers = [f"AB{i}" for i in range(2 * CHUNK_NUMBERS)]
+    told = [see(number, "ARRIVED", 1, "B") for number in numbers]
+    await door.shelf.put(*(Arrival(one.event, one.source_id) for one in told))
+
+    async with troubled(door, {contents_key(filing_key("AB3")): trouble}) as (other, _):
+        answers = await of_items(other, numbers)
+
+    assert failed(answers) == [3]
+    assert sum(one.status == FOUND for one in answers) == len(numbers) - 1
 
 
 async def test_who_asks_for_one_item_is_told_why(door: Asked) -> None:

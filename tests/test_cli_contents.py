@@ -10,6 +10,7 @@ import pytest
 
 from ledger.app.exits import DONE, FAILED
 from ledger.app.item_render import item_lines
+from ledger.app.item_words import item_words
 from tests.bags import empty, put_in, see
 from tests.item_doors import get, put
 from tests.shells import typed
@@ -68,7 +69,7 @@ async def test_what_lay_in_it_is_listed(door: Asked) -> None:
     document = json.loads(then.answer)
     assert [one["tracking_key"] for one in document["items"]] == [NUMBER, "A2"]
     assert document["items"][0]["put_in"]["event"]["facility"] == "DE10115"
-    assert never.answer == "Nothing has been recorded of BAG2 so far.\n"
+    assert never.answer == "Nothing has been recorded for BAG2.\n"
     assert odd.code != DONE
     assert "--at" in odd.remark
 
@@ -77,9 +78,11 @@ async def test_status_says_in_what_an_item_lies(door: Asked) -> None:
     """And which scans are those of what it lies in."""
     answer = await get(door, view=2)
 
-    lines = "\n".join(line.plain for line in item_lines(answer) if hasattr(line, "plain"))
+    lines = "\n".join(
+        line.plain for line in item_lines(answer, item_words(None)) if hasattr(line, "plain")
+    )
 
-    assert "Lies in BAG1, which lies in TRUCK1" in lines
+    assert "It lies in BAG1, which lies in TRUCK1." in lines
 
 
 def test_without_a_ledger_one_line_says_so() -> None:

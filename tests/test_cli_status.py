@@ -28,26 +28,26 @@ if TYPE_CHECKING:
 FRANKFURT, BERLIN = "DE60313", "DE10115"
 
 GOLDEN = """\
-RR123456785CH  delivered
+RR123456785CH  Delivered
 Handed over by DE60313 · Frankfurt Innenstadt, Frankfurt am Main, DE
 Like this for 4 hours; last seen 4 hours ago.
-! an entry was corrected
+! An entry was corrected
 
 ● Item Accepted     2026-09-22 02:13:20 +02:00 Europe/Berlin  DE10115 · Berlin Mitte, DE
 ● In Transit        2026-09-22 19:13:20 +02:00 Europe/Berlin  DE60313 · Frankfurt Innenstadt, Frankfurt am Main, DE
 ● Out for Delivery  2026-09-23 01:13:20 +02:00 Europe/Berlin  DE60313 · Frankfurt Innenstadt, Frankfurt am Main, DE  area 603
 ● Delivered         2026-09-23 04:13:20 +02:00 Europe/Berlin  DE60313 · Frankfurt Innenstadt, Frankfurt am Main, DE  person
 
-   2026-09-21 14:13:20 +00:00  label created
-   2026-09-22 02:13:20 +02:00  accepted                            DE10115 · Berlin Mitte, DE
-   2026-09-22 04:13:20 +02:00  departed → DE60313                  DE10115 · Berlin Mitte, DE
-   2026-09-22 19:13:20 +02:00  arrived (incorrect data dc4e2cd3…)  DE60313 · Frankfurt Innenstadt, Frankfurt am Main, DE
-   2026-09-23 01:13:20 +02:00  out for delivery                    DE60313 · Frankfurt Innenstadt, Frankfurt am Main, DE
-   2026-09-23 04:13:20 +02:00  delivered (person)                  DE60313 · Frankfurt Innenstadt, Frankfurt am Main, DE
+   2026-09-21 14:13:20 +00:00  Announced by the sender
+   2026-09-22 02:13:20 +02:00  Accepted                            DE10115 · Berlin Mitte, DE
+   2026-09-22 04:13:20 +02:00  Left → DE60313                      DE10115 · Berlin Mitte, DE
+   2026-09-22 19:13:20 +02:00  Arrived (incorrect data dc4e2cd3…)  DE60313 · Frankfurt Innenstadt, Frankfurt am Main, DE
+   2026-09-23 01:13:20 +02:00  Out for delivery                    DE60313 · Frankfurt Innenstadt, Frankfurt am Main, DE
+   2026-09-23 04:13:20 +02:00  Delivered (person)                  DE60313 · Frankfurt Innenstadt, Frankfurt am Main, DE
 
 Corrected, with what was said before:
--  2026-09-22 18:13:20 +02:00  arrived                             XX · Nowhere
-+  2026-09-22 19:13:20 +02:00  arrived (incorrect data dc4e2cd3…)  DE60313 · Frankfurt Innenstadt, Frankfurt am Main, DE
+-  2026-09-22 18:13:20 +02:00  Arrived                             XX · Nowhere
++  2026-09-22 19:13:20 +02:00  Arrived (incorrect data dc4e2cd3…)  DE60313 · Frankfurt Innenstadt, Frankfurt am Main, DE
 """  # noqa: E501 - as it is printed.
 
 
@@ -101,10 +101,10 @@ async def test_several_items_are_one_line_each(door: Asked, clock: Clock) -> Non
 
     head, one, other, new = lines(said.answer)
     assert head.split() == ["number", "status", "since", "place", "beside", "it"]
-    assert one.startswith("RR123456785CH           delivered     2026-09-23 04:13:20 +02:00")
-    assert "in transit" in other
-    assert " ".join(other.split()).endswith("at SC no scan for longer than is usual")
-    assert new.split() == ["NEW1", "not", "yet", "seen"]
+    assert one.startswith("RR123456785CH           Delivered     2026-09-23 04:13:20 +02:00")
+    assert "In transit" in other
+    assert " ".join(other.split()).endswith("at SC No scan for longer than is usual")
+    assert new.split() == ["NEW1", "Not", "seen", "yet"]
     assert (said.code, bad.code) == (DONE, REFUSED)
     assert "No item can have this number" in bad.answer
 
@@ -129,7 +129,7 @@ async def test_what_there_is_no_status_for_is_said(door: Asked) -> None:
 
     never, bad, long = [await ask(door, "status", one) for one in ("NEW1", "", "AB1")]
 
-    assert never == Said(DONE, "Nothing has been recorded for NEW1 so far.\n", "")
+    assert never == Said(DONE, "Nothing has been recorded for NEW1.\n", "")
     assert (bad.code, long.code) == (REFUSED, DONE)
     assert bad.answer.startswith("No item can have this number")
     assert "parcel-ledger trail" in long.answer
@@ -145,7 +145,7 @@ async def test_as_of_a_moment(door: Asked) -> None:
     behind = await ask(door, "agent", NUMBER, "--as-of", then)
     bad = await ask(door, "status", NUMBER, "--as-of", "yesterday")
 
-    assert lines(past.answer)[0] == "RR123456785CH  in transit"
+    assert lines(past.answer)[0] == "RR123456785CH  In transit"
     assert "van-3" not in behind.answer
     assert bad.code != DONE
     assert "--as-of" in bad.remark
@@ -167,9 +167,10 @@ async def test_an_agent_sees_what_the_customer_does_and_what_is_behind_it(door: 
     assert agent[: len(customer)] == customer
     behind = "\n".join(agent[len(customer) :])
     assert f"Filed under {NUMBER}, {OTHER}." in behind
-    assert "Confidence of the delivery: low (no position to compare" in behind
+    assert "How far the delivery scan can be trusted: low." in behind
+    assert "- The scan has no position that could speak for it." in behind
     assert "One scan came with several contents" in behind
-    assert "Another item had this number: delivered, 2025-11-25" in behind
+    assert "Another item had this number: Delivered, 2025-11-25" in behind
     assert "belt-1" in behind
     assert "CONFLICT" in behind
     assert "van-3" not in "\n".join(customer)
@@ -188,7 +189,7 @@ async def test_an_agent_sees_which_device_scanned_the_container(door: Asked) -> 
 
     at = behind.index("Scans of containers that it lay in:")
     [scanned] = [line for line in behind[at:] if "gate-12" in line]
-    assert "arrived" in scanned
+    assert "Arrived" in scanned
     assert "hub-3" in scanned
     assert "from BAG7" in scanned
     assert not any("gate-12" in line for line in behind[:at])
@@ -231,5 +232,5 @@ def test_a_ledger_in_one_process_answers(tmp_path: Path) -> None:
         said = typed("status", "RR 4731 2482 9GB", "--server", ledger.address)
 
     assert sent.code == DONE, sent
-    assert lines(said.answer)[0] == "RR 4731 2482 9GB  delivered"
+    assert lines(said.answer)[0] == "RR 4731 2482 9GB  Delivered"
     assert "2026-03-02 09:00:00 +01:00 Europe/Berlin  DE10115 · Berlin Mitte, DE" in said.answer

@@ -2,71 +2,67 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from google.protobuf.duration_pb2 import Duration
 
 from ledger.app.item_render import item_lines, items_table
 from ledger.app.item_words import (
-    DOUBT_WORDS,
-    FLAG_WORDS,
-    MILESTONE_WORDS,
     PRESENCE_WORDS,
-    WEAKNESS_WORDS,
+    ItemWords,
     confidence_words,
-    duration_words,
-    leg_words,
-    milestone_words,
+    item_words,
     mode_words,
 )
 from ledger.v1 import item_pb2 as pb
 from ledger.v1.item_service_pb2 import ItemAnswer
+from ledger.v1.scan_event_pb2 import ScanEvent, ScanEventType
 from query.texts import built_in
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+ENGLISH = ItemWords(built_in().choose("en"))
 
 
 @pytest.mark.parametrize(
-    ("words", "enum"),
+    ("said", "enum"),
     [
-        (FLAG_WORDS, pb.ItemFlag),
-        (DOUBT_WORDS, pb.ItemDoubt),
-        (WEAKNESS_WORDS, pb.DeliveryWeakness),
-        (PRESENCE_WORDS, pb.Presence),
+        (ENGLISH.milestone, pb.Milestone),
+        (ENGLISH.leg, pb.LegKind),
+        (ENGLISH.flag, pb.ItemFlag),
+        (ENGLISH.doubt, pb.ItemDoubt),
+        (ENGLISH.weakness, pb.DeliveryWeakness),
+        (lambda number: PRESENCE_WORDS[number], pb.Presence),
+        (lambda number: ENGLISH.event(ScanEvent(type=number), None), ScanEventType),
     ],
 )
-def test_every_value_has_words(words: dict[int, str], enum: Any) -> None:  # noqa: ANN401
-    """A value that is added gets its words with it."""
-    assert words.keys() == set(enum.values()) - {0}
+def test_every_value_has_words(said: Callable[[int], str], enum: Any) -> None:  # noqa: ANN401
+    """Each its own; a value that is added gets its words with it."""
+    unsaid = {0, pb.DELIVERY_WEAKNESS_MANY_BESIDE if enum is pb.DeliveryWeakness else 0}
+    words = [said(number) for number in enum.values() if number not in unsaid]
+    assert all(words)
+    assert not any(word.split()[-1].isdigit() for word in words)
+    assert len(set(words)) == len(words)
 
 
-def test_status_and_explanations_have_the_same_words() -> None:
-    """An agent who reads `status` says what the customer reads: each milestone, each flag."""
-    english = built_in().choose("en")
+def test_an_operators_own_words_are_those_of_a_status_too(tmp_path: Path) -> None:
+    """Status and explanation are said from one file, so that who changes it changes both."""
+    (tmp_path / "en.ini").write_text("[flag HELD]\nheadline = In the back room\n")
 
-    def headline(section: str) -> str:
-        words = english.fill(section, "headline", {})
-        return words[:1].lower() + words[1:]
-
-    milestones: dict[int, str] = {
-        number: headline(f"status {name.removeprefix('MILESTONE_')}")
-        for name, number in pb.Milestone.items()
-        if number
-    }
-    flags: dict[int, str] = {
-        number: headline(f"flag {name.removeprefix('ITEM_FLAG_')}")
-        for name, number in pb.ItemFlag.items()
-        if number
-    }
-    assert milestones | {0: headline("status NONE")} == MILESTONE_WORDS
-    assert flags == FLAG_WORDS
+    assert item_words(tmp_path).flag(pb.ITEM_FLAG_HELD) == "In the back room"
+    assert item_words(None).flag(pb.ITEM_FLAG_HELD) == "Held"
 
 
 def test_a_value_of_a_newer_server_is_shown_by_its_number() -> None:
     """And does not break what else is shown."""
     item = pb.Item(flags=[99], doubts=[99])  # type: ignore[list-item] # From a newer wire.
-    lines = [str(line) for line in item_lines(ItemAnswer(tracking_number="N", item=item))]
+    lines = [str(line) for line in item_lines(ItemAnswer(tracking_number="N", item=item), ENGLISH)]
 
-    assert milestone_words(99) == "milestone 99"
+    assert ENGLISH.milestone(99) == "status 99"
+    assert ENGLISH.event(ScanEvent(type=99), None).startswith("Message without a translation")  # type: ignore[arg-type]
     assert "! flag 99" in lines
     assert "- doubt 99" in lines
 
@@ -75,8 +71,8 @@ def test_milestones_have_colours() -> None:
     """What is well is green, what is lost is red, in a list and alone."""
     for milestone, colour in ((pb.MILESTONE_DELIVERED, "green"), (pb.MILESTONE_LOST, "red")):
         answer = ItemAnswer(tracking_number="N", item=pb.Item(milestone=milestone))
-        title = next(iter(item_lines(answer)))
-        [cell] = list(items_table([answer]).columns[1].cells)
+        title = next(iter(item_lines(answer, ENGLISH)))
+        [cell] = list(items_table([answer], ENGLISH).columns[1].cells)
 
         assert f"bold {colour}" in {str(span.style) for span in title.spans}  # type: ignore[union-attr]
         assert cell.style == f"bold {colour}"  # type: ignore[union-attr]
@@ -95,13 +91,11 @@ def test_milestones_have_colours() -> None:
 )
 def test_a_duration_is_said_as_explanations_say_it(seconds: int, words: str) -> None:
     """In the largest unit that is not too coarse: 41 hours are not one day."""
-    assert duration_words(Duration(seconds=seconds)) == words
+    assert ENGLISH.duration(Duration(seconds=seconds)) == words
 
 
 def test_names_are_plain_words() -> None:
-    """Those of the wire, without prefix and underscores."""
-    assert milestone_words(pb.MILESTONE_OUT_FOR_DELIVERY) == "out for delivery"
-    assert leg_words(pb.LEG_KIND_RETURN) == "return"
+    """Where explanations have none: those of the wire, without prefix and underscores."""
     assert confidence_words(pb.DELIVERY_CONFIDENCE_LOW) == "low"
     assert mode_words(8) == "safe place"
     assert mode_words(0) == ""

@@ -46,9 +46,6 @@ def test_delivered_but_not_delivered() -> None:
     at_once = say("DELIVERED", 33.01, "DU", delivery_mode=PORCH)
     assert (proof := read([*usual(), at_once]).proof)
     assert proof.weaknesses == [Weakness.NO_POSITION, Weakness.BURST]
-    crowded = asked._replace(deliveries_beside=lambda _delivery: 8)
-    assert (proof := read([*usual(), fetched], asked=crowded).proof)
-    assert proof.weaknesses == [Weakness.MANY_BESIDE]
 
     disputed = read([*usual(), fetched, notice("LOST", 100)])
     assert disputed.milestone is Milestone.DELIVERED

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import grpc
 
@@ -27,12 +27,17 @@ class Troubled:
     """All that is not said here is the store's own."""
 
     def __init__(
-        self, store: TrailStore, troubles: Mapping[str, Exception | None], *, first_rows: bool
+        self, store: TrailStore, troubles: Mapping[Any, Exception | None], *, first_rows: bool
     ) -> None:
-        """`first_rows`: those of many can be read, and trouble comes behind them."""
+        """Of numbers, or of keys. `first_rows`: those of many can be read, and trouble comes behind
+        them.
+        """
         self._store = store
         self._first_rows = first_rows
-        self._troubles = {filing_key(number): error for number, error in troubles.items()}
+        self._troubles = {
+            filing_key(one) if isinstance(one, str) else one: error
+            for one, error in troubles.items()
+        }
         self.reads = 0
         """How often rows were asked for."""
 
@@ -62,7 +67,7 @@ class Troubled:
 
 @asynccontextmanager
 async def troubled(
-    door: Asked, troubles: Mapping[str, Exception | None], *, first_rows: bool = False
+    door: Asked, troubles: Mapping[Any, Exception | None], *, first_rows: bool = False
 ) -> AsyncIterator[tuple[Asked, Troubled]]:
     """Open another door to the same ledger, whose store has trouble; None: it hangs."""
     store = Troubled(door.shelf.store, troubles, first_rows=first_rows)

@@ -19,11 +19,12 @@ def contents_title(number: str, whole: ListContentsResponse) -> str:
     shown = printable(", ".join(whole.tracking_keys) or number)
     when = datetime.fromtimestamp(whole.answer_time.seconds, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
     if whole.status == LookupStatus.LOOKUP_STATUS_NOT_YET_SEEN:
-        return f"Nothing has been recorded of {shown} so far."
+        return f"Nothing has been recorded for {shown}."
     if not whole.items:
         return f"{shown}  nothing lies in it at {when}, as far as anybody scanned."
-    many = "item lies" if len(whole.items) == 1 else "items lie"
-    return f"{shown}  {len(whole.items):,} {many} in it at {when}, by when they were put in.\n"
+    if len(whole.items) == 1:
+        return f"{shown}  1 item lies in it at {when}.\n"
+    return f"{shown}  {len(whole.items):,} items lie in it at {when}, by when they were put in.\n"
 
 
 def contents_table(items: Iterable[ContainedItem], known: Known) -> Table:

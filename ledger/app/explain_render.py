@@ -12,6 +12,7 @@ from ledger.app.render import printable
 from ledger.v1.explanation_pb2 import EventExplanation, Explanation
 from ledger.v1.item_pb2 import DeliveryConfidence
 from ledger.v1.item_service_pb2 import ExplainItemResponse
+from query.explanation import with_container
 from query.texts import Language
 
 _INDENT: Final = 2
@@ -53,7 +54,7 @@ def explanation_lines(
     if found.events:
         yield Text(language.say("label", "events"), "bold")
         for one in found.events:
-            yield from _event(one)
+            yield from _event(one, language)
 
 
 def _why_nothing(found: ExplainItemResponse) -> str:
@@ -79,8 +80,9 @@ def _briefly(words: Explanation) -> str:
     return f"{words.headline}. {words.meaning}"
 
 
-def _event(one: EventExplanation) -> Iterator[Line]:
+def _event(one: EventExplanation, language: Language) -> Iterator[Line]:
     words = one.explanation
-    title = " · ".join(filter(None, (one.time, words.headline)))
+    what = words.headline + with_container(language, one.container_keys)
+    title = " · ".join(filter(None, (one.time, what)))
     yield Padding(Text(printable(title), "bold"), (0, 0, 0, _INDENT), expand=False)
     yield Padding(Text(printable(words.meaning)), (0, 0, 0, 2 * _INDENT), expand=False)

@@ -6,82 +6,59 @@ A customer and an agent see the same, in the same words; what an agent sees besi
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 from rich.text import Text
 
 from ledger.app.item_words import (
-    DOUBT_WORDS,
-    FLAG_WORDS,
     PRESENCE_WORDS,
     STYLES,
-    WEAKNESS_WORDS,
     confidence_words,
-    duration_words,
-    inside_words,
-    leg_words,
-    milestone_words,
-    mode_words,
-    scanned_words,
+    where_words,
 )
-from ledger.app.place_render import (
-    NONE_KNOWN,
-    facility_words,
-    local_time,
-    place_of,
-    zoned_time,
-)
-from ledger.app.render import printable, utc_time, what_of
+from ledger.app.place_render import NONE_KNOWN, as_event, local_time, place_of, place_words
+from ledger.app.render import printable, utc_time
+from ledger.app.stage_render import stage_lines
 from ledger.v1 import item_pb2 as pb
-from ledger.v1.scan_event_pb2 import ScanEvent
 from ledger.v1.trail_service_pb2 import LookupStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from google.protobuf.timestamp_pb2 import Timestamp
-
+    from ledger.app.item_words import ItemWords
     from ledger.app.place_render import Known
     from ledger.v1.item_service_pb2 import ItemAnswer
-
-_REACHED, _AHEAD = ("● ", "green"), ("○ ", "dim")
-_STAGES: Final = {
-    "accepted": "Item Accepted",
-    "in_transit": "In Transit",
-    "out_for_delivery": "Out for Delivery",
-    "delivered": "Delivered",
-}
-_STAGE_WIDTH: Final = 18
+    from ledger.v1.scan_event_pb2 import ScanEvent
 
 Line = Text | Table
 
 
-def item_lines(answer: ItemAnswer, known: Known = NONE_KNOWN) -> Iterator[Line]:
+def item_lines(answer: ItemAnswer, words: ItemWords, known: Known = NONE_KNOWN) -> Iterator[Line]:
     """Give all that a customer sees of one item."""
     if not answer.HasField("item"):
-        yield Text(nothing_words(answer))
+        yield Text(nothing_words(answer, words))
         return
     item = answer.item
-    yield _title(answer)
-    yield from _beside(item, known)
+    yield _title(answer, words)
+    yield from _beside(item, words, known)
     yield Text()
-    yield from _stages(item, known)
+    yield from stage_lines(item, known)
     if len(item.legs) > 1:
         yield Text()
-        yield from (_leg(leg) for leg in item.legs)
+        yield from (_leg(leg, words) for leg in item.legs)
     if item.events:
         yield Text()
-        yield timeline(item.events, known)
+        yield timeline(item.events, words, known)
     if item.has_more:
         yield Text("There is more; `parcel-ledger trail` shows all.", "yellow")
-    yield from _notes(item, known)
+    yield from _notes(item, words, known)
     if answer.others:
-        count = len(answer.others)
-        yield Text(f"This number was used before, by {count} other {_items(count)}.", "yellow")
+        others = _count(len(answer.others), "other item")
+        yield Text(f"This number was used before, by {others}.", "yellow")
 
 
-def nothing_words(answer: ItemAnswer) -> str:
+def nothing_words(answer: ItemAnswer, words: ItemWords) -> str:
     """Say why there is no item."""
     number = printable(answer.tracking_number)
     if answer.message:
@@ -90,10 +67,12 @@ def nothing_words(answer: ItemAnswer) -> str:
         return f"{number} has too many scans for a status; `parcel-ledger trail` shows them."
     if answer.quarantined_count:
         return f"What was recorded for {number} lies in quarantine, and cannot be read."
-    return f"Nothing has been recorded for {number} so far."
+    return words.unseen(answer.tracking_number)
 
 
-def items_table(answers: Iterable[ItemAnswer], known: Known = NONE_KNOWN) -> Table:
+def items_table(
+    answers: Iterable[ItemAnswer], words: ItemWords, known: Known = NONE_KNOWN
+) -> Table:
     """Give several items, one a line."""
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for name in ("number", "status", "since"):
@@ -103,24 +82,28 @@ def items_table(answers: Iterable[ItemAnswer], known: Known = NONE_KNOWN) -> Tab
     for answer in answers:
         number = Text(printable(answer.tracking_number))
         if not answer.HasField("item"):
-            table.add_row(number, _absence(answer), Text(), Text(), Text(printable(answer.message)))
+            table.add_row(
+                number, _absence(answer, words), Text(), Text(), Text(printable(answer.message))
+            )
             continue
         item = answer.item
-        since = local_time(_as_event(item.since, item.place.facility), known)
-        flags = ", ".join(FLAG_WORDS.get(flag, f"flag {flag}") for flag in item.flags)
-        table.add_row(number, _milestone(item), since, _place(item, known), Text(flags, "yellow"))
+        since = local_time(as_event(item.since, item.place.facility), known)
+        flags = ", ".join(map(words.flag, item.flags))
+        table.add_row(
+            number, _milestone(item, words), since, _place(item, known), Text(flags, "yellow")
+        )
     return table
 
 
-def timeline(events: Iterable[pb.ItemEvent], known: Known = NONE_KNOWN) -> Table:
+def timeline(events: Iterable[pb.ItemEvent], words: ItemWords, known: Known = NONE_KNOWN) -> Table:
     """Give events, one a line: local time, what happened, and where."""
     table = _lines_table()
     for one in events:
-        table.add_row("", *_cells(one, known))
+        table.add_row("", *_cells(one, words, known))
     return table
 
 
-def agent_lines(answer: ItemAnswer, known: Known = NONE_KNOWN) -> Iterator[Line]:
+def agent_lines(answer: ItemAnswer, words: ItemWords, known: Known = NONE_KNOWN) -> Iterator[Line]:
     """Give what an agent sees beside what the customer does."""
     item = answer.item
     yield Text(f"Filed under {', '.join(map(printable, answer.tracking_keys))}.")
@@ -133,116 +116,66 @@ def agent_lines(answer: ItemAnswer, known: Known = NONE_KNOWN) -> Iterator[Line]
     for leg in item.legs:
         missing = f", {leg.missing_count:,} or more missing" if leg.missing_count else ""
         yield Text(
-            f"Leg {leg_words(leg.kind)}: {leg.scan_count:,} scans, {leg.notice_count:,} notices"
+            f"{words.leg(leg.kind)}: {_count(leg.scan_count, 'scan')}, "
+            f"{_count(leg.notice_count, 'notice')}"
             f"{missing}."
         )
     if item.HasField("delivered"):
-        yield _confidence(item.delivered)
+        yield from _confidence(item.delivered, words)
     for conflict in item.conflicts:
         yield Text("One scan came with several contents, and all count:", "bold red")
-        yield timeline(conflict.versions, known)
+        yield timeline(conflict.versions, words, known)
     for other in answer.others:
         carriers = f", {', '.join(map(printable, other.carriers))}" if other.carriers else ""
         yield Text(
-            f"Another item had this number: {milestone_words(other.milestone)}, "
+            f"Another item had this number: {words.milestone(other.milestone)}, "
             f"{utc_time(other.first_time)} to {utc_time(other.last_time)}{carriers}."
         )
 
 
-def _title(answer: ItemAnswer) -> Text:
+def _title(answer: ItemAnswer, words: ItemWords) -> Text:
     item = answer.item
     title = Text(printable(answer.tracking_number), "bold")
-    return title.append("  ").append_text(_milestone(item))
+    return title.append("  ").append_text(_milestone(item, words))
 
 
-def _milestone(item: pb.Item) -> Text:
-    words = milestone_words(item.milestone)
-    return Text(words, STYLES.get(item.milestone, "bold"))
+def _milestone(item: pb.Item, words: ItemWords) -> Text:
+    return Text(words.milestone(item.milestone), STYLES.get(item.milestone, "bold"))
 
 
-def _beside(item: pb.Item, known: Known) -> Iterator[Line]:
+def _beside(item: pb.Item, words: ItemWords, known: Known) -> Iterator[Line]:
     """Say where it is, since when, and what is to be known beside that."""
     place = _place(item, known)
     if place:
         yield Text(place[:1].upper() + place[1:])
     if item.containers:
-        yield Text(inside_words(one.tracking_key for one in item.containers))
+        yield Text(words.inside([one.tracking_key for one in item.containers]))
     if item.HasField("silent"):
         yield Text(
-            f"Like this for {duration_words(item.in_state)}; last seen "
-            f"{duration_words(item.silent)} ago.",
+            f"Like this for {words.duration(item.in_state)}; last seen "
+            f"{words.duration(item.silent)} ago.",
             "dim",
         )
     for flag in item.flags:
-        yield Text(f"! {FLAG_WORDS.get(flag, f'flag {flag}')}", "yellow")
+        yield Text(f"! {words.flag(flag)}", "yellow")
 
 
 def _place(item: pb.Item, known: Known) -> str:
     place = item.place
-    where = _where(place.facility, place.words, known)
+    where = where_words(place.facility, place.words, known)
     if not (place.presence and where):
         return ""
     words = f"{PRESENCE_WORDS.get(place.presence, f'presence {place.presence}')} {where}"
-    towards = f" → {_where(place.next_facility, '', known)}" if place.next_facility else ""
+    towards = f" → {where_words(place.next_facility, '', known)}" if place.next_facility else ""
     return words + towards
 
 
-def _stages(item: pb.Item, known: Known) -> Iterator[Text]:
-    """Give the four stages as users know them."""
-    moving, tour = item.in_transit, item.out_for_delivery
-    yield _stage(item, "accepted", known)
-    towards = _where(moving.next_facility, "", known)
-    onwards = f"→ {towards}" if towards else ""
-    yield _stage(item, "in_transit", known, onwards, _expected(moving, moving.next_facility, known))
-    area = f"area {printable(tour.area)}" if tour.area else ""
-    yield _stage(item, "out_for_delivery", known, area, _expected(tour, tour.facility, known))
-    yield _stage(item, "delivered", known, _mode(item))
+def _leg(leg: pb.ItemLeg, words: ItemWords) -> Text:
+    line = Text(f"{words.leg(leg.kind)}, from {local_time(as_event(leg.start, ''))}: ")
+    return line.append(words.milestone(leg.milestone), STYLES.get(leg.milestone, ""))
 
 
-def _stage(item: pb.Item, name: str, known: Known, *details: str) -> Text:
-    title = _STAGES[name]
-    if not item.HasField(name):  # type: ignore[arg-type] # One of the four.
-        return Text().append(*_AHEAD).append(title, "dim")
-    stage = getattr(item, name)
-    line = Text().append(*_REACHED).append(f"{title:{_STAGE_WIDTH}}", "bold")
-    line.append(zoned_time(_as_event(stage.at, stage.facility), known))
-    words = "" if name == "out_for_delivery" else stage.words
-    for more in (_where(stage.facility, words, known), *details):
-        if more:
-            line.append(f"  {more}")
-    return line
-
-
-def _mode(item: pb.Item) -> str:
-    if item.milestone == pb.MILESTONE_RETURNED:
-        return "back to the sender"
-    return mode_words(item.delivered.mode)
-
-
-def _expected(
-    stage: pb.InTransitStage | pb.OutForDeliveryStage, facility: str, known: Known
-) -> str:
-    """Say when the next step is expected, by the clocks of where it is."""
-
-    def at(time: Timestamp) -> str:
-        if facility not in known:
-            return utc_time(time)
-        return zoned_time(ScanEvent(scan_time=time, facility=facility), known)
-
-    words = []
-    if stage.HasField("expected_from_time"):
-        words.append(f"from {at(stage.expected_from_time)}")
-    if stage.HasField("expected_until_time"):
-        words.append(f"by {at(stage.expected_until_time)}")
-    return f"expected {' '.join(words)}" if words else ""
-
-
-def _leg(leg: pb.ItemLeg) -> Text:
-    words = Text(f"{leg_words(leg.kind)} from {local_time(_as_event(leg.start, ''))}: ")
-    return words.append(milestone_words(leg.milestone), STYLES.get(leg.milestone, ""))
-
-
-def _notes(item: pb.Item, known: Known) -> Iterator[Line]:
+def _notes(item: pb.Item, words: ItemWords, known: Known) -> Iterator[Line]:
     """Say what was corrected, and what is not certain."""
     if item.corrections:
         yield Text()
@@ -250,15 +183,17 @@ def _notes(item: pb.Item, known: Known) -> Iterator[Line]:
         table = _lines_table()
         for made in item.corrections:
             for old in made.corrected:
-                table.add_row("-", *(Text(str(cell), "strike dim") for cell in _cells(old, known)))
+                table.add_row(
+                    "-", *(Text(str(cell), "strike dim") for cell in _cells(old, words, known))
+                )
             sign = "+" if made.in_effect else "?"  # Without effect: it was itself corrected.
-            table.add_row(sign, *_cells(made.by, known))
+            table.add_row(sign, *_cells(made.by, words, known))
         yield table
     if item.doubts:
         yield Text()
-        yield Text("What is not certain:", "bold")
+        yield Text(f"{words.label('doubts')}:", "bold")
         for doubt in item.doubts:
-            yield Text(f"- {DOUBT_WORDS.get(doubt, f'doubt {doubt}')}")
+            yield Text(f"- {words.doubt(doubt)}")
 
 
 def _lines_table() -> Table:
@@ -270,50 +205,38 @@ def _lines_table() -> Table:
     return table
 
 
-def _cells(one: pb.ItemEvent, known: Known) -> tuple[Text, Text, Text]:
+def _cells(one: pb.ItemEvent, words: ItemWords, known: Known) -> tuple[Text, Text, Text]:
     mapped = one.mapped if one.HasField("mapped") else None
     return (
         Text(local_time(one.event, known)),
-        Text(what_of(one.event, mapped) + scanned_words(one.container_keys)),
-        Text(printable(place_of(one.event, known))),
+        Text(words.event(one.event, mapped, one.container_keys)),
+        Text(_place_of(one.event, known)),
     )
 
 
-def _confidence(done: pb.DeliveredStage) -> Text:
-    weak = ", ".join(WEAKNESS_WORDS.get(one, f"weakness {one}") for one in done.weaknesses)
-    line = Text(f"Confidence of the delivery: {confidence_words(done.confidence)}")
-    if weak:
-        line.append(f" ({weak})")
+def _place_of(event: ScanEvent, known: Known) -> str:
+    """Say where an event was: as the status does; where there is no more, its position."""
+    where = where_words(event.facility, place_words(event), known)
+    return where or printable(place_of(event))
+
+
+def _confidence(done: pb.DeliveredStage, words: ItemWords) -> Iterator[Text]:
     kept = len(done.attachments)
-    documents = f"; {kept} {'document' if kept == 1 else 'documents'} elsewhere" if kept else ""
+    documents = f"; {_count(kept, 'document')} elsewhere" if kept else ""
     sealed = "; personal data is sealed beside it" if done.has_personal else ""
-    return line.append(f"{documents}{sealed}.")
+    trust = confidence_words(done.confidence)
+    yield Text(f"{words.label('delivery')}: {trust}{documents}{sealed}.")
+    yield from (Text(f"- {words.weakness(one)}") for one in done.weaknesses)
 
 
-def _absence(answer: ItemAnswer) -> Text:
+def _absence(answer: ItemAnswer, words: ItemWords) -> Text:
     if answer.oversized or answer.quarantined_count:
         return Text("no status", "yellow")
+    if answer.status == LookupStatus.LOOKUP_STATUS_NOT_YET_SEEN:
+        return Text(words.unseen_briefly(), "dim")
     name = LookupStatus.Name(answer.status) if answer.status in LookupStatus.values() else ""
     return Text(name.removeprefix("LOOKUP_STATUS_").replace("_", " ").lower(), "dim")
 
 
-def _where(facility: str, words: str, known: Known) -> str:
-    """Say where something was: the facility by its code and name, else the place in words."""
-    found = known.get(facility)
-    said = words or (facility_words(found) if found is not None else "")
-    return printable(" · ".join(filter(None, (facility, said))))
-
-
-def _as_event(moment: pb.ItemMoment, facility: str) -> ScanEvent:
-    """Give a moment as local times are read from."""
-    return ScanEvent(
-        scan_time=moment.scan_time,
-        utc_offset_minutes=moment.utc_offset_minutes,
-        utc_offset_source=moment.utc_offset_source,
-        date_only=moment.date_only,
-        facility=facility,
-    )
-
-
-def _items(count: int) -> str:
-    return "item" if count == 1 else "items"
+def _count(count: int, what: str) -> str:
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"

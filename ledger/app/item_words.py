@@ -1,79 +1,26 @@
-"""What each value of an item is called, and how long something took. Pure."""
+"""What each value of an item is called: in the words of explanations, so that an agent who reads
+`status` says what the customer reads.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Final
 
 from google.protobuf.duration_pb2 import Duration
 
-from ledger.app.render import printable
+from ledger.app.place_render import Known, facility_words
+from ledger.app.render import details_of, printable
+from ledger.numbers import is_check_digit_wrong
 from ledger.v1 import item_pb2 as pb
-from ledger.v1.scan_event_pb2 import DeliveryMode
+from ledger.v1.scan_event_pb2 import DeliveryMode, EventReason, ScanEvent
+from ledger.v1.vocabulary_pb2 import MappedEvent
+from ledger.vocabulary import canonical
+from query.explanation import NOT_YET_SEEN, UNKNOWN, duration_in, lies_in, with_container
+from query.texts import ENGLISH, Language, load_languages
 
-MILESTONE_WORDS: Final[Mapping[int, str]] = {
-    pb.MILESTONE_UNSPECIFIED: "nothing known about where it is",
-    pb.MILESTONE_PRE_SHIPMENT: "announced by the sender",
-    pb.MILESTONE_ACCEPTED: "accepted",
-    pb.MILESTONE_IN_TRANSIT: "in transit",
-    pb.MILESTONE_CUSTOMS: "with customs or security",
-    pb.MILESTONE_HELD: "waiting",
-    pb.MILESTONE_OUT_FOR_DELIVERY: "out for delivery",
-    pb.MILESTONE_ATTEMPTED: "delivery tried without success",
-    pb.MILESTONE_READY_FOR_PICKUP: "ready to be fetched",
-    pb.MILESTONE_DELIVERED: "delivered",
-    pb.MILESTONE_EXCEPTION: "there is a problem",
-    pb.MILESTONE_RETURNING: "on its way back to the sender",
-    pb.MILESTONE_RETURNED: "back at the sender",
-    pb.MILESTONE_LOST: "reported lost",
-    pb.MILESTONE_SEIZED: "taken by an authority",
-    pb.MILESTONE_DISPOSED: "disposed of",
-    pb.MILESTONE_CANCELLED: "cancelled",
-}
-"""How far an item is, in the words of explanations: an agent says what the customer reads."""
-
-FLAG_WORDS: Final = {
-    pb.ITEM_FLAG_LATE: "late",
-    pb.ITEM_FLAG_STALLED: "no scan for longer than is usual",
-    pb.ITEM_FLAG_HELD: "held",
-    pb.ITEM_FLAG_MISSENT: "went the wrong way",
-    pb.ITEM_FLAG_DISPUTED: "the delivery is in doubt",
-    pb.ITEM_FLAG_CORRECTED: "an entry was corrected",
-    pb.ITEM_FLAG_CONFLICT: "two versions of one entry",
-    pb.ITEM_FLAG_BAD_NUMBER: "the number has a wrong check digit",
-    pb.ITEM_FLAG_ACTION_REQUIRED: "somebody has to act",
-}
-"""What each flag says, in the words of explanations."""
-
-DOUBT_WORDS: Final = {
-    pb.ITEM_DOUBT_CLOCKS_DISAGREE: "two scans are so close that their clocks may have changed "
-    "their order",
-    pb.ITEM_DOUBT_CLOCK_NEVER_SET: "the clock of a scan was never set: when it was is not known",
-    pb.ITEM_DOUBT_CLOCK_AHEAD: "a scan has a time in the future",
-    pb.ITEM_DOUBT_SCAN_MISSING: "how it came to where it is was not scanned",
-    pb.ITEM_DOUBT_WAY_NOT_SEEN: "it may be on its way back, or to another address: no scan says so",
-    pb.ITEM_DOUBT_IN_CONTAINER: "it lies in a container, whose own scans tell more",
-    pb.ITEM_DOUBT_SCANNED_AFTER_END: "it was scanned after it had come to its end",
-    pb.ITEM_DOUBT_RETURN_OR_REUSE: "it was accepted again: a way back, or another item with this "
-    "number",
-    pb.ITEM_DOUBT_BEGINNING_NOT_SEEN: "nobody scanned how it was handed in",
-    pb.ITEM_DOUBT_CUSTOMS_END_NOT_SEEN: "customs held it, and nobody scanned how they gave it back",
-    pb.ITEM_DOUBT_UNDATED_LEFT_OUT: "scans without a time may be of another item, and are left out",
-}
-"""What each doubt says."""
-
-WEAKNESS_WORDS: Final = {
-    pb.DELIVERY_WEAKNESS_AT_FACILITY: "scanned where the facility is",
-    pb.DELIVERY_WEAKNESS_FAR_AWAY: "scanned further away than tours go",
-    pb.DELIVERY_WEAKNESS_NO_POSITION: "no position to compare",
-    pb.DELIVERY_WEAKNESS_BURST: "scanned in one go with the tour",
-    pb.DELIVERY_WEAKNESS_MANY_BESIDE: "many deliveries scanned there at that moment",
-    pb.DELIVERY_WEAKNESS_NO_TOUR: "no tour before",
-    pb.DELIVERY_WEAKNESS_SCANNED_AFTERWARDS: "the carrier scanned it afterwards",
-    pb.DELIVERY_WEAKNESS_TAKEN_BACK: "another scan of this delivery was withdrawn",
-    pb.DELIVERY_WEAKNESS_CONTRADICTED: "contradicted by what else was said",
-}
-"""What each weakness of a delivery says."""
+_HEADLINE: Final = "headline"
 
 PRESENCE_WORDS: Final = {
     pb.PRESENCE_WITH_PARTNER: "with a partner at",
@@ -97,24 +44,103 @@ STYLES: Final = {
 }
 """How milestones are shown; others are bold."""
 
-_UNITS: Final = (
-    (172_800, 86_400, "day", "days"),
-    (7_200, 3_600, "hour", "hours"),
-    (60, 60, "minute", "minutes"),
-)
-"""From how many seconds on a unit is said, its seconds and its names; as explanations do, up to two
-of a unit are said in the smaller one.
-"""
+
+class ItemWords:
+    """Says the values of an item, in the words of explanations: the texts are the one source."""
+
+    def __init__(self, language: Language) -> None:
+        self.language = language
+
+    def milestone(self, number: int) -> str:
+        """Say how far an item is."""
+        if number == pb.MILESTONE_UNSPECIFIED:
+            return self.language.fill("status NONE", _HEADLINE, {})
+        return self._say("status", pb.Milestone, number, "MILESTONE_")
+
+    def leg(self, number: int) -> str:
+        """Say which way an item goes."""
+        return self._say("leg", pb.LegKind, number, "LEG_KIND_")
+
+    def flag(self, number: int) -> str:
+        """Say what is to be known beside the milestone."""
+        return self._say("flag", pb.ItemFlag, number, "ITEM_FLAG_")
+
+    def doubt(self, number: int) -> str:
+        """Say what the trail does not tell, and what that means."""
+        headline = self._say("doubt", pb.ItemDoubt, number, "ITEM_DOUBT_")
+        if number not in pb.ItemDoubt.values():
+            return headline
+        return f"{headline}. {self._say('doubt', pb.ItemDoubt, number, 'ITEM_DOUBT_', 'meaning')}"
+
+    def weakness(self, number: int) -> str:
+        """Say what speaks against a scan of a delivery."""
+        return self._say(
+            "weakness", pb.DeliveryWeakness, number, "DELIVERY_WEAKNESS_", text="meaning"
+        )
+
+    def event(
+        self,
+        event: ScanEvent,
+        mapped: MappedEvent | None,
+        container_keys: Sequence[str] = (),
+    ) -> str:
+        """Say what happened, with what matters of it; `mapped`: what its source's own code means;
+        `container_keys`: which containers were scanned instead.
+        """
+        shown = mapped or event
+        known = canonical(shown.type)
+        what = self.language.fill(f"event {known.name if known else UNKNOWN}", _HEADLINE, {})
+        if known is None or known.name == UNKNOWN:
+            what += f": {event.code_system} {event.source_code}"
+        reason = self._say("reason", EventReason, shown.reason, "EVENT_REASON_")
+        container = with_container(self.language, container_keys)
+        return printable(what) + details_of(event, mapped, reason) + printable(container)
+
+    def inside(self, container_keys: Sequence[str]) -> str:
+        """Say in what an item lies, the nearest first."""
+        return printable(lies_in(self.language, container_keys))
+
+    def unseen(self, number: str) -> str:
+        """Say that nothing was recorded for a number, and what may be wrong with it."""
+        said = self.language.say("sentence", "not_seen", number=printable(number))
+        if not is_check_digit_wrong(number):
+            return said
+        flag = self.flag(pb.ITEM_FLAG_BAD_NUMBER)
+        return f"{said} {flag}: `parcel-ledger number explain` says what was perhaps meant."
+
+    def unseen_briefly(self) -> str:
+        """Say the same in a list."""
+        return self.language.fill(f"status {NOT_YET_SEEN}", _HEADLINE, {})
+
+    def duration(self, duration: Duration) -> str:
+        """Say how long something took."""
+        return duration_in(self.language, duration.ToNanoseconds())
+
+    def label(self, name: str) -> str:
+        """Say a heading."""
+        return self.language.say("label", name)
+
+    def _say(
+        self,
+        kind: str,
+        enum: Any,  # noqa: ANN401 - any enum of the wire.
+        number: int,
+        prefix: str,
+        text: str = _HEADLINE,
+    ) -> str:
+        """Say a value; one that has no words, as of a newer server, by its number."""
+        if not number:
+            return ""
+        known = number in enum.values()
+        section = f"{kind} {enum.Name(number).removeprefix(prefix) if known else number}"
+        if (section, text) not in self.language.templates:
+            return f"{kind} {number}"
+        return self.language.fill(section, text, {})
 
 
-def milestone_words(milestone: int) -> str:
-    """Say how far an item is."""
-    return MILESTONE_WORDS.get(milestone, f"milestone {milestone}")
-
-
-def leg_words(kind: int) -> str:
-    """Say which way an item goes."""
-    return _word(pb.LegKind, kind, "LEG_KIND_")
+def item_words(texts: Path | None) -> ItemWords:
+    """Give the words in English, those of an operator's own folder before ours."""
+    return ItemWords(load_languages(texts).choose(ENGLISH))
 
 
 def confidence_words(confidence: int) -> str:
@@ -127,15 +153,6 @@ def mode_words(mode: int) -> str:
     return _word(DeliveryMode, mode, "DELIVERY_MODE_")
 
 
-def duration_words(duration: Duration) -> str:
-    """Say how long, in the largest unit that is not too coarse."""
-    for least, seconds, one, many in _UNITS:
-        if duration.seconds >= least:
-            count = duration.seconds // seconds
-            return f"{count:,} {one if count == 1 else many}"
-    return "less than a minute"
-
-
 def _word(enum: Any, number: int, prefix: str) -> str:  # noqa: ANN401 - any enum of the wire.
     if not number:
         return ""
@@ -144,11 +161,10 @@ def _word(enum: Any, number: int, prefix: str) -> str:  # noqa: ANN401 - any enu
     return str(enum.Name(number)).removeprefix(prefix).replace("_", " ").lower()
 
 
-def inside_words(keys: Iterable[str]) -> str:
-    """Say in what an item lies, the nearest first."""
-    return f"Lies in {', which lies in '.join(map(printable, keys))}"
-
-
-def scanned_words(container_keys: Sequence[str]) -> str:
-    """Say which container was scanned, where it was not the item itself."""
-    return f" (with {printable(container_keys[-1])})" if container_keys else ""
+def where_words(facility: str, words: str, known: Known) -> str:
+    """Say where something was: the facility by its code and name, else the place in words; as in
+    explanations the name goes before the words of a source.
+    """
+    found = known.get(facility)
+    said = words if found is None else facility_words(found)
+    return printable(" · ".join(filter(None, (facility, said))))

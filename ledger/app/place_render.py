@@ -11,6 +11,7 @@ from ledger.facilities import zone_of
 from ledger.facilities.local_time import offset_minutes_at
 from ledger.v1 import scan_event_pb2 as pb
 from ledger.v1.facility_pb2 import Facility
+from ledger.v1.item_pb2 import ItemMoment
 
 Known = Mapping[str, Facility]
 """What a ledger knows of facilities, by their codes."""
@@ -52,8 +53,7 @@ def offset_words(minutes: int) -> str:
 
 def place_of(event: pb.ScanEvent, known: Known = NONE_KNOWN) -> str:
     """Say where it was: the facility, else the place in words, else the position."""
-    place = event.place
-    words = ", ".join(filter(None, (place.name, place.city, place.region, place.country)))
+    words = place_words(event)
     facility = known.get(event.facility)
     if facility is not None and not words:
         words = facility_words(facility)
@@ -64,10 +64,27 @@ def place_of(event: pb.ScanEvent, known: Known = NONE_KNOWN) -> str:
     return ""
 
 
+def place_words(event: pb.ScanEvent) -> str:
+    """Give the place in the words of its source."""
+    place = event.place
+    return ", ".join(filter(None, (place.name, place.city, place.region, place.country)))
+
+
 def facility_words(facility: Facility) -> str:
     """Give a facility's name and place, without its city where the name has that already."""
     city = facility.city if facility.city not in facility.name else ""
     return ", ".join(filter(None, (facility.name, city, facility.country)))
+
+
+def as_event(moment: ItemMoment, facility: str) -> pb.ScanEvent:
+    """Give a moment as local times are read from."""
+    return pb.ScanEvent(
+        scan_time=moment.scan_time,
+        utc_offset_minutes=moment.utc_offset_minutes,
+        utc_offset_source=moment.utc_offset_source,
+        date_only=moment.date_only,
+        facility=facility,
+    )
 
 
 def _offset_minutes(event: pb.ScanEvent, known: Known) -> int | None:

@@ -5,7 +5,7 @@ Text of an event comes from anywhere, so whatever a terminal would obey is shown
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
@@ -57,6 +57,10 @@ DURABILITY_WORDS: Final = {
 }
 """What each durability says."""
 
+WhatOf = Callable[[pb.ScanEvent, MappedEvent | None], str]
+"""Says what happened; the second is what its source's own code means."""
+
+_OUT: Final = pb.CONTAINMENT_DIRECTION_OUT
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _STYLES: Final = {
     pb.SCAN_EVENT_TYPE_DELIVERED: "bold green",
@@ -99,20 +103,27 @@ def what_of(event: pb.ScanEvent, mapped: MappedEvent | None = None) -> str:
     said = event_type_name(shown.type).replace("_", " ").lower()
     if shown.type == pb.SCAN_EVENT_TYPE_UNMAPPED:
         said = f"{event.code_system} {event.source_code}"
+    return printable(said) + details_of(event, mapped, _enum(shown, "reason"))
+
+
+def details_of(event: pb.ScanEvent, mapped: MappedEvent | None, reason: str) -> str:
+    """Say what matters of what happened, to stand behind it; `reason`: why, in words."""
+    shown = mapped or event
     more = [
         _enum(shown, "delivery_mode"),
-        _enum(shown, "reason"),
+        reason,
         _enum(shown, "action"),
         _enum(shown, "customs_direction"),
         mapped.facility_role.replace("_", " ").lower() if mapped else "",
     ]
     if event.HasField("containment"):
         inner = event.containment
-        more.append(f"{_enum(inner, 'direction')} {inner.container_number}".strip())
+        which_way = "out of" if inner.direction == _OUT else _enum(inner, "direction")
+        more.append(f"{which_way} {inner.container_number}".strip())
     if event.HasField("correction"):
         more.append(f"{_enum(event.correction, 'kind')} {event.correction.event_id.hex()[:8]}…")
     details = ", ".join(filter(None, more))
-    said += f" ({details})" if details else ""
+    said = f" ({details})" if details else ""
     if event.next_facility:
         said += f" → {event.next_facility}"
     return printable(said)
@@ -142,7 +153,7 @@ def marks_of(marks: EntryMarks) -> Text:
     return Text(", ").join(Text(words, style) for words, style in found)
 
 
-def cells_of(entry: TrailEntry, known: Known = NONE_KNOWN) -> Cells:
+def cells_of(entry: TrailEntry, known: Known = NONE_KNOWN, what: WhatOf = what_of) -> Cells:
     """Give one entry, column by column; `known` are the facilities that came with it."""
     if entry.HasField("quarantined"):
         return _notice(entry)
@@ -153,7 +164,7 @@ def cells_of(entry: TrailEntry, known: Known = NONE_KNOWN) -> Cells:
         style = "strike dim"
     return Cells(
         Text(local_time(event, known)),
-        Text(what_of(event, mapped), style),
+        Text(what(event, mapped), style),
         Text(printable(place_of(event, known))),
         Text(printable(event.device)),
         Text(printable(entry.source_id)),
@@ -208,9 +219,10 @@ def trail_table(
     *,
     recorded: bool,
     with_keys: bool = False,
+    what: WhatOf = what_of,
 ) -> Table:
     """Give a trail as a table; with `recorded` also when and where each entry was recorded, with
-    `with_keys` also the key that it is filed under.
+    `with_keys` also the key that it is filed under. `what` says what happened.
     """
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     if recorded:
@@ -222,7 +234,7 @@ def trail_table(
         table.add_column(name, overflow="fold")
     for entry in entries:
         before = [utc_time(entry.record_time), position_of(entry)] if recorded else []
-        *cells, marks = cells_of(entry, known)
+        *cells, marks = cells_of(entry, known, what)
         key = [Text(printable(entry.tracking_key))] if with_keys else []
         table.add_row(*before, *cells, *key, marks)
     return table

@@ -3,10 +3,12 @@
 isort:skip_file
 What an item's status, events and silence mean, in words of one language."""
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from ledger.v1 import item_pb2 as _item_pb2
 import builtins as _builtins
@@ -266,6 +268,7 @@ class EventExplanation(_message.Message):
     EXPLANATION_FIELD_NUMBER: _builtins.int
     EVENT_ID_FIELD_NUMBER: _builtins.int
     SOURCE_ID_FIELD_NUMBER: _builtins.int
+    CONTAINER_KEYS_FIELD_NUMBER: _builtins.int
     place: _builtins.str
     """Where it was, in words. At most 1024 bytes."""
     time: _builtins.str
@@ -282,6 +285,12 @@ class EventExplanation(_message.Message):
     def explanation(self) -> Global___Explanation:
         """What it means."""
 
+    @_builtins.property
+    def container_keys(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """As in ItemEvent: set where the scan is inherited; the last is the container that was scanned. At most 4, each at
+        most 128 bytes.
+        """
+
     def __init__(
         self,
         *,
@@ -291,10 +300,11 @@ class EventExplanation(_message.Message):
         explanation: Global___Explanation | None = ...,
         event_id: _builtins.bytes = ...,
         source_id: _builtins.str = ...,
+        container_keys: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "explanation", b"explanation"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "event_id", b"event_id", "explanation", b"explanation", "place", b"place", "source_id", b"source_id", "time", b"time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "container_keys", b"container_keys", "event_id", b"event_id", "explanation", b"explanation", "place", b"place", "source_id", b"source_id", "time", b"time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

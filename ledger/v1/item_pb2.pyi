@@ -332,7 +332,7 @@ class _DeliveryWeaknessEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Deli
     DELIVERY_WEAKNESS_BURST: _DeliveryWeakness.ValueType  # 4
     """Scanned in one go with the tour or an arrival."""
     DELIVERY_WEAKNESS_MANY_BESIDE: _DeliveryWeakness.ValueType  # 5
-    """The device scanned many deliveries at that point and moment."""
+    """Not said: the device scanned many deliveries at that point and moment, which one trail does not tell."""
     DELIVERY_WEAKNESS_NO_TOUR: _DeliveryWeakness.ValueType  # 6
     """At a door, and no tour before."""
     DELIVERY_WEAKNESS_SCANNED_AFTERWARDS: _DeliveryWeakness.ValueType  # 7
@@ -356,7 +356,7 @@ DELIVERY_WEAKNESS_NO_POSITION: DeliveryWeakness.ValueType  # 3
 DELIVERY_WEAKNESS_BURST: DeliveryWeakness.ValueType  # 4
 """Scanned in one go with the tour or an arrival."""
 DELIVERY_WEAKNESS_MANY_BESIDE: DeliveryWeakness.ValueType  # 5
-"""The device scanned many deliveries at that point and moment."""
+"""Not said: the device scanned many deliveries at that point and moment, which one trail does not tell."""
 DELIVERY_WEAKNESS_NO_TOUR: DeliveryWeakness.ValueType  # 6
 """At a door, and no tour before."""
 DELIVERY_WEAKNESS_SCANNED_AFTERWARDS: DeliveryWeakness.ValueType  # 7

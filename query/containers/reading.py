@@ -7,18 +7,19 @@ cost its trail once.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
+from ledger.contents import contents_key
 from ledger.event import order_from_time
 from ledger.trail_store import READ_MANY_KEYS_MAX
 from query.apart import NOT_READ, read_apart, tried
 from query.containers.inheriting import DEPTH_MAX, Carried, Known, Need, carried
 from query.journey.standing import standing
 from query.journey.told import told_of
-from query.trail import trail_of
+from query.trail import limits_of, trail_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Awaitable, Iterable, Mapping, Sequence
 
     from ledger.trail_store import Slice
     from ledger.vocabulary import Mappings
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from query.journey.told import Told
     from query.progress_view import Shown
     from query.reading import KeyedRows, TrailReader
+
+T = TypeVar("T")
 
 CONTAINERS_MAX: Final = 1_000
 """Most containers that are read for one request; beyond, items are marked as truncated."""
@@ -125,15 +128,44 @@ class ContainerTrails:
         return self._known
 
     async def _read(self, need: Need, begun: Mapping[bytes, Slice]) -> None:
-        reading = self._trail(need, begun)
-        if self._patience is None:
-            self._known[need.container] = await reading
-            return
-        trail = await tried(reading, self._patience.timeout_s)
+        trail = await self._insist(self._trail(need, begun))
         if isinstance(trail, NOT_READ):
             self._failed[need.container] = trail
         else:
             self._known[need.container] = trail
+
+    async def holding(self, keys: Iterable[bytes]) -> Mapping[bytes, bool | NotRead]:
+        """Tell of each whether something was ever put into it, as far as it is shown; or why that
+        could not be read. Without patience it raises that, as TrailReader does.
+        """
+        wanted = list(dict.fromkeys(keys))
+        found: dict[bytes, bool | NotRead] = {}
+        for begin in range(0, len(wanted), READ_MANY_KEYS_MAX):
+            some = wanted[begin : begin + READ_MANY_KEYS_MAX]
+            begun, failed = await read_apart(self._contents, some, self._patience)
+            found |= failed
+            for key, first in begun.items():  # Nearly all of them have none.
+                found[key] = bool(first.rows) and await self._insist(self._holds(key))
+        return found
+
+    async def _contents(self, keys: Sequence[bytes]) -> Mapping[bytes, Slice]:
+        first = await self._reader.first_of_many([contents_key(key) for key in keys])
+        return {key: first[contents_key(key)] for key in keys}
+
+    async def _holds(self, key: bytes) -> bool:
+        stretch = await self._reader.stretch(
+            [contents_key(key)],
+            limits_of(self._shown.all_pins()),
+            start=order_from_time(0),
+            stop=None,
+            descending=False,
+            rows=1,
+        )
+        return any(rows for _, rows in stretch.keyed_rows)
+
+    async def _insist(self, reading: Awaitable[T]) -> T | NotRead:
+        """Wait for a read, as long as there is patience for one that fails."""
+        return await (tried(reading, self._patience.timeout_s) if self._patience else reading)
 
     async def _trail(self, need: Need, begun: Mapping[bytes, Slice]) -> Known | None:
         item = await self._reader.item([need.container], self._shown, begun)

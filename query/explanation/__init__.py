@@ -8,11 +8,12 @@ from query.explanation.cause import Cause, cause_of
 from query.explanation.explaining import NOT_YET_SEEN, Explanation, explain_item, explain_nothing
 from query.explanation.silence import Basis, Silence, silence_of
 from query.explanation.since import changes_since
-from query.explanation.speaking import Speaker
-from query.explanation.words import Words
+from query.explanation.speaking import Speaker, duration_in
+from query.explanation.words import UNKNOWN, Words, lies_in, with_container
 
 __all__ = [
     "NOT_YET_SEEN",
+    "UNKNOWN",
     "Basis",
     "Cause",
     "Explanation",
@@ -21,7 +22,10 @@ __all__ = [
     "Words",
     "cause_of",
     "changes_since",
+    "duration_in",
     "explain_item",
     "explain_nothing",
+    "lies_in",
     "silence_of",
+    "with_container",
 ]

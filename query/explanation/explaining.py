@@ -14,11 +14,12 @@ from query.explanation.words import (
     Words,
     event_words,
     inherited,
+    lies_in,
     values_of,
     with_reason,
     words_of,
 )
-from query.journey import Doubt, Flag, LegKind
+from query.journey import Doubt, Flag, LegKind, Presence
 from query.journey.rules import CLOSED
 from query.journey.stages import expected_of
 
@@ -53,7 +54,7 @@ _BY_REASON: Final = frozenset({
 
 
 _KEPT: Final = frozenset({Milestone.CUSTOMS, Milestone.HELD, Milestone.READY_FOR_PICKUP})
-"""Where the event that says so knows better who keeps it than the last scan does."""
+"""Where it lies still: only a place in which somebody saw it is one where it is kept."""
 
 
 class EventSaid(NamedTuple):
@@ -95,9 +96,10 @@ def explain_item(
     now_ns: int,
     history_of: HistoryOf = nothing_known,
     events_max: int | None = None,
+    containers: Sequence[str] = (),
 ) -> Explanation:
     """Explain the newest item with a number. `now_ns` is the moment for which it was folded;
-    `events_max` leaves out all but the last events.
+    `events_max` leaves out all but the last events; `containers` are those that it lies in then.
     """
     instance = item.instance
     silence = silence_of(instance, history_of)
@@ -113,19 +115,20 @@ def explain_item(
         silence,
         found.cause,
         _cause_words(speaker, instance, found),
-        list(_sentences(speaker, instance, silence, now_ns)),
+        list(_sentences(speaker, instance, silence, now_ns, containers)),
         list(_others(speaker, item)),
         [_event(speaker, one) for one in instance.events[first:]],
     )
 
 
-def explain_nothing(speaker: Speaker, number: str) -> Explanation:
-    """Explain that nothing was told of a number."""
+def explain_nothing(speaker: Speaker, number: str, *, bad_number: bool = False) -> Explanation:
+    """Explain that nothing was told of a number; where a digit of it is wrong, that too."""
     cause = Cause.NOTHING_KNOWN
     return Explanation(
         speaker.language.tag,
         words_of(speaker, "status", NOT_YET_SEEN, {}),
-        *([], [], []),
+        [words_of(speaker, "flag", Flag.BAD_NUMBER, {})] if bad_number else [],
+        *([], []),
         Silence(-1, Basis.NONE),
         cause,
         speaker.language.say(f"cause {cause}", "meaning"),
@@ -195,15 +198,27 @@ def _plain(speaker: Speaker, instance: Instance, kind: str, name: str) -> Words:
 
 def _values(speaker: Speaker, instance: Instance) -> dict[str, str]:
     """Give what is known of an item, as texts name it."""
-    where = instance.where
-    by = instance.leg.by
-    values = values_of(speaker, by)
-    if where.seen is not None and instance.milestone not in _KEPT:
-        values["place"] = speaker.place(where.facility, where.seen.words)
-    values["next_place"] = speaker.place(where.next_facility)
+    values = values_of(speaker, instance.leg.by)
+    values["place"] = _place(speaker, instance)
+    values["next_place"] = speaker.place(instance.where.next_facility)
     values["time"] = speaker.time_of(instance.leg.since)
     values["expected"] = _expected(speaker, instance)
     return values
+
+
+def _place(speaker: Speaker, instance: Instance) -> str:
+    """Say where an item is as the fold has it, so that nobody is told two places. A notice of
+    another place moves nothing, but leaves no place to be said: it stands among the facts.
+    """
+    where, by = instance.where, instance.leg.by
+    if where.seen is None:
+        return ""
+    if instance.milestone in _KEPT:
+        named = by.event.facility or by.words
+        is_there = named in {"", where.facility or where.seen.words}
+        if where.presence is not Presence.AT or not is_there:
+            return ""
+    return speaker.place(where.facility, where.seen.words)
 
 
 def _expected(speaker: Speaker, instance: Instance) -> str:
@@ -238,7 +253,7 @@ def _cause_words(speaker: Speaker, instance: Instance, found: Found) -> str:
 
 
 def _sentences(
-    speaker: Speaker, instance: Instance, silence: Silence, now_ns: int
+    speaker: Speaker, instance: Instance, silence: Silence, now_ns: int, containers: Sequence[str]
 ) -> Iterator[str]:
     say = speaker.language.say
     last, notice = instance.last_scan, instance.last_notice
@@ -251,9 +266,11 @@ def _sentences(
             yield inherited(speaker, last)
         if not time:
             yield say("sentence", "time_unknown")
+    yield from filter(None, [lies_in(speaker.language, containers)])
     if notice is not None and (last is None or notice.scan_time_ns > last.scan_time_ns):
-        what, time = headline(speaker, notice), speaker.time_of(notice)
-        yield say("sentence", "last_notice", what=what, time=time)
+        what, place = headline(speaker, notice), speaker.place_of(notice)
+        time = speaker.time_of(notice)
+        yield say("sentence", "last_notice", what=what, place=place, time=time)
     if instance.milestone not in CLOSED and last is not None:
         yield say("sentence", "silence", silence=speaker.duration(silence.silent_ns))
         yield from _usual(speaker, silence)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from query.explanation.explaining import headline
+from query.explanation.words import with_container
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -49,5 +50,6 @@ def _corrected(now: Item, known: set[tuple[bytes, str, bytes]]) -> Iterator[Told
 
 
 def _said(speaker: Speaker, one: Told) -> str:
-    parts = (headline(speaker, one), speaker.place_of(one), speaker.time_of(one))
-    return ", ".join(filter(None, parts))
+    container = with_container(speaker.language, [key.decode() for key in one.path])
+    what = headline(speaker, one) + container
+    return ", ".join(filter(None, (what, speaker.place_of(one), speaker.time_of(one))))

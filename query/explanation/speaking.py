@@ -76,15 +76,7 @@ class Speaker:
 
     def duration(self, time_ns: int) -> str:
         """Say how long something takes, in whole units, never too much."""
-        seconds = time_ns // SECOND_NS
-        if seconds < MINUTES_MAX * _MINUTE_S:
-            unit, count = "minute", seconds // _MINUTE_S
-        elif seconds < HOURS_MAX * _HOUR_S:
-            unit, count = "hour", seconds // _HOUR_S
-        else:
-            unit, count = "day", seconds // _DAY_S
-        form = "one" if count == 1 else "other"
-        return self.language.say("unit", f"{unit}_{form}", count=f"{count}")
+        return duration_in(self.language, time_ns)
 
     def _minutes_of(self, one: Told) -> int | None:
         if one.event.utc_offset_source not in _UNKNOWN_OFFSETS:
@@ -118,6 +110,21 @@ class Speaker:
             month=self.language.months[local.month - 1],
             year=f"{local.year}",
         )
+
+
+def duration_in(language: Language, time_ns: int) -> str:
+    """Say in a language how long something takes, in whole units, never too much."""
+    seconds = time_ns // SECOND_NS
+    if seconds < _MINUTE_S:
+        return language.say("unit", "moment")
+    if seconds < MINUTES_MAX * _MINUTE_S:
+        unit, count = "minute", seconds // _MINUTE_S
+    elif seconds < HOURS_MAX * _HOUR_S:
+        unit, count = "hour", seconds // _HOUR_S
+    else:
+        unit, count = "day", seconds // _DAY_S
+    form = "one" if count == 1 else "other"
+    return language.say("unit", f"{unit}_{form}", count=f"{count}")
 
 
 def _local(time_ns: int, minutes: int) -> datetime:

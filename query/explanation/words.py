@@ -13,12 +13,13 @@ from query.journey.rules import Types
 from query.journey.stages import expected_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from google.protobuf.descriptor import EnumDescriptor
 
     from query.explanation.speaking import Speaker
     from query.journey import Told
+    from query.texts import Language
 
 UNKNOWN: Final = "UNMAPPED"
 """What is said of an event type of a newer wire: that it has no words yet."""
@@ -123,6 +124,23 @@ def inherited(speaker: Speaker, one: Told) -> str:
     if not one.path:
         return ""
     return speaker.language.say("sentence", "inherited", container=one.path[-1].decode())
+
+
+def with_container(language: Language, container_keys: Sequence[str]) -> str:
+    """Say behind an event which container was scanned; nothing for the item's own scans."""
+    if not container_keys:
+        return ""
+    return f" ({language.say('sentence', 'with_container', container=container_keys[-1])})"
+
+
+def lies_in(language: Language, container_keys: Sequence[str]) -> str:
+    """Say in what an item lies, the nearest first; nothing where it lies in none."""
+    if not container_keys:
+        return ""
+    *inner, container = container_keys
+    for key in reversed(inner):
+        container = language.say("sentence", "within", inner=key, outer=container)
+    return language.say("sentence", "lies_in", container=container)
 
 
 def quote(speaker: Speaker, one: Told) -> str:

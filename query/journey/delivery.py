@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
     Coordinates = Callable[[str], tuple[float, float] | None]
     """Degrees north and east of a facility; None where they are not known."""
-    DeliveriesBeside = Callable[[Told], int]
-    """How many deliveries the same device scanned at that point and moment; 0: not known."""
 
 AT_FACILITY_M: Final = 150.0
 """Nearer than this, a position is the building's: its size, and what receivers are off inside."""
@@ -35,9 +33,6 @@ FAR_AWAY_M: Final = 80_000.0
 BURST_NS: Final = 120 * SECOND_NS
 """From the load of a tour to a first door takes longer."""
 
-MANY_BESIDE: Final = 5
-"""So many deliveries at one point and moment are a staircase or a lie: an agent looks."""
-
 _COARSE_DEGREES: Final = 100.0
 _NOT_AT_A_DOOR: Final = frozenset({
     DeliveryMode.DELIVERY_MODE_COUNTER, DeliveryMode.DELIVERY_MODE_LOCKER,
@@ -46,7 +41,6 @@ _GRAVE: Final = frozenset({
     Weakness.AT_FACILITY,
     Weakness.FAR_AWAY,
     Weakness.BURST,
-    Weakness.MANY_BESIDE,
     Weakness.SCANNED_AFTERWARDS,
     Weakness.CONTRADICTED,
 })  # fmt: skip
@@ -59,7 +53,6 @@ def proof_of(
     corrections: Sequence[Correction],
     *,
     coordinates: Coordinates,
-    deliveries_beside: DeliveriesBeside,
 ) -> Proof | None:
     """Give the proof that the present leg has ended at somebody's; None where it has not."""
     way = walk.way
@@ -70,8 +63,6 @@ def proof_of(
     mode = one.says.delivery_mode
     weaknesses = _of_place(one, mode, way, coordinates)
     weaknesses += _of_time(one, mode, way)
-    if deliveries_beside(one) >= MANY_BESIDE:
-        weaknesses.append(Weakness.MANY_BESIDE)
     if walk.after_end:
         weaknesses.append(Weakness.SCANNED_AFTERWARDS)
     if corrections and any(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from ledger.v1.scan_event_pb2 import ContainmentDirection
 from query.journey.delivery import proof_of
 from query.journey.instances import instances
 from query.journey.legs import Walk
@@ -42,19 +43,16 @@ if TYPE_CHECKING:
 
     from ledger.vocabulary import Milestone
     from query.containers.inheriting import Carried, Inherited
-    from query.journey.delivery import Coordinates, DeliveriesBeside
+    from query.journey.delivery import Coordinates
     from query.journey.result import Correction
     from query.journey.told import Told
 
+_EMPTIED: Final = int(ContainmentDirection.CONTAINMENT_DIRECTION_EMPTIED)
 _NO_DOUBTS: Final[frozenset[Doubt]] = frozenset()
 
 
 def _nowhere(_facility: str) -> None:
     return None
-
-
-def _alone(_delivery: Told) -> int:
-    return 0
 
 
 class Asked(NamedTuple):
@@ -69,8 +67,9 @@ class Asked(NamedTuple):
     """All carriers share the number and hand one item on, as posts do."""
     bad_number: bool = False
     """No format has the number with a right check digit."""
+    is_container: bool = False
+    """It is known that things are put into it: nobody hands it in, as an item is."""
     coordinates: Coordinates = _nowhere
-    deliveries_beside: DeliveriesBeside = _alone
     usual_silence: Mapping[Milestone, int] = USUAL_SILENCE
     """By milestone, how long in nanoseconds nobody sees an item where all is well."""
     containers_known: bool = False
@@ -188,7 +187,6 @@ def _instance(group: Sequence[Told], stands: Standing, asked: Asked) -> Instance
             flags,
             stands.corrections,
             coordinates=asked.coordinates,
-            deliveries_beside=asked.deliveries_beside,
         ),
         stages=stages_of(walk, group),
         corrections=stands.corrections,
@@ -273,7 +271,12 @@ def _doubts(walk: Walk, group: Sequence[Told], asked: Asked) -> frozenset[Doubt]
         doubts.add(Doubt.CLOCKS_DISAGREE)
     if walk.way.is_unclear or (walk.places.is_astray and walk.way.kind is not LegKind.RETURN):
         doubts.add(Doubt.WAY_NOT_SEEN)
-    if not RULES.get(group[0].type, NOTHING).begins and walk.accepted is None:
+    if (
+        not RULES.get(group[0].type, NOTHING).begins
+        and walk.accepted is None
+        and not asked.is_container
+        and not any(one.event.containment.direction == _EMPTIED for one in group if not one.path)
+    ):
         doubts.add(Doubt.BEGINNING_NOT_SEEN)
     if _is_customs_end_missing(group):
         doubts.add(Doubt.CUSTOMS_END_NOT_SEEN)

@@ -1,4 +1,4 @@
-"""What the fold has to know of a number: whether it is bad, and whether carriers share it."""
+"""What the fold has to know of a number: is it bad, a container's, or shared by carriers."""
 
 from __future__ import annotations
 
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 SHARED_FORMATS: Final = frozenset({"upu-s10", "upu-s9"})
 """All posts of the world know an item by one number, and hand it on."""
 
+CONTAINER_FORMATS: Final = frozenset({"upu-s9"})
+"""Numbers of receptacles. A logistic unit (SSCC) may be a bag, a pallet or one parcel."""
+
 
 def asked_of(
     number: str,
@@ -33,16 +36,18 @@ def asked_of(
         key = filing_key(number)
     except UnfilableNumber:
         key = b""
+    fits = _formats_of(key.decode())
     asked = Asked(
         now_ns,
         until_ns,
-        shared=_is_shared(key.decode()),
+        shared=not SHARED_FORMATS.isdisjoint(fits),
+        is_container=not CONTAINER_FORMATS.isdisjoint(fits),
         # Nearly all numbers are cleared by a look at their key.
         bad_number=may_be_wrong(key) and is_check_digit_wrong(number),
     )
     return asked if coordinates is None else asked._replace(coordinates=coordinates)
 
 
-def _is_shared(number: str) -> bool:
+def _formats_of(number: str) -> list[str]:
     known = formats().by_length.get((len(number), is_digits(number)), ())
-    return any(one.id in SHARED_FORMATS and one.pattern.fullmatch(number) for one in known)
+    return [one.id for one in known if one.id in SHARED_FORMATS and one.pattern.fullmatch(number)]

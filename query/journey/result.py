@@ -111,8 +111,6 @@ class Weakness(StrEnum):
     """Without a position, or the facility's is not known."""
     BURST = "BURST"
     """Scanned in one go with the tour or an arrival."""
-    MANY_BESIDE = "MANY_BESIDE"
-    """The device scanned many deliveries at that point and moment."""
     NO_TOUR = "NO_TOUR"
     """At a door, and no tour before."""
     SCANNED_AFTERWARDS = "SCANNED_AFTERWARDS"

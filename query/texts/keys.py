@@ -45,8 +45,11 @@ _OF_ITEM: Final = _slots(perhaps="place next_place time expected")
 SENTENCES: Final[Mapping[str, Slots]] = MappingProxyType({
     "last_scan": _slots("what", "place time"),
     "inherited": _slots("container"),
+    "with_container": _slots("container"),
+    "lies_in": _slots("container"),
+    "within": _slots("inner outer"),
     "no_scan": _slots(),
-    "last_notice": _slots("what", "time"),
+    "last_notice": _slots("what", "place time"),
     "silence": _slots("silence"),
     "silence_by_pair": _slots("usual count"),
     "silence_by_status": _slots("usual"),
@@ -100,6 +103,7 @@ def _needed() -> Mapping[tuple[str, str], Slots]:
     needed.update(
         {("unit", f"{unit}_{form}"): _slots("count") for unit in UNITS for form in _FORMS}
     )
+    needed["unit", "moment"] = Slots()
     needed.update({("label", name): Slots() for name in LABELS})
     needed.update({("sentence", name): slots for name, slots in SENTENCES.items()})
     need("ask", PARTIES, (ASK,), _slots(perhaps="place"))

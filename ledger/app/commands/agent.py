@@ -12,6 +12,7 @@ from ledger.app.exits import DONE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from ledger.v1.item_pb2 import Item
     from ledger.v1.item_service_pb2 import BatchGetItemsResponse
@@ -37,9 +38,9 @@ def agent(
     from ledger.v1.item_service_pb2_grpc import ItemServiceStub
     from ledger.v1.trail_service_pb2_grpc import TrailServiceStub
 
-    address = load({"server": server}, config=config).settings.server
+    settings = load({"server": server}, config=config).settings
     pages: Sequence[ListScanEventsResponse] = ()
-    with ledger_at(address) as channel:
+    with ledger_at(settings.server) as channel:
         response = looked_up(ItemServiceStub(channel), [number], as_of)
         if code_of(response.answers[0]) == DONE:
             request = listing_of(number, recorded=False, as_of=as_of)
@@ -47,7 +48,7 @@ def agent(
     if as_json:
         _print_json(response, pages)
     else:
-        _print(response, pages)
+        _print(response, pages, settings.texts)
     return code_of(response.answers[0])
 
 
@@ -65,33 +66,40 @@ def _print_json(response: BatchGetItemsResponse, pages: Sequence[ListScanEventsR
     print(json.dumps(document, indent=2))  # noqa: T201 - the answer.
 
 
-def _print(response: BatchGetItemsResponse, pages: Sequence[ListScanEventsResponse]) -> None:
+def _print(
+    response: BatchGetItemsResponse,
+    pages: Sequence[ListScanEventsResponse],
+    texts: Path | None,
+) -> None:
     from ledger.app.commands.screen import answers
     from ledger.app.item_render import agent_lines, item_lines
+    from ledger.app.item_words import item_words
     from ledger.app.place_render import known_of
     from ledger.app.render import trail_table
 
-    console = answers()
+    console, words = answers(), item_words(texts)
     known = known_of(response.facilities)
     for page in pages:
         known |= known_of(page.facilities)
     [answer] = response.answers
-    for line in item_lines(answer, known):
+    for line in item_lines(answer, words, known):
         console.print(line)
     entries = [entry for page in pages for entry in page.entries]
     if not entries:
         return
     console.rule("for agents", style="dim")
-    for line in agent_lines(answer, known):
+    for line in agent_lines(answer, words, known):
         console.print(line)
     console.print()
     with_keys = len(answer.tracking_keys) > 1
-    console.print(trail_table(entries, known, recorded=False, with_keys=with_keys))
+    console.print(
+        trail_table(entries, known, recorded=False, with_keys=with_keys, what=words.event)
+    )
     inherited = _inherited(answer.item)
     if inherited:
         console.print()
         console.print("Scans of containers that it lay in:", style="bold")
-        console.print(trail_table(inherited, known, recorded=False))
+        console.print(trail_table(inherited, known, recorded=False, what=words.event))
 
 
 def _inherited(item: Item) -> list[TrailEntry]:

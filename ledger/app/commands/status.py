@@ -11,6 +11,7 @@ from ledger.app.exits import DONE, FAILED, REFUSED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from ledger.v1.item_service_pb2 import BatchGetItemsRequest, BatchGetItemsResponse, ItemAnswer
     from ledger.v1.item_service_pb2_grpc import ItemServiceStub
@@ -34,13 +35,13 @@ def status(
 
     if not numbers:
         raise CommandFailed("Name a number: `parcel-ledger status NUMBER`.", REFUSED)
-    address = load({"server": server}, config=config).settings.server
-    with ledger_at(address) as channel:
+    settings = load({"server": server}, config=config).settings
+    with ledger_at(settings.server) as channel:
         response = looked_up(ItemServiceStub(channel), numbers, as_of)
     if as_json:
         print_json(response)
     else:
-        _print(response, alone=len(numbers) == 1)
+        _print(response, settings.texts, alone=len(numbers) == 1)
     return max((code_of(answer) for answer in response.answers), default=DONE)
 
 
@@ -99,14 +100,17 @@ def print_json(response: BatchGetItemsResponse) -> None:
     print(json.dumps(document, indent=2))  # noqa: T201 - the answer.
 
 
-def _print(response: BatchGetItemsResponse, *, alone: bool) -> None:
+def _print(response: BatchGetItemsResponse, texts: Path | None, *, alone: bool) -> None:
     from ledger.app.commands.screen import answers
     from ledger.app.item_render import item_lines, items_table
+    from ledger.app.item_words import item_words
     from ledger.app.place_render import known_of
 
-    console, known = answers(), known_of(response.facilities)
+    console, known, words = answers(), known_of(response.facilities), item_words(texts)
     lines = (
-        item_lines(response.answers[0], known) if alone else [items_table(response.answers, known)]
+        item_lines(response.answers[0], words, known)
+        if alone
+        else [items_table(response.answers, words, known)]
     )
     for line in lines:
         console.print(line, soft_wrap=not alone or hasattr(line, "plain"))
