@@ -90,14 +90,28 @@ class Issuer:
         _check(request)
         given = await self._blocks.given(request.request_id)
         if given is None:
-            block = await self._take(self._range_for(request), request)
-            # If we crash here the numbers of the block are lost until their next turn.
-            ours = block.SerializeToString(deterministic=True)
-            given = await self._blocks.give(request.request_id, ours)
-            came_to = metrics.NUMBERS_ISSUED if given == ours else metrics.NUMBERS_WASTED
-            came_to.labels(block.range_id).inc(block.count)
+            one = self._range_for(request)
+            try:
+                block = await self._take(one, request)
+            except NotPossibleNow:
+                # What was left may have gone to another call with the same id: a first try whose
+                # caller has given up waiting.
+                given = await self._blocks.given(request.request_id)
+                if given is None:
+                    raise
+            else:
+                given = await self._give(request, block)
         # Another call with the same id may have been first; then its block is the answer.
         return _same_request(NumberBlock.FromString(given), request)
+
+    async def _give(self, request: BlockRequest, block: NumberBlock) -> bytes:
+        """Write down whose a block is, and return the one that stands for the request."""
+        # If we crash here the numbers of the block are lost until their next turn.
+        ours = block.SerializeToString(deterministic=True)
+        given = await self._blocks.give(request.request_id, ours)
+        came_to = metrics.NUMBERS_ISSUED if given == ours else metrics.NUMBERS_WASTED
+        came_to.labels(block.range_id).inc(block.count)
+        return given
 
     async def standing(self) -> Sequence[Standing]:
         """Say of all ranges, by name, what is left of them."""

@@ -156,6 +156,23 @@ class NumberBlocksContract(ABC):
 
         assert [block == given[0] for block in given] == [True] * 3
 
+    async def test_what_is_used_up_by_the_same_request_was_given(
+        self, blocks: NumberBlocks
+    ) -> None:
+        """Whoever asks again, while the first call with this id takes all that is left, is told of
+        its block, and not that nothing is left.
+        """
+        one = small_range(5, mailer_id=own_space())
+        request = wanted(5)
+        first, overtaken = Issuer(blocks, [one], now_ns=Clock()), Overtaken(blocks)
+        overtaken.behind_the_first_look = lambda: issue(first, request)
+
+        given = await issue(Issuer(overtaken, [one], now_ns=Clock()), request)
+
+        assert given == await issue(first, request)
+        with pytest.raises(NotPossibleNow, match="used up"):
+            await first.issue(wanted(1))
+
     @pytest.mark.parametrize("method", ["move", "give"])
     @pytest.mark.parametrize("written", [False, True])
     async def test_a_fault_loses_numbers_at_most(
@@ -223,6 +240,22 @@ class NumberBlocksContract(ABC):
             with pytest.raises(NotPossibleNow) as error:
                 await issuer.issue(wanted(1, range_id=other.id))
             assert error.value.reason == reason
+
+
+class Overtaken(FaultyBlocks):
+    """Behind the first look whether a request was given, something else happens."""
+
+    def __init__(self, blocks: NumberBlocks) -> None:
+        super().__init__(blocks)
+        self.behind_the_first_look: Callable[[], Awaitable[object]] | None = None
+
+    async def given(self, request_id: bytes) -> bytes | None:
+        """As the port's."""
+        found = await super().given(request_id)
+        if happens := self.behind_the_first_look:
+            self.behind_the_first_look = None
+            await happens()
+        return found
 
 
 async def move(blocks: NumberBlocks, name: str, before: bytes | None, after: bytes) -> bool:
