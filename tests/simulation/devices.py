@@ -10,8 +10,6 @@ import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from google.protobuf.timestamp_pb2 import Timestamp
-
 from ingest.scanner import Scanner, ScannerSettings, ScannerStopped
 from ledger.numbers import compose_s10
 from ledger.v1.scan_event_pb2 import (
@@ -107,7 +105,8 @@ class Device:
         self._gap_s = gap_s
         self._clock_off_ns = int(random.choice([0, 0, -3_600, 7_200]) * 1e9)
         self._spool_id: bytes | None = None
-        self._next_sequence = 1
+        self._event = ScanEvent(utc_offset_source=UTC_OFFSET_SOURCE_DEVICE, facility="DEFRAA")
+        """What the next event is made in: a message with all its fields is dear to make."""
 
     async def run(self, channel: SimChannel, now_ns: Any) -> None:  # noqa: ANN401 - a clock.
         """One life of the program. Returns when it is done, or when the client stopped."""
@@ -180,13 +179,8 @@ class Device:
     def _scan(self, number: str, event_id: bytes) -> Scan:
         now_ns = BASE_NS + int(self._loop.time() * 1e9) + self._clock_off_ns
         now_ns += self._random.randrange(-5_000_000_000, 5_000_000_000)
-        seconds, nanos = divmod(now_ns, 1_000_000_000)
-        event = ScanEvent(
-            event_id=event_id,
-            tracking_number=number,
-            type=self._random.randint(1, 20),  # type: ignore[arg-type] # Any of them.
-            scan_time=Timestamp(seconds=seconds, nanos=nanos),
-            utc_offset_source=UTC_OFFSET_SOURCE_DEVICE,
-            facility="DEFRAA",
-        )
+        event = self._event
+        event.event_id, event.tracking_number = event_id, number
+        event.type = self._random.randint(1, 20)  # type: ignore[assignment] # Any of them.
+        event.scan_time.seconds, event.scan_time.nanos = divmod(now_ns, 1_000_000_000)
         return Scan(self.source, number, event_id, event.SerializeToString(), now_ns)

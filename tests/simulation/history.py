@@ -14,7 +14,7 @@ from ledger.numbers import partition_of
 from ledger.position import pack_position
 from ledger.trail_store import MarkKind
 from ledger.v1.progress_pb2 import Mark, ProgressEntry
-from tests.simulation.trails import record_of
+from tests.simulation.trails import said_by
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -177,11 +177,12 @@ class History:
 
     def _places_of(self, partition: int, end: int) -> list[tuple[bytes, bytes]]:
         places, values = self._places[partition], self._values(partition)
+        if end <= len(places):
+            return places
         for index in range(len(places), min(end, len(values))):
-            record = record_of(values[index])
+            said = said_by(values[index])
             position = pack_position(1, partition, index)
-            order = PACK_ORDER(record.scan_time_ns, record.event_id, position)
-            places.append((record.tracking_key, order))
+            places.append((said.key, PACK_ORDER(said.scan_time_ns, said.event_id, position)))
         return places
 
     def _values(self, partition: int) -> list[bytes]:
@@ -203,11 +204,11 @@ class History:
         found: dict[tuple[Identity, bytes], None] = {}
         for partition in self._log.partitions:
             for value in partition.values[: partition.durable]:
-                record = record_of(value)
-                identity = record.source_id, record.event_id
-                if record.event not in self.sent.get(identity, ()):
-                    self.breaks("only what was sent is in the log", repr(record.event))
-                found[identity, record.event] = None
+                said = said_by(value)
+                identity = said.source, said.event_id
+                if said.event not in self.sent.get(identity, ()):
+                    self.breaks("only what was sent is in the log", repr(said.event))
+                found[identity, said.event] = None
         for identity, event in self.acknowledged:
             if (identity, event) not in found:
                 self.breaks("an acknowledged scan is never lost", f"{identity} is not in the log")
