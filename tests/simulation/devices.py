@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING, Any, Final
 from ingest.scanner import Scanner, ScannerSettings, ScannerStopped
 from ledger.numbers import compose_s10
 from ledger.v1.scan_event_pb2 import (
+    CONTAINMENT_DIRECTION_EMPTIED,
+    CONTAINMENT_DIRECTION_IN,
+    CONTAINMENT_DIRECTION_OUT,
     SCAN_EVENT_TYPE_ARRIVED,
     UTC_OFFSET_SOURCE_DEVICE,
     ScanEvent,
@@ -56,6 +59,19 @@ BAD_EVENTS: Final = (
 """What no server may take."""
 
 
+BAGS: Final = [compose_s10("CP", 20_000_000 + number, "DE") for number in range(5)]
+"""What items are put into, and taken out of."""
+
+DIRECTIONS: Final = (
+    CONTAINMENT_DIRECTION_IN,
+    CONTAINMENT_DIRECTION_OUT,
+    CONTAINMENT_DIRECTION_EMPTIED,
+)
+
+BAGGED: Final = 32
+"""Of 256 scans so many, of devices beside a bag."""
+
+
 class Scan:
     """One scan in a device's memory."""
 
@@ -91,8 +107,11 @@ class Device:
         items: Sequence[str],
         scans: int,
         gap_s: float,
+        has_bags: bool = False,
     ) -> None:
-        """It sees `scans` of these items, some at a time, with about `gap_s` seconds between."""
+        """It sees `scans` of these items, some at a time, with about `gap_s` seconds between; where
+        it has bags, some go into one, or come out.
+        """
         self.source = source
         self.scans: list[Scan] = []
         self.is_done = False
@@ -103,6 +122,7 @@ class Device:
         self._items = items
         self._left = scans
         self._gap_s = gap_s
+        self._has_bags = has_bags
         self._clock_off_ns = int(random.choice([0, 0, -3_600, 7_200]) * 1e9)
         self._spool_id: bytes | None = None
         self._event = ScanEvent(utc_offset_source=UTC_OFFSET_SOURCE_DEVICE, facility="DEFRAA")
@@ -183,4 +203,10 @@ class Device:
         event.event_id, event.tracking_number = event_id, number
         event.type = self._random.randint(1, 20)  # type: ignore[assignment] # Any of them.
         event.scan_time.seconds, event.scan_time.nanos = divmod(now_ns, 1_000_000_000)
+        event.ClearField("containment")
+        # The id is as random as anything: so no other scan is different where there are bags.
+        if self._has_bags and event_id[0] < BAGGED:
+            event.containment.direction = DIRECTIONS[event_id[1] % len(DIRECTIONS)]
+            if event.containment.direction != CONTAINMENT_DIRECTION_EMPTIED:
+                event.containment.container_number = BAGS[event_id[2] % len(BAGS)]
         return Scan(self.source, number, event_id, event.SerializeToString(), now_ns)

@@ -37,15 +37,21 @@ class Said(NamedTuple):
     spool_id: bytes
     sequence: int
     event: bytes
+    keys: tuple[bytes, ...]
+    """Under which it is a row: the item's, and that of the contents of what the item went into."""
+
+
+CONTENTS: Final = b"\xff"
+"""Before the key of a container, under which its contents lie."""
 
 
 @lru_cache(RECORDS_READ_MOST)
 def said_by(value: bytes) -> Said:
     """Read a record once: each look at a field of a message makes its value anew."""
     r = LogRecord.FromString(value)
-    return Said(
-        r.tracking_key, r.scan_time_ns, r.event_id, r.source_id, r.spool_id, r.sequence, r.event
-    )
+    key, container = r.tracking_key, r.container_key
+    keys = (key, CONTENTS + container) if container else (key,)
+    return Said(key, r.scan_time_ns, r.event_id, r.source_id, r.spool_id, r.sequence, r.event, keys)
 
 
 class Shown(NamedTuple):

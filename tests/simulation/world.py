@@ -46,6 +46,11 @@ SCANS = 210
 ACTIVE_S = 9.0
 """Seconds in which faults fall."""
 
+BAGS_EVERY = 7
+"""Of so many seeds one has bags, into which items go. All others are as they were before there were
+any, and so are the seeds that are written down for planted bugs.
+"""
+
 HEAL_MOST_S = 150.0
 """Longest time until a healed world has done all its work: far beyond every back-off."""
 
@@ -140,6 +145,7 @@ class World:
             items=self.items,
             scans=SCANS // 3,
             gap_s=ACTIVE_S / (SCANS / 3 / 5) / 1.3,
+            has_bags=self.seed % BAGS_EVERY == 0,
         )
 
     # --- the run ----------------------------------------------------------------------------------
