@@ -10,8 +10,8 @@ if TYPE_CHECKING:
 
 
 class Handle(list[Any]):
-    """A callback that waits for its turn, or for its time, and its arguments. A list is made in a
-    quarter of the time of an object with an `__init__`, and a seed makes six thousand.
+    """A callback that waits for its turn, or for its time, and its arguments. A list is made in
+    half of the time of an object with an `__init__`, and a seed makes six thousand.
     """
 
     __slots__ = ()

@@ -67,7 +67,7 @@ COUNTING = (
     (Gauge, "set"),
     (Histogram, "observe"),
 )
-"""What roles call for their metrics: a twentieth of a seed's time."""
+"""What roles call for their metrics: a thirtieth of a seed's time."""
 
 
 class Result(NamedTuple):
