@@ -15,13 +15,20 @@ from ledger.v1.ingest_service_pb2 import (
     SourceProgress,
 )
 from ledger.v1.ingest_service_pb2_grpc import IngestServiceStub
-from ledger.v1.scan_event_pb2 import Scan
+from ledger.v1.scan_event_pb2 import Scan, ScanEvent
 from tests.ingest_traffic import an_event
 
 SPOOL = bytes(range(16))
 """The spool of all gates."""
 
 _WITHIN_S = 30.0
+
+
+def a_scan(source: str, sequence: int, *, is_bad: bool, facility: str = "DEFRAA") -> ScanEvent:
+    """What a source, which ends with its number of two digits, scans; a bad one has no number."""
+    number = 1_000 * int(source[-2:]) + sequence
+    tracking_number = None if is_bad else f"X{number}"
+    return an_event(number, facility=facility, tracking_number=tracking_number)
 
 
 def send(
@@ -33,14 +40,8 @@ def send(
     bad: frozenset[int] = frozenset(),
     facility: str = "DEFRAA",
 ) -> None:
-    """Send one batch; those that are bad have no number, and are refused. The source ends with its
-    number of two digits.
-    """
-    base = 1_000 * int(source[-2:])
-    events = [
-        an_event(base + n, facility=facility, tracking_number=None if n in bad else f"X{base + n}")
-        for n in sequences
-    ]
+    """Send one batch; those that are bad are refused."""
+    events = [a_scan(source, n, is_bad=n in bad, facility=facility) for n in sequences]
     batch = Batch(
         source_id=source,
         spool_id=SPOOL,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -55,7 +56,7 @@ async def gateway(
     settings: ScannerSettings = FAST,
 ) -> AsyncIterator[Gateway]:
     """Run one until the end of the block; it is cut off then, but for its spool."""
-    minted = Minted()
+    minted = Minted(monotonic=time.monotonic)
     async with (
         open_spool(folder / "gateway", limits=limits) as spool,
         serving(SpoolLog(spool), refusals=SpooledRefusals(spool), minted=minted) as served,

@@ -1,7 +1,5 @@
 """`parcel-ledger refusals` as an operator meets it, against a ledger that runs."""
 
-import base64
-import json
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -14,10 +12,11 @@ from ledger.app.client import open_channel
 from ledger.app.demo.processes import LedgerProcess
 from ledger.app.exits import DONE, FAILED
 from ledger.v1.ingest_service_pb2 import REFUSAL_REASON_REQUIRED
-from ledger.v1.operator_service_pb2 import ListRefusalsRequest, RefusedItem
+from ledger.v1.operator_service_pb2 import ListRefusalsRequest
 from ledger.v1.operator_service_pb2_grpc import OperatorServiceStub
 from ledger.v1.raw_pb2 import RawBatch, RawRecordScanBatchRequest, RawScan
 from tests.ingest_traffic import SPOOL, an_encoded_event
+from tests.refused_scans import Refused, listed, paged
 from tests.shells import Said, ledger_up, typed
 
 pytestmark = pytest.mark.slow
@@ -54,21 +53,18 @@ def asked(ledger: LedgerProcess, *words: str) -> Said:
     return typed("refusals", "--server", ledger.address, *words)
 
 
-def events_in(said: Said) -> list[bytes]:
-    """The scans of a document of lines."""
-    assert said.code == DONE, said
-    lines = [json.loads(line) for line in said.answer.splitlines()]
-    return [base64.b64decode(line["scan"]["event"]) for line in lines]
-
-
 def test_by_source_and_by_reason(ledger: LedgerProcess) -> None:
     """Each whole, to the byte; those of a source in the order in which they were refused."""
-    assert sorted(events_in(asked(ledger, "--json"))) == sorted([GARBAGE, *NAMELESS])
-    assert events_in(asked(ledger, "--json", "--source", "gate-17")) == [GARBAGE, *NAMELESS[:2]]
-    undecodable = asked(ledger, "--json", "--reason", "undecodable")
-    assert events_in(undecodable) == [GARBAGE]
-    both = asked(ledger, "--json", "--reason", "REQUIRED", "--source", "gate-18")
-    assert events_in(both) == [NAMELESS[2]]
+    assert sorted(one.event for one in listed(ledger.address)) == sorted([GARBAGE, *NAMELESS])
+    assert listed(ledger.address, "--source", "gate-17") == [
+        Refused("gate-17", 2, "UNDECODABLE", GARBAGE),
+        Refused("gate-17", 3, "REQUIRED", NAMELESS[0]),
+        Refused("gate-17", 4, "REQUIRED", NAMELESS[1]),
+    ]
+    undecodable = listed(ledger.address, "--reason", "undecodable")
+    assert [one.event for one in undecodable] == [GARBAGE]
+    both = listed(ledger.address, "--reason", "REQUIRED", "--source", "gate-18")
+    assert both == [Refused("gate-18", 1, "REQUIRED", NAMELESS[2])]
 
 
 def test_a_person_reads_a_table(ledger: LedgerProcess) -> None:
@@ -96,16 +92,8 @@ def test_pages_hang_together(ledger: LedgerProcess) -> None:
     with open_channel(ledger.address) as channel:
         stub = OperatorServiceStub(channel)
         whole = stub.ListRefusals(ListRefusalsRequest(), timeout=10)
-        request = ListRefusalsRequest(page_size=1)
-        found: list[RefusedItem] = []
-        while True:
-            page = stub.ListRefusals(request, timeout=10)
-            found += page.items
-            assert len(page.items) <= 1
-            if not page.next_page_token:
-                break
-            request.page_token = page.next_page_token
-        wrong = ListRefusalsRequest(page_token=request.page_token, reason=REFUSAL_REASON_REQUIRED)
+        found, token = paged(ledger.address)
+        wrong = ListRefusalsRequest(page_token=token, reason=REFUSAL_REASON_REQUIRED)
         with pytest.raises(grpc.RpcError) as raised:
             stub.ListRefusals(wrong, timeout=10)
 

@@ -20,8 +20,9 @@ from ledger.v1.ingest_service_pb2 import SequenceRange
 from ledger.v1.log_record_pb2 import LogRecord
 from ledger.v1.receipt_pb2 import RECEIPT_KIND_BATCH, Receipt, ReceiptGroup
 from tests.distributed.ledger import PARTITIONS, Ledger
-from tests.gates import SPOOL, send, speak
+from tests.gates import SPOOL, a_scan, send, speak
 from tests.ingest_traffic import a_batch, an_encoded_event
+from tests.refused_scans import Refused, listed, paged
 from tests.roles import RoleProcess
 from tests.shells import Said, free_address, typed
 from tests.trails import NUMBER, Arrival, row, scan
@@ -151,6 +152,23 @@ def lived(ledger: Ledger, kafka: Kafka) -> None:
         writer.end()
 
 
+def check_refused(operator: str) -> None:
+    """See that the refused scans can be listed out of their topic: whole, by source and by reason,
+    and page by page; and that no other is listed.
+    """
+    nameless = [
+        Refused("gate-17", n, "REQUIRED", a_scan("gate-17", n, is_bad=True).SerializeToString())
+        for n in (60, 61)
+    ]
+    assert listed(operator) == nameless
+    assert listed(operator, "--source", "gate-17", "--reason", "required") == nameless
+    assert listed(operator, "--source", "gate-18") == []
+    assert listed(operator, "--reason", "undecodable") == []
+    pages, _ = paged(operator)
+    assert [one.scan.event for one in pages] == [one.event for one in nameless]
+    assert {one.position.log for one in pages} == {"refusals"}
+
+
 def test_each_scan_is_told_where_it_is(ledger: Ledger, one_kafka: Kafka) -> None:
     """Gaps, a source that minted and sent nothing, refused scans, one in quarantine, a lost receipt
     that the records heal, and a receipt without a record. When the scans have come, one is replayed
@@ -169,6 +187,7 @@ def test_each_scan_is_told_where_it_is(ledger: Ledger, one_kafka: Kafka) -> None
         assert code == INCOMPLETE
         assert ranges(first) == known | {(*gap, "unconfirmed") for gap in gaps | {("20", 1, 5)}}
 
+        check_refused(operator)
         code, looked = asked(operator, "--records")
         assert code == INCOMPLETE
         assert ranges(looked) == known | {(*gap, "never_arrived") for gap in gaps} | {

@@ -5,17 +5,17 @@ all the same; only what is unfit is in quarantine, whole, and its stub stands in
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ledger.numbers import partition_of
 from ledger.position import QUARANTINE_LOG, RECEIPTS_LOG, REFUSALS_LOG, unpack_position
 from ledger.quarantine.records import read_said
 from ledger.v1.receipt_pb2 import ReceiptGroup
 from ledger.v1.refused_scan_pb2 import RefusedScan
-from tests.simulation.trails import record_of
+from tests.simulation.trails import record_of, said_by
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from ledger.v1.receipt_pb2 import Receipt
     from tests.simulation.devices import Scan
@@ -29,6 +29,8 @@ Numbered = tuple[str, bytes, int]
 At = tuple[int, int]
 """Partition and index."""
 
+NOTHING: Final[Mapping[Numbered, bytes]] = {}
+
 
 class _Durable:
     """Gives what became durable in a log since the last time."""
@@ -37,10 +39,13 @@ class _Durable:
         self._log = log
         self._read = [0 for _ in log.partitions]
 
-    def more(self) -> Iterator[bytes]:
+    def more(self) -> Sequence[bytes]:
+        found: list[bytes] = []
         for number, partition in enumerate(self._log.partitions):
-            yield from partition.values[self._read[number] : partition.durable]
-            self._read[number] = max(self._read[number], partition.durable)
+            if partition.durable > self._read[number]:
+                found += partition.values[self._read[number] : partition.durable]
+                self._read[number] = partition.durable
+        return found
 
 
 class BesideHistory:
@@ -64,6 +69,8 @@ class BesideHistory:
         self._refused: dict[Numbered, bytes] = {}
         self._kept: dict[tuple[str, bytes], None] = {}
         """What was refused, by source and event."""
+        self._acked: dict[tuple[str, bytes], int] = {}
+        """By source and spool: up to here every sequence was found durable or kept."""
         history.on_refused = self._is_kept
         history.on_placed = self._is_found
         logs[RECEIPTS_LOG].on_written = self._receipts
@@ -97,22 +104,28 @@ class BesideHistory:
                 self._are_in(receipt, parts, self._stored)
                 parts = [(part.first, part.last) for part in receipt.refused]
                 self._are_in(receipt, parts, self._refused)
-                parts = [(1, receipt.acked_through)]
-                self._are_in(receipt, parts, self._stored, self._refused)
+                who = receipt.source_id, receipt.spool_id
+                parts = [(self._acked.get(who, 0) + 1, receipt.acked_through)]
+                # What was found once stays: nothing is ever taken out of what is kept.
+                if self._are_in(receipt, parts, self._stored, self._refused):
+                    self._acked[who] = max(self._acked.get(who, 0), receipt.acked_through)
 
     def _are_in(
         self,
         receipt: Receipt,
         parts: Iterable[tuple[int, int]],
-        *kept: Mapping[Numbered, bytes],
-    ) -> None:
-        who = receipt.source_id, receipt.spool_id
+        kept: Mapping[Numbered, bytes],
+        or_kept: Mapping[Numbered, bytes] = NOTHING,
+    ) -> bool:
+        source_id, spool_id = receipt.source_id, receipt.spool_id
         for first, last in parts:
             for sequence in range(first, last + 1):
-                if not any((*who, sequence) in each for each in kept):
-                    what = f"{receipt.source_id}, sequence {sequence}"
+                numbered = source_id, spool_id, sequence
+                if numbered not in kept and numbered not in or_kept:
+                    what = f"{source_id}, sequence {sequence}"
                     self._history.breaks("a receipt says what is durable", what)
-                    return
+                    return False
+        return True
 
     def _is_found(self, scan: Scan, spool_id: bytes, sequence: int) -> None:
         """A numbered scan's fate was told: should its receipt be lost, the record has its number,
@@ -127,8 +140,8 @@ class BesideHistory:
     def _note(self) -> None:
         """Take note of what became durable since the last time."""
         for value in self._more_scans.more():
-            record = record_of(value)
-            self._stored[record.source_id, record.spool_id, record.sequence] = record.event
+            said = said_by(value)
+            self._stored[said.source, said.spool_id, said.sequence] = said.event
         for value in self._more_refused.more():
             refused = RefusedScan.FromString(value)
             self._refused[refused.source_id, refused.spool_id, refused.sequence] = refused.event

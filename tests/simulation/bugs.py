@@ -16,7 +16,7 @@ from ingest.refusals import Kept, Refusals
 from ingest.results import result_of
 from ingest.scanner_session import Session
 from ingest.spool import Spool
-from ledger.codec import Fault, RecordMaker
+from ledger.codec import Fault, RecordMaker, rows_of
 from ledger.errors import Busy, Uncertain
 from ledger.event import split_order
 from ledger.insist import insist
@@ -232,6 +232,13 @@ def _without_stubs() -> Any:
     return patch.object(Keeper, "_append_stub", nothing)
 
 
+def _without_contents() -> Any:
+    def of_items(values: Any, first_position: int, _: Any) -> Any:
+        return rows_of(values, first_position, [])
+
+    return patch.object(ledger.quarantine.sorting, "rows_of", of_items)
+
+
 def _numbers_of_others() -> Any:
     make: Any = RecordMaker.all
 
@@ -269,6 +276,7 @@ BUGS: Final[dict[str, Callable[[], Any]]] = {
     "refused before it is kept": _does_not_wait_for_refusals,
     "quarantine without a stub": _without_stubs,
     "a record with another's number": _numbers_of_others,
+    "contents without a row": _without_contents,
 }
 
 

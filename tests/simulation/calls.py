@@ -49,11 +49,12 @@ class Wire:
 
     def up(self, deliver: Callable[..., object], *args: object) -> None:
         """Bring something to the server."""
-        loop = self.network.loop
         if self.server is None or self.is_cut or self.is_lost:
             return
-        self._up_at = max(self._up_at, loop.time() + self.network.latency_s())
-        loop.later(self.server, self._up_at - loop.time(), self._deliver_up, deliver, args)
+        network = self.network
+        now_s = network.loop.time()
+        self._up_at = max(self._up_at, now_s + network.latency_s())
+        network.loop.later(self.server, self._up_at - now_s, self._deliver_up, deliver, args)
 
     def up_last(self, deliver: Callable[..., object]) -> None:
         """Bring the server the last that it hears."""
@@ -64,11 +65,12 @@ class Wire:
 
     def down(self, deliver: Callable[..., object], *args: object) -> None:
         """Bring something to the client."""
-        loop = self.network.loop
         if self.is_cut or self.is_lost:
             return
-        self._down_at = max(self._down_at, loop.time() + self.network.latency_s())
-        loop.later(self.client, self._down_at - loop.time(), self._deliver, deliver, args)
+        network = self.network
+        now_s = network.loop.time()
+        self._down_at = max(self._down_at, now_s + network.latency_s())
+        network.loop.later(self.client, self._down_at - now_s, self._deliver, deliver, args)
 
     def hold_up(self, seconds: float) -> None:
         """Let what is on its way to the server, and what comes next, arrive that much later."""

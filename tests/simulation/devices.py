@@ -10,11 +10,12 @@ import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from google.protobuf.timestamp_pb2 import Timestamp
-
 from ingest.scanner import Scanner, ScannerSettings, ScannerStopped
 from ledger.numbers import compose_s10
 from ledger.v1.scan_event_pb2 import (
+    CONTAINMENT_DIRECTION_EMPTIED,
+    CONTAINMENT_DIRECTION_IN,
+    CONTAINMENT_DIRECTION_OUT,
     SCAN_EVENT_TYPE_ARRIVED,
     UTC_OFFSET_SOURCE_DEVICE,
     ScanEvent,
@@ -58,6 +59,19 @@ BAD_EVENTS: Final = (
 """What no server may take."""
 
 
+BAGS: Final = [compose_s10("CP", 20_000_000 + number, "DE") for number in range(5)]
+"""What items are put into, and taken out of."""
+
+DIRECTIONS: Final = (
+    CONTAINMENT_DIRECTION_IN,
+    CONTAINMENT_DIRECTION_OUT,
+    CONTAINMENT_DIRECTION_EMPTIED,
+)
+
+BAGGED: Final = 32
+"""Of 256 scans so many, of devices beside a bag."""
+
+
 class Scan:
     """One scan in a device's memory."""
 
@@ -93,8 +107,11 @@ class Device:
         items: Sequence[str],
         scans: int,
         gap_s: float,
+        has_bags: bool = False,
     ) -> None:
-        """It sees `scans` of these items, some at a time, with about `gap_s` seconds between."""
+        """It sees `scans` of these items, some at a time, with about `gap_s` seconds between; where
+        it has bags, some go into one, or come out.
+        """
         self.source = source
         self.scans: list[Scan] = []
         self.is_done = False
@@ -105,9 +122,11 @@ class Device:
         self._items = items
         self._left = scans
         self._gap_s = gap_s
+        self._has_bags = has_bags
         self._clock_off_ns = int(random.choice([0, 0, -3_600, 7_200]) * 1e9)
         self._spool_id: bytes | None = None
-        self._next_sequence = 1
+        self._event = ScanEvent(utc_offset_source=UTC_OFFSET_SOURCE_DEVICE, facility="DEFRAA")
+        """What the next event is made in: a message with all its fields is dear to make."""
 
     async def run(self, channel: SimChannel, now_ns: Any) -> None:  # noqa: ANN401 - a clock.
         """One life of the program. Returns when it is done, or when the client stopped."""
@@ -180,13 +199,14 @@ class Device:
     def _scan(self, number: str, event_id: bytes) -> Scan:
         now_ns = BASE_NS + int(self._loop.time() * 1e9) + self._clock_off_ns
         now_ns += self._random.randrange(-5_000_000_000, 5_000_000_000)
-        seconds, nanos = divmod(now_ns, 1_000_000_000)
-        event = ScanEvent(
-            event_id=event_id,
-            tracking_number=number,
-            type=self._random.randint(1, 20),  # type: ignore[arg-type] # Any of them.
-            scan_time=Timestamp(seconds=seconds, nanos=nanos),
-            utc_offset_source=UTC_OFFSET_SOURCE_DEVICE,
-            facility="DEFRAA",
-        )
+        event = self._event
+        event.event_id, event.tracking_number = event_id, number
+        event.type = self._random.randint(1, 20)  # type: ignore[assignment] # Any of them.
+        event.scan_time.seconds, event.scan_time.nanos = divmod(now_ns, 1_000_000_000)
+        event.ClearField("containment")
+        # The id is as random as anything: so no other scan is different where there are bags.
+        if self._has_bags and event_id[0] < BAGGED:
+            event.containment.direction = DIRECTIONS[event_id[1] % len(DIRECTIONS)]
+            if event.containment.direction != CONTAINMENT_DIRECTION_EMPTIED:
+                event.containment.container_number = BAGS[event_id[2] % len(BAGS)]
         return Scan(self.source, number, event_id, event.SerializeToString(), now_ns)

@@ -14,7 +14,7 @@ from ledger.numbers import partition_of
 from ledger.position import pack_position
 from ledger.trail_store import MarkKind
 from ledger.v1.progress_pb2 import Mark, ProgressEntry
-from tests.simulation.trails import record_of
+from tests.simulation.trails import said_by
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -48,8 +48,8 @@ class History:
         self._loop = loop
         self._log = log
         self._store = store
-        self._places: list[list[tuple[bytes, bytes]]] = [[] for _ in log.partitions]
-        """By partition and index: key and order of the row that the record is."""
+        self._places: list[list[tuple[Sequence[bytes], bytes]]] = [[] for _ in log.partitions]
+        """By partition and index: the keys of the rows that the record is, and their order."""
         self._readable = [0 for _ in log.partitions]
         self._settled = [0 for _ in log.partitions]
         self.unfit: dict[tuple[int, int], None] = {}
@@ -111,7 +111,9 @@ class History:
             values = self._values(partition)
             if index >= len(values) or values[index] != record:
                 self.breaks("a row is its record", f"partition {partition}, index {index}")
-            elif partition_of(key, len(self._log.partitions)) != partition:
+            elif key not in (said := said_by(record)).keys:
+                self.breaks("a row is its record", f"{key!r} of partition {partition}, {index}")
+            elif partition_of(said.key, len(self._log.partitions)) != partition:
                 self.breaks(
                     "a record in the wrong partition is not shown",
                     f"partition {partition}, index {index}",
@@ -143,16 +145,18 @@ class History:
         # What the store forgot after it was put is not the mark's fault: a new life tells of it.
         store, places = self._store, self._places_of(partition, end)
         for index in range(self._readable[partition], end):
-            key, order = places[index]
-            trail = store.trails.get(key)
-            there = trail is not None and order in trail.rows
-            is_fit = (partition, index) not in self.unfit
-            if not there and is_fit and (key, order) not in store.missing:
-                self.breaks(
-                    "a mark says no more than rows show",
-                    f"readable {end} of partition {partition}, but no row of index {index}",
-                )
-                return
+            keys, order = places[index]
+            for key in keys:
+                trail = store.trails.get(key)
+                there = trail is not None and order in trail.rows
+                is_fit = (partition, index) not in self.unfit
+                if not there and is_fit and (key, order) not in store.missing:
+                    self.breaks(
+                        "a mark says no more than rows show",
+                        f"readable {end} of partition {partition}, but no row of index {index} "
+                        f"under {key!r}",
+                    )
+                    return
         self._readable[partition] = max(end, self._readable[partition])
 
     def _check_settled(self, partition: int, end: int) -> None:
@@ -162,26 +166,29 @@ class History:
             return
         young_s = self._loop.time() - store.settle_after_s + 1e-6
         for index in range(self._settled[partition], end):
-            key, order = places[index]
+            keys, order = places[index]
             if (partition, index) in self.unfit:
                 continue
-            kept = store.trails[key].rows.get(order) if key in store.trails else None
-            if kept is None or kept.since_s > young_s:
-                what = "no row" if kept is None else "a row that is too young"
-                self.breaks(
-                    "what is settled is there for good",
-                    f"settled {end} of partition {partition}, but {what} of index {index}",
-                )
-                return
+            for key in keys:
+                kept = store.trails[key].rows.get(order) if key in store.trails else None
+                if kept is None or kept.since_s > young_s:
+                    what = "no row" if kept is None else "a row that is too young"
+                    self.breaks(
+                        "what is settled is there for good",
+                        f"settled {end} of partition {partition}, but {what} of index {index} "
+                        f"under {key!r}",
+                    )
+                    return
         self._settled[partition] = max(end, self._settled[partition])
 
-    def _places_of(self, partition: int, end: int) -> list[tuple[bytes, bytes]]:
+    def _places_of(self, partition: int, end: int) -> list[tuple[Sequence[bytes], bytes]]:
         places, values = self._places[partition], self._values(partition)
+        if end <= len(places):
+            return places
         for index in range(len(places), min(end, len(values))):
-            record = record_of(values[index])
+            said = said_by(values[index])
             position = pack_position(1, partition, index)
-            order = PACK_ORDER(record.scan_time_ns, record.event_id, position)
-            places.append((record.tracking_key, order))
+            places.append((said.keys, PACK_ORDER(said.scan_time_ns, said.event_id, position)))
         return places
 
     def _values(self, partition: int) -> list[bytes]:
@@ -203,11 +210,11 @@ class History:
         found: dict[tuple[Identity, bytes], None] = {}
         for partition in self._log.partitions:
             for value in partition.values[: partition.durable]:
-                record = record_of(value)
-                identity = record.source_id, record.event_id
-                if record.event not in self.sent.get(identity, ()):
-                    self.breaks("only what was sent is in the log", repr(record.event))
-                found[identity, record.event] = None
+                said = said_by(value)
+                identity = said.source, said.event_id
+                if said.event not in self.sent.get(identity, ()):
+                    self.breaks("only what was sent is in the log", repr(said.event))
+                found[identity, said.event] = None
         for identity, event in self.acknowledged:
             if (identity, event) not in found:
                 self.breaks("an acknowledged scan is never lost", f"{identity} is not in the log")

@@ -35,9 +35,8 @@ class SimTask(asyncio.Task[T]):
     """A task whose hash is a number of ours: sets of tasks then have one order for one seed."""
 
     def __init__(self, coro: Coroutine[Any, Any, T], *, loop: SimLoop) -> None:
-        loop.tasks_made += 1
-        self._number = loop.tasks_made
-        super().__init__(coro, loop=loop, name="sim")
+        self._number = loop.tasks_made = loop.tasks_made + 1
+        asyncio.Task.__init__(self, coro, loop=loop, name="sim")
 
     def __hash__(self) -> int:
         return self._number
@@ -49,7 +48,7 @@ class SimLoop(asyncio.AbstractEventLoop):
     def __init__(self, random: Random) -> None:
         self._random = random.random
         self._now = 0.0
-        self._heap: list[tuple[float, int, Handle]] = []
+        self._heap: list[tuple[float, int, Handle, Process]] = []
         self._timers = 0
         self._runnable: list[Process] = []
         self.processes: list[Process] = []
@@ -64,6 +63,8 @@ class SimLoop(asyncio.AbstractEventLoop):
         """What nobody caught."""
         self.tasks_made = 0
         self._stopped = False
+        self._late: list[asyncio.Task[Any]] | None = None
+        """While the world is taken apart: tasks that may not have ended."""
 
     # --- what asyncio calls -----------------------------------------------------------------------
 
@@ -85,12 +86,20 @@ class SimLoop(asyncio.AbstractEventLoop):
     def create_task(  # type: ignore[override] # A name and a context are not needed here.
         self, coro: Coroutine[Any, Any, T], *, name: object = None, context: object = None
     ) -> asyncio.Task[T]:
-        return SimTask(coro, loop=self)
+        task = SimTask(coro, loop=self)
+        if self._late is not None:
+            self._late.append(task)
+        return task
 
     def call_soon(  # type: ignore[override]
         self, callback: Callable[..., object], *args: Any, context: object = None
     ) -> Handle:
-        return self._put(self.current, callback, args)
+        handle = Handle((callback, args))
+        process = self.current
+        process.ready.append(handle)
+        if not process.is_listed:
+            self._list(process)
+        return handle
 
     def call_later(  # type: ignore[override]
         self, delay: float, callback: Callable[..., object], *args: Any, context: object = None
@@ -125,8 +134,10 @@ class SimLoop(asyncio.AbstractEventLoop):
         assert isinstance(where, Process)
         if delay_s > 0:
             self._at(where, self._now + delay_s, callback, args)
-        else:
-            self._put(where, callback, args)
+            return
+        where.ready.append(Handle((callback, args)))
+        if not where.is_listed:
+            self._list(where)
 
     def spawn(self, where: Process, coro: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Begin a task in a process."""
@@ -140,18 +151,20 @@ class SimLoop(asyncio.AbstractEventLoop):
         """Let a process stand still; what reaches it waits."""
         if not process.is_paused:
             process.is_paused, process.paused_at_s = True, self._now
+            process.may_run = False
 
     def resume(self, process: Process) -> None:
         """Let it go on; to it no time has passed."""
         if process.is_paused:
             process.is_paused = False
+            process.may_run = process.is_alive
             process.stood_s += self._now - process.paused_at_s
         if process.ready:
             self._list(process)
 
     def kill(self, process: Process) -> None:
         """End a process where it is. Nothing of it runs any more."""
-        process.is_alive = False
+        process.is_alive = process.may_run = False
 
     # --- the run ----------------------------------------------------------------------------------
 
@@ -172,11 +185,11 @@ class SimLoop(asyncio.AbstractEventLoop):
                         return False
                     self._advance()
                     continue
-                self._now += TURN_S
-                if heap and heap[0][0] <= self._now:
+                now = self._now = self._now + TURN_S
+                if heap and heap[0][0] <= now:
                     self._advance()
                 count = len(runnable)
-                process = runnable[int(random() * count) if count > 1 else 0]
+                process = runnable[int(random() * count)] if count > 1 else runnable[0]
                 self.signature = (self.signature * 31 + process.number) & 0xFFFFFFFFFFFF
                 self._turn(process, 1 + int(random() * BURST_MOST))
         finally:
@@ -188,18 +201,21 @@ class SimLoop(asyncio.AbstractEventLoop):
         """End every task, of dead processes too. Whatever their `finally` does, nobody looks."""
         self.is_over = True
         self.outside.ready.clear()
-        self._heap = [each for each in self._heap if each[2].process is not self.outside]
+        self._heap = [each for each in self._heap if each[3] is not self.outside]
         heapify(self._heap)
         asyncio._set_running_loop(self)
         try:
             for process in self.processes:
-                process.is_alive, process.is_paused, process.fuse = True, False, -1
+                process.is_alive = process.may_run = True
+                process.is_paused, process.fuse = False, -1
                 if process.ready:
                     self._list(process)
-            for task in sorted(asyncio.all_tasks(self), key=hash):
+            # To ask for all tasks means to look at those of earlier worlds too: once is enough.
+            left = self._late = sorted(asyncio.all_tasks(self), key=hash)
+            for task in left:
                 task.cancel()
             before = self.steps
-            while self._runnable or (self._heap and asyncio.all_tasks(self)):
+            while self._runnable or (self._heap and not all(task.done() for task in left)):
                 while self._runnable:
                     self._turn(self._runnable[0], 1_000)
                     assert self.steps - before < TEARDOWN_STEPS_MOST, "the world does not end"
@@ -208,64 +224,59 @@ class SimLoop(asyncio.AbstractEventLoop):
         finally:
             asyncio._set_running_loop(None)
         self._heap.clear()
+        self._late = None
 
     def _turn(self, process: Process, burst: int) -> None:
         """Let a process run some callbacks."""
         ready = process.ready
         self.current = process
-        while ready and burst and process.is_alive and not process.is_paused:
+        while ready and burst and process.may_run:
             handle = ready.popleft()
-            if (callback := handle.callback) is None:
+            callback, args = handle
+            if callback is None:
                 continue
-            if process.fuse >= 0:
-                if not process.fuse:
-                    process.fuse = -1
-                    ready.appendleft(handle)
-                    self.current = self.outside
-                    process.on_fuse()
-                    self.current = process
-                    continue
-                process.fuse -= 1
+            if process.fuse >= 0 and self._is_burnt(process, handle):
+                continue
             burst -= 1
             self.steps += 1
-            callback(*handle.args)
+            callback(*args)
             if self._stopped:
                 break
-        if not ready or not process.is_alive or process.is_paused:
+        if not ready or not process.may_run:
             self._runnable.remove(process)
             process.is_listed = False
+
+    def _is_burnt(self, process: Process, handle: Handle) -> bool:
+        """Count a callback of a process that is to die; whether its moment is before this one."""
+        process.fuse -= 1
+        if process.fuse >= 0:
+            return False
+        process.ready.appendleft(handle)
+        self.current = self.outside
+        process.on_fuse()
+        self.current = process
+        return True
 
     def _advance(self) -> None:
         """Go to the time of the next timer, and let all that are due become ready."""
         heap = self._heap
         now = self._now = max(heap[0][0], self._now)
         while heap and heap[0][0] <= now:
-            handle = heappop(heap)[2]
-            if handle.callback is not None:
-                process = handle.process
+            _, _, handle, process = heappop(heap)
+            if handle[0] is not None:
                 process.ready.append(handle)
                 if not process.is_listed:
                     self._list(process)
 
     def _list(self, process: Process) -> None:
-        if not process.is_listed and process.is_alive and not process.is_paused:
+        if process.may_run and not process.is_listed:
             process.is_listed = True
             self._runnable.append(process)
-
-    def _put(
-        self, process: Process, callback: Callable[..., object], args: tuple[Any, ...]
-    ) -> Handle:
-        handle = Handle(process, callback, args)
-        process.ready.append(handle)
-        if not process.is_listed:
-            self._list(process)
-        return handle
 
     def _at(
         self, process: Process, when: float, callback: Callable[..., object], args: tuple[Any, ...]
     ) -> Handle:
-        handle = Handle(process, callback, args)
-        handle._when = when
+        handle = Handle((callback, args))
         self._timers += 1
-        heappush(self._heap, (when, self._timers, handle))
+        heappush(self._heap, (when, self._timers, handle, process))
         return handle

@@ -9,28 +9,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-class Handle:
-    """A callback that waits for its turn, or for its time."""
+class Handle(list[Any]):
+    """A callback that waits for its turn, or for its time, and its arguments. A list is made in
+    half of the time of an object with an `__init__`, and a seed makes six thousand.
+    """
 
-    __slots__ = ("_when", "args", "callback", "process")
-
-    def __init__(
-        self, process: Process, callback: Callable[..., object] | None, args: tuple[Any, ...]
-    ) -> None:
-        self.process = process
-        self.callback = callback
-        self.args = args
-        self._when = 0.0
+    __slots__ = ()
 
     def cancel(self) -> None:
-        self.callback = None
-        self.args = ()
+        self[:] = None, ()
 
     def cancelled(self) -> bool:
-        return self.callback is None
-
-    def when(self) -> float:
-        return self._when
+        return self[0] is None
 
 
 class Process:
@@ -41,6 +31,7 @@ class Process:
         "is_alive",
         "is_listed",
         "is_paused",
+        "may_run",
         "name",
         "number",
         "on_fuse",
@@ -55,6 +46,8 @@ class Process:
         self.ready: deque[Handle] = deque()
         self.is_alive = True
         self.is_paused = False
+        self.may_run = True
+        """Whether it lives and does not stand still: looked at before each callback."""
         self.paused_at_s = 0.0
         self.stood_s = 0.0
         """How long it stood still so far, without the pause it may be in."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections import Counter
+from functools import partial
 from multiprocessing import get_context
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -19,20 +20,22 @@ SCANS_LEAST = 200
 FAULTS_LEAST = 10
 """What one seed has at least."""
 
-COLLECT_EVERY = 25
-"""Seeds after which memory is cleaned up: in between it would make seeds slower."""
+COLLECT_EVERY = 5
+"""Seeds after which memory is cleaned up: in between it would make seeds slower, and so does what
+is left of many seeds, which no longer fits into the processor's caches.
+"""
 
 SHARDS = 2
 """Processes that share the seeds."""
 
-PORTIONS = 8
-"""Pieces of the seeds: the last one that is played is short."""
+PORTION_SEEDS = 5
+"""Seeds of one piece: at the end nobody waits long for who plays the last one."""
 
-PORTIONS_MOST = 200
+PORTIONS_MOST = 1_000
 """Portions after which a process is replaced by a new one."""
 
 FOUND_ENOUGH = 20
-"""Broken promises after which a portion ends early."""
+"""Broken promises after which a run ends early."""
 
 
 class Found(NamedTuple):
@@ -135,10 +138,16 @@ def workers() -> Pool:
 def run_part(pool: Pool, seeds: range, bug: str = "", *, stop_at: int = 0) -> Summary:
     """Run seeds in these processes; who is done with a portion takes the next one."""
     portions = [
-        (seeds[number::PORTIONS], bug, stop_at or len(seeds))
-        for number in range(min(PORTIONS, len(seeds)))
+        seeds[begin : begin + PORTION_SEEDS] for begin in range(0, len(seeds), PORTION_SEEDS)
     ]
-    return together(pool.starmap(run_many, portions, chunksize=1))
+    parts: list[Summary] = []
+    found = 0
+    for part in pool.imap(partial(run_many, bug=bug), portions):
+        parts.append(part)
+        found += len(part.found)
+        if found >= (stop_at or len(seeds)):
+            break
+    return together(parts)
 
 
 def _begin() -> None:

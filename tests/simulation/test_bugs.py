@@ -32,6 +32,7 @@ FOUND_AT = {
     "refused before it is kept": (2, 5, 8),
     "quarantine without a stub": (76, 86, 101),
     "a record with another's number": (1, 2, 3),
+    "contents without a row": (7, 14, 21),
 }
 """Seeds that found a bug when this was written. A change of the code makes other schedules of them;
 then the search begins at 1.

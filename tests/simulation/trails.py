@@ -27,6 +27,33 @@ def record_of(value: bytes) -> LogRecord:
     return LogRecord.FromString(value)
 
 
+class Said(NamedTuple):
+    """What a record says, as far as it is looked at again and again."""
+
+    key: bytes
+    scan_time_ns: int
+    event_id: bytes
+    source: str
+    spool_id: bytes
+    sequence: int
+    event: bytes
+    keys: tuple[bytes, ...]
+    """Under which it is a row: the item's, and that of the contents of what the item went into."""
+
+
+CONTENTS: Final = b"\xff"
+"""Before the key of a container, under which its contents lie."""
+
+
+@lru_cache(RECORDS_READ_MOST)
+def said_by(value: bytes) -> Said:
+    """Read a record once: each look at a field of a message makes its value anew."""
+    r = LogRecord.FromString(value)
+    key, container = r.tracking_key, r.container_key
+    keys = (key, CONTENTS + container) if container else (key,)
+    return Said(key, r.scan_time_ns, r.event_id, r.source_id, r.spool_id, r.sequence, r.event, keys)
+
+
 class Shown(NamedTuple):
     """One entry of a trail, as far as it is compared."""
 
@@ -51,7 +78,12 @@ class Record(NamedTuple):
 
 def records_of(log: LogCluster, partition: int, key: bytes) -> list[Record]:
     """Give the records of an item, in the order of the log."""
-    return records_by_key(log, partition).get(key, [])
+    there = log.partitions[partition]
+    return [
+        Record(index, said.scan_time_ns, said.event_id, said.source, said.event)
+        for index, said in enumerate(map(said_by, there.values[: there.durable]))
+        if said.key == key
+    ]
 
 
 def records_by_key(log: LogCluster, partition: int) -> dict[bytes, list[Record]]:
@@ -59,9 +91,9 @@ def records_by_key(log: LogCluster, partition: int) -> dict[bytes, list[Record]]
     found: dict[bytes, list[Record]] = {}
     values = log.partitions[partition].values
     for index, value in enumerate(values[: log.partitions[partition].durable]):
-        r = record_of(value)
-        record = Record(index, r.scan_time_ns, r.event_id, r.source_id, r.event)
-        found.setdefault(r.tracking_key, []).append(record)
+        said = said_by(value)
+        record = Record(index, said.scan_time_ns, said.event_id, said.source, said.event)
+        found.setdefault(said.key, []).append(record)
     return found
 
 

@@ -63,7 +63,7 @@ async def _open(settings: Settings, _: Health) -> AsyncIterator[Work]:
         open_spool(spool_folder(settings), limits=limits) as spool,
         grpc.aio.insecure_channel(settings.ledger, options=CHANNEL_OPTIONS) as channel,
     ):
-        log, minted = SpoolLog(spool), Minted()
+        log, minted = SpoolLog(spool), Minted(monotonic=time.monotonic)
         ingest = IngestService(
             log,
             refusals=SpooledRefusals(spool),
