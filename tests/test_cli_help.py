@@ -4,6 +4,7 @@ import json
 import socket
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import cyclopts
@@ -69,6 +70,20 @@ def test_help_lists_all_commands_in_groups(
     assert places == sorted(places)
     for command in COMMANDS:
         assert f"│ {command} " in answer
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_is_broken_where_the_terminal_ends(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    """No line of a paragraph ends where there was room for the next word."""
+    monkeypatch.setenv("COLUMNS", "80")
+    _, answer, _ = printed(capsys, command, "--help")
+
+    said = answer.split("\n╭")[0].splitlines()
+    for line, following in pairwise(line.strip() for line in said):
+        if line and following:
+            assert len(f"{line} {following.split()[0]}") > 79, line
 
 
 @pytest.mark.parametrize("command", COMMANDS)

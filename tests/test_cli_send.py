@@ -110,9 +110,9 @@ def test_one_stray_quote_costs_one_line(
     at_last = send(ledger, mended)
 
     assert "3,000 lines: 2,999 durable" in said.answer
-    assert "1 lines: 0 durable" in again.answer
+    assert "1 line: 0 durable" in again.answer
     assert last.endswith(delimiter + rows[11].replace(",", delimiter))
-    assert "1 lines: 1 durable" in at_last.answer
+    assert "1 line: 1 durable" in at_last.answer
     entries = entries_of(ledger, number, at_least=3_000)
     assert {entry.event.facility for entry in entries} == {f"F-{n}" for n in range(3_000)}
 

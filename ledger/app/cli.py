@@ -44,6 +44,7 @@ from ledger.app.commands.up import up
 from ledger.app.commands.version import version
 from ledger.app.commands.watch import watch
 from ledger.app.exits import DIVERGED, DONE, FAILED, CommandFailed
+from ledger.app.help_text import let_terminals_break
 from ledger.errors import Diverged, LedgerError
 
 GROUPS = {
@@ -95,6 +96,7 @@ app.command(gateway)
 for _several in (engines, quarantine, jobs, rebuild, mapping, texts):
     _several.group = (GROUPS["operate"],)
     app.command(_several)
+let_terminals_break(app)
 
 
 def main(tokens: Sequence[str] | None = None) -> None:

@@ -190,7 +190,7 @@ def _summary(lines: int, sender: Sender, bad: RefusedFile, elapsed_s: float) -> 
         f"[red]{bad.count:,} refused[/], see {escape(str(bad.path))}" if bad.count else "0 refused"
     )
     answers().print(
-        f"{lines:,} lines: [green]{sender.durable:,} durable[/]"
+        f"{lines:,} {'line' if lines == 1 else 'lines'}: [green]{sender.durable:,} durable[/]"
         f"{durability_words(sender.durability)}, {refused}; "
         f"{elapsed_s:.1f} s, {lines / max(elapsed_s, 0.001):,.0f} lines/s"
     )
