@@ -25,6 +25,11 @@ RANGE = small_range(12)
 REQUESTS = [wanted(count, request_id=bytes([at]) * 16) for at, count in enumerate([1, 3, 5, 5, 7])]
 PICKS = st.integers(0, 100)
 
+APART = 5
+"""Fewest steps of issuers between two crashes: what follows on one at once finds nothing new, and
+opening the folder takes longer than all other steps.
+"""
+
 
 class Gated:
     """Passes on to the port; before and behind each call somebody says whether it goes on."""
@@ -67,10 +72,13 @@ class IssuersMachine(RuleBasedStateMachine):
         self.gates: list[tuple[str, asyncio.Future[None]]] = []
         self.given: dict[bytes, NumberBlock] = {}
         self.last: dict[str, tuple[bytes, int]] = {}
+        self.steps = 0
+        """Of issuers, since the folder was opened."""
 
     @initialize()
     def open(self) -> None:
         """Begin with an empty folder, or with what a crash left; two issuers look at it."""
+        self.steps = 0
         self.stack = AsyncExitStack()
         ledger = self.runner.run(self.stack.enter_async_context(opened(self.folder, sync=False)))
         self.blocks: NumberBlocks = ledger.numbers
@@ -114,6 +122,7 @@ class IssuersMachine(RuleBasedStateMachine):
         waits.set_exception(error)
         self.runner.run(self.settle())
 
+    @precondition(lambda self: self.steps >= APART)
     @rule()
     def crash(self) -> None:
         """The processes die wherever they are, and others begin with what was kept."""
@@ -127,6 +136,7 @@ class IssuersMachine(RuleBasedStateMachine):
 
     async def settle(self) -> None:
         """Wait until all of them are at a gate or done, and look at what came out."""
+        self.steps += 1
         while sum(not task.done() for task in self.tasks) > len(self.gates):  # noqa: ASYNC110
             await asyncio.sleep(0)
         for task in [task for task in self.tasks if task.done()]:
