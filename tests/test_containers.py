@@ -123,6 +123,24 @@ def test_containers_lie_in_one_another() -> None:
     assert not found.is_truncated
 
 
+@pytest.mark.parametrize("hours", [0, 5])
+def test_what_was_emptied_before_holds_nothing_that_came_later(hours: int) -> None:
+    """The tray was out of the bag when the item came into the tray, and no scan of it says so."""
+    found = carried_of(
+        "ITEM",
+        [
+            put_in("TRAY", "BAG", 0),
+            empty("BAG", 3),
+            put_in("ITEM", "TRAY", 3 + hours),
+            see("BAG", "ARRIVED", 9, "C"),
+            see("TRAY", "ARRIVED", 10, "B"),
+        ],
+    )
+
+    assert [one.path for one in found.lain] == [(b"TRAY",)]
+    assert [one.told.path for one in found.scans] == [(b"TRAY",)]
+
+
 def test_what_is_too_deep_is_said() -> None:
     """A fifth container is not followed, and the answer says so."""
     names = ["ITEM", "C1", "C2", "C3", "C4", "C5"]

@@ -124,6 +124,8 @@ def carried(
                 needs[need] = None
             else:
                 ended = _ended(one, trail.events)
+                if ended.begin_ns >= ended.end_ns:
+                    continue  # What it lay in was out of this one before it came to lie there.
                 lain.append(ended)
                 scans += _scans_of(ended, trail.events)
                 inside.append(
