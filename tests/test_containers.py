@@ -10,6 +10,7 @@ import pytest
 from query.containers import Ending, Known, carried, stays_of
 from query.containers.inheriting import STAYS_MAX
 from query.journey import Asked, Doubt, Presence, fold
+from query.journey.rules import HOUR_NS
 from query.journey.standing import standing
 from tests.bags import carried_of, empty, put_in, said, see, take_out, trails_of
 from tests.tellers import START_NS, WITHDRAWN, correct, notice
@@ -139,6 +140,26 @@ def test_what_was_emptied_before_holds_nothing_that_came_later(hours: int) -> No
 
     assert [one.path for one in found.lain] == [(b"TRAY",)]
     assert [one.told.path for one in found.scans] == [(b"TRAY",)]
+
+
+def test_what_emptied_it_as_something_was_put_in_counts_once() -> None:
+    """It emptied the tray of the bag that the item lay in until then; the item came in after."""
+    found = carried_of(
+        "ITEM",
+        [
+            put_in("ITEM", "BAG", 0),
+            put_in("BAG", "TRAY", 0),
+            put_in("ITEM", "TRAY", 5),
+            empty("TRAY", 5),
+            see("TRAY", "ARRIVED", 9, "C"),
+        ],
+    )
+
+    assert [(one.told.path, one.told.scan_time_ns - START_NS) for one in found.scans] == [
+        ((b"BAG",), 0),
+        ((b"BAG", b"TRAY"), 5 * HOUR_NS),
+        ((b"TRAY",), 9 * HOUR_NS),
+    ]
 
 
 def test_what_is_too_deep_is_said() -> None:

@@ -61,7 +61,8 @@ class Stay(NamedTuple):
     def has(self, one: Told) -> bool:
         """Whether an event of the container happened to what is inside."""
         if self.begin_ns <= one.scan_time_ns < self.end_ns:
-            return True
+            # What emptied it at the moment of the beginning did so before: it ended no stay.
+            return one.scan_time_ns > self.begin_ns or direction_of(one) != _EMPTIED
         return (
             self.ending is Ending.EMPTIED
             and one.scan_time_ns == self.end_ns
