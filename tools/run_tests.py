@@ -26,7 +26,7 @@ TWO = ["--numprocesses=2", "--dist=loadfile"]  # Many tests wait; those of a fil
 PARTS = {
     "lint": ["make", "lint"],
     "fast": [*PYTEST, *TWO, "-m", "not slow"],
-    "slow": [*PYTEST, *TWO, "-m", "slow and not engines", "--ignore=tests/test_wheel.py"],
+    "slow": [*PYTEST, "-m", "slow and not engines", "--ignore=tests/test_wheel.py"],
     "engines": [*PYTEST, "-m", "engines and not clusters"],
     "clusters": [*PYTEST, "-m", "clusters"],
     "wheel": [*PYTEST, "tests/test_wheel.py"],
