@@ -8,6 +8,7 @@ by name, before anything is changed.
 from __future__ import annotations
 
 import json
+import zlib
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -29,8 +30,9 @@ if TYPE_CHECKING:
 IDENTITY: Final = "SPOOL"
 """The file that says what the folder is; made first, and never changed."""
 
-FORMAT_VERSION: Final = 1
-"""Version of everything in the folder. Another one is refused."""
+FORMAT_VERSION: Final = 2
+"""Version of everything in the folder. Another one is refused. 1 had no checksum of the identity.
+"""
 
 ID_BYTES: Final = 16
 """Length of a spool id."""
@@ -72,6 +74,8 @@ def recover(
             stale.append(name_of(*place))
         else:
             segments.all.append(segment)
+    if _says_nothing(segments.all):
+        stale.append(segments.all.pop().name)
     _check_gaps(segments, notes)
     for name in files.names():
         if name.endswith(_SUFFIX + UNFINISHED):
@@ -103,6 +107,7 @@ def _identity(
             files.remove(_NEW)
         spool_id = random_bytes(ID_BYTES)
         made = {"format": FORMAT_VERSION, "spool_id": spool_id.hex(), "source_id": source_id}
+        made["crc32"] = _checksum_of(spool_id, source_id)
         files.append(_NEW, json.dumps(made).encode() + b"\n")
         files.sync(_NEW)
         # If we crash here the next start mints another id; no scan has had this one.
@@ -112,7 +117,7 @@ def _identity(
     try:
         found = json.loads(files.read(IDENTITY, 0, files.size(IDENTITY)))
         version, spool_id = int(found["format"]), bytes.fromhex(found["spool_id"])
-        made_for = str(found["source_id"])
+        made_for, checksum = str(found["source_id"]), found.get("crc32")
     except (ValueError, KeyError, TypeError) as error:
         raise damaged(IDENTITY, 0, "it cannot be read") from error
     if version != FORMAT_VERSION or len(spool_id) != ID_BYTES:
@@ -122,6 +127,10 @@ def _identity(
             reason="SPOOL_FORMAT_UNKNOWN",
             metadata={"format": str(version)},
         )
+    # All checksums in the folder depend on the id: with another one nothing would be whole, as if
+    # nothing had ever been written.
+    if checksum != _checksum_of(spool_id, made_for):
+        raise damaged(IDENTITY, 0, "its checksum is wrong")
     if made_for != source_id:
         raise Refused(
             f"The spool has the scans of `{made_for}`, not of `{source_id}`. Use another folder.",
@@ -129,6 +138,10 @@ def _identity(
             metadata={"source_id": made_for},
         )
     return spool_id
+
+
+def _checksum_of(spool_id: bytes, source_id: str) -> int:
+    return zlib.crc32(spool_id + source_id.encode())
 
 
 def _segment_names(files: Files) -> Sequence[_Place]:
@@ -154,7 +167,7 @@ def _read_segment(
     data = files.read(name, 0, files.size(name))
     segment = Segment(name, place.first_place)
     if not is_segment(data, place.first_place, salt):
-        if after is None and not whole_frame_behind(data, 0, salt):
+        if after is None and len(data) <= SEGMENT_HEAD_BYTES:
             return None  # A crash came while it was made. What should be there is checked later.
         raise damaged(name, 0, "its head is not what was written")
     at = SEGMENT_HEAD_BYTES
@@ -168,6 +181,18 @@ def _read_segment(
     elif segment.end_place < after.first_place and not _is_removed(segment, after, notes):
         raise damaged(name, segment.size, f"{after.first_place} should follow")
     return segment
+
+
+def _says_nothing(segments: Sequence[Segment]) -> bool:
+    """Tell whether the newest segment is empty, and the one before says itself how far it goes.
+
+    A crash came while the empty one was made, and it may be in the page cache alone. Were it taken
+    for the newest, the one before could be removed, and after a power cut both would be gone.
+    """
+    if len(segments) < 2:
+        return False
+    before, newest = segments[-2:]
+    return before.end_place == newest.first_place == newest.end_place
 
 
 def _is_removed(segment: Segment, after: _Place, notes: Notes) -> bool:
