@@ -125,24 +125,29 @@ async def put_in_bags(door: Asked, bag_of: dict[str, str]) -> None:
     await door.shelf.put(*(Arrival(one.event, one.source_id) for one in told))
 
 
+async def put_in_bags_with_a_bad_one(door: Asked, *, chunks: int) -> dict[str, str]:
+    """Put each item into a bag of its own, and three into one that will have trouble."""
+    bag_of = {f"AB{i}": f"BAG{i}" for i in range(chunks * CHUNK_NUMBERS)}
+    bag_of |= dict.fromkeys(["AB3", "AB40", "AB41"], "BAD")
+    await put_in_bags(door, bag_of)
+    return bag_of
+
+
 @pytest.mark.parametrize("trouble", [BUSY, UNCERTAIN, None])
 async def test_a_bad_container_costs_only_what_lay_in_it(
     door: Asked, monkeypatch: pytest.MonkeyPatch, trouble: Exception | None
 ) -> None:
     """It is found with ten reads among 32 others, once for all chunks; nothing is read singly."""
     monkeypatch.setattr("query.item_batch.READ_TIMEOUT_S", 0.3)
-    bag_of = {f"AB{i}": f"BAG{i}" for i in range(3 * CHUNK_NUMBERS)}
-    bag_of |= dict.fromkeys(["AB3", "AB40", "AB41"], "BAD")
-    await put_in_bags(door, bag_of)
+    bag_of = await put_in_bags_with_a_bad_one(door, chunks=3)
 
     async with troubled(door, {"BAD": trouble}) as (other, store):
         answers = await of_items(other, list(bag_of))
 
     assert failed(answers) == [3, 40, 41]
     assert sum(one.status == FOUND for one in answers) == len(bag_of) - 3
-    assert (
-        store.reads == 3 * 3 + 10
-    )  # Of items, whether they are containers, and their own containers.
+    # Of items, whether they are containers, and their own containers.
+    assert store.reads == 3 * 3 + 10
 
 
 @pytest.mark.parametrize("trouble", [BUSY, None])
@@ -151,9 +156,7 @@ async def test_nor_does_one_whose_long_trail_cannot_be_read_to_its_end(
 ) -> None:
     """Its beginning came with those of the others."""
     monkeypatch.setattr("query.item_batch.READ_TIMEOUT_S", 0.3)
-    bag_of = {f"AB{i}": f"BAG{i}" for i in range(2 * CHUNK_NUMBERS)}
-    bag_of |= dict.fromkeys(["AB3", "AB40", "AB41"], "BAD")
-    await put_in_bags(door, bag_of)
+    bag_of = await put_in_bags_with_a_bad_one(door, chunks=2)
     await door.shelf.put(*(scan(i, number="BAD", minute=i) for i in range(SHORT_ROWS)))
 
     async with troubled(door, {"BAD": trouble}, first_rows=True) as (other, store):
